@@ -1,0 +1,233 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * knuma/kmalloc.h - objects of any size up to 4 MiB, on a node
+ *
+ * Sizes up to KMALLOC_MAX_CACHE_SIZE come from size classes, larger ones are
+ * whole pages.  kfree() needs neither the size nor the node: an object goes
+ * back to the node whose memory it is, whoever frees it.
+ *
+ * An object is aligned to the largest power of two that divides its size, and
+ * to 8 bytes at least; so a power of two is aligned to itself.
+ */
+#ifndef KNUMA_KMALLOC_H
+#define KNUMA_KMALLOC_H
+
+#include <knuma/gfp.h>
+#include <knuma/types.h>
+
+/* What may free the result; kvfree() and its sibling are in kvmalloc.h. */
+#define KN_KMALLOCED                    \
+	KN_MALLOC(kfree)                \
+	KN_FREED_BY(kfree_sensitive, 1) \
+	KN_FREED_BY(kvfree, 1) KN_FREED_BY(kvfree_sensitive, 1)
+
+KN_BEGIN_DECLS
+
+/**
+ * kfree - free an object
+ * @p: result of kmalloc() or a sibling, or of kmem_cache_alloc(); NULL and
+ *     ZERO_SIZE_PTR are no-ops
+ *
+ * Context: any thread, any signal handler.  Never waits, makes no system call,
+ *          leaves errno alone.
+ * Errors:  A pointer that knuma did not hand out, one into an object's middle
+ *          and an object that is free already are reported, and the process is
+ *          aborted, where they are noticed: a second free at once if nothing
+ *          came between, else when the object returns to its slab, unless it
+ *          was handed out again before that.
+ * Source:  Linux mm/slub.c, kfree().
+ */
+void kfree(const void *p) KN_SYM(kfree);
+
+/**
+ * kfree_sensitive - wipe an object, then free it
+ * @p: as for kfree()
+ *
+ * All ksize() bytes are overwritten with zeroes; the compiler cannot leave that
+ * out.
+ *
+ * Context: as kfree().
+ * Source:  Linux mm/slab_common.c, kfree_sensitive().
+ */
+void kfree_sensitive(const void *p) KN_SYM(kfree_sensitive);
+
+/**
+ * kfree_bulk - free many objects
+ * @n: number of pointers
+ * @p: n pointers as for kfree(), of any caches; their order may change
+ *
+ * Context: as kfree().
+ * Source:  Linux include/linux/slab.h, kfree_bulk().
+ */
+void kfree_bulk(size_t n, void **p) KN_SYM(kfree_bulk);
+
+/* Documented in kvmalloc.h; here for KN_KMALLOCED. */
+void kvfree(const void *p) KN_SYM(kvfree);
+void kvfree_sensitive(const void *p, size_t len) KN_SYM(kvfree_sensitive);
+
+/**
+ * kmalloc - allocate memory near the running CPU
+ * @size: bytes wanted; 0 is legal and returns ZERO_SIZE_PTR
+ * @gfp: how hard to try, see gfp.h; GFP_KERNEL if in doubt
+ *
+ * kmalloc_node() with NUMA_NO_NODE, and its fastest form.
+ */
+void *kmalloc(size_t size, gfp_t gfp) KN_SYM(kmalloc) KN_ALLOC(1) KN_KMALLOCED;
+
+/**
+ * kmalloc_node - allocate memory of one NUMA node
+ * @size: bytes wanted; 0 is legal and returns ZERO_SIZE_PTR
+ * @gfp: how hard to try, see gfp.h; GFP_KERNEL if in doubt
+ * @node: node id, or NUMA_NO_NODE for the nearest one with memory
+ *
+ * While @node has memory the object lies on it.  Then the next node of its
+ * zonelist serves, nearest first, unless __GFP_THISNODE.  A @node that is
+ * offline, has no memory or is not allowed to the process is replaced by the
+ * nearest one that does, unless __GFP_THISNODE.
+ *
+ * Alignment: the largest power of two that divides @size, at least 8 bytes.
+ * Context:   Any thread.  Waits only if @gfp has __GFP_DIRECT_RECLAIM.  In a
+ *            signal handler only with GFP_NOWAIT or GFP_ATOMIC; GFP_KERNEL may
+ *            wait there for a lock that the interrupted thread holds.
+ * Return:    the object, its content undefined unless __GFP_ZERO; NULL on
+ *            failure, and errno tells why.
+ * Errors:    ENOMEM when the allowed nodes are exhausted, or @size is above
+ *            KMALLOC_MAX_SIZE (warns once unless __GFP_NOWARN), or @gfp has
+ *            __GFP_THISNODE and @node cannot serve.  EINVAL when @node is no
+ *            possible id (warns once).
+ * Source:    Linux include/linux/slab.h, kmalloc_node().  Differs: the kernel
+ *            drops __GFP_THISNODE for a node that is offline or has no memory.
+ */
+void *kmalloc_node(size_t size, gfp_t gfp, int node) KN_SYM(kmalloc_node)
+	KN_ALLOC(1) KN_KMALLOCED;
+
+/**
+ * krealloc - change the size of an object
+ * @p: object from kmalloc() or a sibling; with NULL or ZERO_SIZE_PTR the call
+ *     is kmalloc()
+ * @size: bytes wanted; 0 frees @p and returns ZERO_SIZE_PTR
+ * @gfp: how hard to try, see gfp.h
+ *
+ * The object stays where it is while @size fits into ksize(@p).  Else it moves,
+ * and keeps its content up to the lesser of both sizes.  With __GFP_ZERO the
+ * bytes behind @size are cleared, so a later growth reads as zero, provided
+ * that every call for this object has had __GFP_ZERO.
+ *
+ * Alignment: as kmalloc() for the new size when the object moves.
+ * Context:   as kmalloc_node().  Not at the same time as any other use of @p.
+ * Return:    the object; NULL on failure, and then @p is as before.
+ * Errors:    as kmalloc_node().
+ * Source:    Linux mm/slub.c, krealloc().
+ */
+void *krealloc(const void *p, size_t size, gfp_t gfp)
+	KN_SYM(krealloc) KN_MUST_CHECK KN_ALLOC(2);
+
+/**
+ * ksize - bytes that an object really has
+ * @p: object as for kfree()
+ *
+ * For accounting.  Bytes beyond the requested size are no one's to write; ask
+ * for kmalloc_size_roundup() bytes to own them.
+ *
+ * Context: any thread, any signal handler.
+ * Return:  bytes; 0 for NULL and ZERO_SIZE_PTR.
+ * Source:  Linux mm/slab_common.c, ksize().
+ */
+size_t ksize(const void *p) KN_SYM(ksize);
+
+/**
+ * kmalloc_size_roundup - bytes that kmalloc() would really give
+ * @size: bytes wanted
+ *
+ * Context: any thread, any signal handler.
+ * Return:  the size class, or whole pages above KMALLOC_MAX_CACHE_SIZE; 0 for
+ *          0, and @size itself above KMALLOC_MAX_SIZE.
+ * Source:  Linux mm/slab_common.c, kmalloc_size_roundup().  Differs: knuma has
+ *          four classes between powers of two, and large requests are not
+ *          rounded up to a power of two pages: 33 KiB are 36 KiB.
+ */
+size_t kmalloc_size_roundup(size_t size) KN_SYM(kmalloc_size_roundup);
+
+KN_END_DECLS
+
+/**
+ * kzalloc - kmalloc() of zeroes
+ * @size: as for kmalloc()
+ * @gfp: how hard to try, see gfp.h
+ */
+static inline void *kzalloc(size_t size, gfp_t gfp)
+{
+	return kmalloc(size, gfp | __GFP_ZERO);
+}
+
+/**
+ * kzalloc_node - kmalloc_node() of zeroes
+ * @size: as for kmalloc_node()
+ * @gfp: how hard to try, see gfp.h
+ * @node: as for kmalloc_node()
+ */
+static inline void *kzalloc_node(size_t size, gfp_t gfp, int node)
+{
+	return kmalloc_node(size, gfp | __GFP_ZERO, node);
+}
+
+/**
+ * kmalloc_array - kmalloc() of an array
+ * @n: number of elements
+ * @size: bytes of one
+ * @gfp: how hard to try, see gfp.h
+ *
+ * Return: the array, its content undefined unless __GFP_ZERO; NULL on failure.
+ * Errors: as kmalloc(), and ENOMEM without a warning when @n * @size does not
+ *         fit into size_t.
+ */
+static inline void *kmalloc_array(size_t n, size_t size, gfp_t gfp)
+{
+	size_t bytes;
+
+	return kn_array_bytes(n, size, &bytes) ? kmalloc(bytes, gfp) : NULL;
+}
+
+/* kmalloc_array() on a node, as kmalloc_node(). */
+static inline void *kmalloc_array_node(size_t n, size_t size, gfp_t gfp,
+				       int node)
+{
+	size_t bytes;
+
+	if (!kn_array_bytes(n, size, &bytes))
+		return NULL;
+	return kmalloc_node(bytes, gfp, node);
+}
+
+/* kmalloc_array() of zeroes. */
+static inline void *kcalloc(size_t n, size_t size, gfp_t gfp)
+{
+	return kmalloc_array(n, size, gfp | __GFP_ZERO);
+}
+
+/* kmalloc_array_node() of zeroes. */
+static inline void *kcalloc_node(size_t n, size_t size, gfp_t gfp, int node)
+{
+	return kmalloc_array_node(n, size, gfp | __GFP_ZERO, node);
+}
+
+/**
+ * krealloc_array - krealloc() of an array
+ * @p: as for krealloc()
+ * @n: number of elements, from now on
+ * @size: bytes of one
+ * @gfp: how hard to try, see gfp.h
+ *
+ * Return: the array; NULL on failure, and then @p is as before.
+ * Errors: as krealloc(), and ENOMEM without a warning when @n * @size does not
+ *         fit into size_t.
+ */
+static inline KN_MUST_CHECK void *krealloc_array(void *p, size_t n, size_t size,
+						 gfp_t gfp)
+{
+	size_t bytes;
+
+	return kn_array_bytes(n, size, &bytes) ? krealloc(p, bytes, gfp) : NULL;
+}
+
+#endif /* KNUMA_KMALLOC_H */

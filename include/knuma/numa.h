@@ -1,0 +1,123 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * knuma/numa.h - which node memory is on, and which nodes there are
+ *
+ * Node ids are the system's.  They may have gaps, so loops go from one node to
+ * the next instead of counting:
+ *
+ *   for (int n = knuma_next_node(-1); n >= 0; n = knuma_next_node(n))
+ */
+#ifndef KNUMA_NUMA_H
+#define KNUMA_NUMA_H
+
+#include <knuma/types.h>
+
+KN_BEGIN_DECLS
+
+/**
+ * knuma_node_of - node that memory of knuma belongs to
+ * @p: any address
+ *
+ * A subtraction and a shift: the node whose window @p lies in, which is where
+ * a free takes it.  Where the system put the page is told by
+ * knuma_placement().
+ *
+ * Context: any thread, any signal handler.
+ * Return:  the node id; -1 for an address that is not knuma's.
+ */
+int knuma_node_of(const void *p) KN_API;
+
+/**
+ * knuma_nr_nodes - number of nodes with memory
+ *
+ * Context: any thread, any signal handler.
+ * Return:  at least 1.  Not a bound for node ids: use knuma_next_node().
+ */
+int knuma_nr_nodes(void) KN_API;
+
+/**
+ * knuma_next_node - next node with memory, by rising id
+ * @node: a node id, or -1 for the first one
+ *
+ * Context: any thread, any signal handler.
+ * Return:  the smallest id above @node; -1 when there is none.
+ */
+int knuma_next_node(int node) KN_API;
+
+/**
+ * knuma_numa_node_id - node of the running CPU, with or without memory
+ *
+ * Context: any thread, any signal handler.
+ * Return:  the node id, a moment old: the thread may have moved on.
+ */
+int knuma_numa_node_id(void) KN_API;
+
+/**
+ * knuma_numa_mem_id - nearest node with memory to the running CPU
+ *
+ * What NUMA_NO_NODE stands for.
+ *
+ * Context: any thread, any signal handler.
+ * Return:  the node id, a moment old: the thread may have moved on.
+ */
+int knuma_numa_mem_id(void) KN_API;
+
+/**
+ * knuma_zonelist - order in which nodes serve an allocation
+ * @node: node id that the allocation names, or NUMA_NO_NODE
+ * @nodes: room for n ids, filled [0, min(n, return value)), nearest first
+ * @n: ids that fit, at least 0
+ *
+ * Context: any thread, any signal handler.
+ * Return:  the length of the whole list.
+ * Errors:  -EINVAL when @node is no possible id.
+ */
+int knuma_zonelist(int node, int *nodes, int n) KN_API;
+
+/**
+ * knuma_distance - distance between two nodes
+ * @a: node id
+ * @b: node id
+ *
+ * Context: any thread, any signal handler.
+ * Return:  as in the firmware's table: 10 within a node, larger when farther.
+ * Errors:  -EINVAL when one of them is no possible id.
+ */
+int knuma_distance(int a, int b) KN_API;
+
+/**
+ * knuma_placement - count on which nodes the pages of a range really are
+ * @p: first byte of the range; any memory of the process
+ * @bytes: length of the range
+ * @pages_per_node: room for n counts, all set: [i] is for node id i; NULL if
+ *                  only the sum is wanted
+ * @n: counts that fit, at least 0
+ *
+ * Asks the system with move_pages(2).  Pages that were never touched are not
+ * counted, and stay untouched.
+ *
+ * Context: any thread, any signal handler.  Makes system calls.
+ * Return:  pages that are present, also those on a node of id @n or above.
+ * Errors:  -EINVAL when the range wraps around, -EPERM or -ENOSYS when the
+ *          system refuses move_pages(2).
+ */
+long knuma_placement(const void *p, size_t bytes, long *pages_per_node,
+		     int n) KN_API;
+
+/**
+ * knuma_topology_refine - order the zonelists by measured distances
+ *
+ * Loads hwloc, if it is installed, and replaces the zonelists that were made
+ * from /sys by those of its distances and memory attributes.
+ *
+ * Context: Any thread, no signal handler.  Calls dlopen(3), reads files,
+ *          allocates with malloc(3).  Allocation goes on meanwhile.
+ * Return:  0.
+ * Errors:  -ENOENT when hwloc is not installed, -ENOMEM, or what it reports;
+ *          the zonelists are as before.
+ */
+int knuma_topology_refine(void) KN_API;
+
+KN_END_DECLS
+
+#endif /* KNUMA_NUMA_H */

@@ -1,0 +1,135 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * knuma/rcu.h - freeing after a grace period, in the caller's RCU flavour
+ *
+ *   #include <urcu.h>		(or <urcu-qsbr.h>, <urcu-bp.h>)
+ *   #include <knuma/rcu.h>
+ *
+ *   struct conn { int fd; struct rcu_head rcu; };
+ *   kfree_rcu(old, rcu);
+ *
+ * liburcu's headers name the flavour of a translation unit rcu_flavor.  The
+ * macros below pass its address on, so each call waits for the readers of the
+ * flavour that its own code reads under, and one process may mix flavours.  A
+ * unit that includes no such header gets an error from the compiler, not a
+ * stale read.  The order of the two headers does not matter: this one includes
+ * nothing of liburcu, whose <urcu/call-rcu.h> (struct rcu_head, for code
+ * without a flavour) must not come before a flavour's header.
+ *
+ * The calling thread need not be a registered reader.
+ */
+#ifndef KNUMA_RCU_H
+#define KNUMA_RCU_H
+
+#include <knuma/types.h>
+
+/* Of liburcu. */
+struct rcu_head;
+struct rcu_flavor_struct;
+
+KN_BEGIN_DECLS
+
+/**
+ * kvfree_call_rcu_flavor - free memory after a grace period of a flavour
+ * @flavor: flavour of the readers that may still see @ptr
+ * @head: a struct rcu_head inside the memory, in its first 4096 bytes; NULL if
+ *        it has none, and then the call may wait
+ * @ptr: start of memory from kmalloc(), kmem_cache_alloc(), vmalloc() or
+ *       kvmalloc(); not NULL
+ *
+ * What the macros below call.  Until the grace period has passed nothing but
+ * @head is written.
+ *
+ * Context: With @head: any thread, any signal handler, also inside a read
+ *          section.  Never waits for a grace period.  Over the byte budget a
+ *          thread outside read sections sleeps up to 1 ms a batch, but not
+ *          inside a signal handler that interrupted knuma.
+ *          Without @head: as kvfree_rcu_mightsleep().
+ * Errors:  a second call for the same memory, and kfree() of it meanwhile, are
+ *          reported where they are noticed, and the process is aborted.
+ * Source:  Linux mm/slab_common.c, kvfree_call_rcu().  Differs: the flavour.
+ */
+void kvfree_call_rcu_flavor(const struct rcu_flavor_struct *flavor,
+			    struct rcu_head *head, void *ptr)
+	KN_SYM(kvfree_call_rcu_flavor);
+
+/**
+ * kvfree_call_rcu - kvfree_call_rcu_flavor() with the process's flavour
+ * @head: as for kvfree_call_rcu_flavor()
+ * @ptr: as for kvfree_call_rcu_flavor()
+ *
+ * For callers without a translation unit of C, such as language bindings.
+ * Without a call of knuma_rcu_use() before it, the process is aborted.
+ */
+void kvfree_call_rcu(struct rcu_head *head, void *ptr) KN_SYM(kvfree_call_rcu);
+
+/**
+ * knuma_rcu_use - set the flavour of kvfree_call_rcu()
+ * @flavor: the flavour, &rcu_flavor; must stay valid for ever
+ *
+ * Context: any thread, any signal handler; once, before the first use.
+ */
+void knuma_rcu_use(const struct rcu_flavor_struct *flavor) KN_API;
+
+/**
+ * kvfree_rcu_barrier - wait until all that is deferred is free
+ *
+ * Covers every request, of any flavour, that was made before the call.  Not
+ * the callbacks of call_rcu(): rcu_barrier() is for those.
+ *
+ * Context: Any thread, no signal handler.  Waits for grace periods, so never
+ *          inside a read section: that is reported, and the process is aborted.
+ *          A QSBR reader is offline while it waits.
+ * Source:  Linux mm/slab_common.c, kvfree_rcu_barrier().
+ */
+void kvfree_rcu_barrier(void) KN_SYM(kvfree_rcu_barrier);
+
+KN_END_DECLS
+
+/**
+ * kfree_rcu - free memory after a grace period
+ * @ptr: start of memory from any allocator of knuma, or NULL; evaluated once
+ * @rhf: name of the member of *@ptr that is a struct rcu_head, below offset
+ *       4096 (else the code does not compile)
+ *
+ * Readers that were in a read section when it was called keep valid memory
+ * until they leave it.  Frees have no order among each other.  kfree_rcu() and
+ * kvfree_rcu() are the same.
+ *
+ * Context: as kvfree_call_rcu_flavor() with a head.  Never fails.
+ * Source:  Linux include/linux/rcupdate.h, kfree_rcu().
+ */
+#define kfree_rcu(ptr, rhf) kvfree_rcu(ptr, rhf)
+#define kvfree_rcu(ptr, rhf)                                                  \
+	do {                                                                  \
+		__typeof__(ptr) kn_rcu_p_ = (ptr);                            \
+                                                                              \
+		KN_BUILD_ASSERT(offsetof(__typeof__(*kn_rcu_p_), rhf) < 4096, \
+				"kfree_rcu: rcu_head at 4096 or above");      \
+		if (kn_rcu_p_)                                                \
+			kvfree_call_rcu_flavor(&rcu_flavor, &kn_rcu_p_->rhf,  \
+					       (void *)kn_rcu_p_);            \
+	} while (0)
+
+/**
+ * kfree_rcu_mightsleep - free memory without a head after a grace period
+ * @ptr: start of memory from any allocator of knuma, or NULL; evaluated once
+ *
+ * kfree_rcu_mightsleep() and kvfree_rcu_mightsleep() are the same.
+ *
+ * Context: Any thread, no signal handler.  Waits for a grace period when there
+ *          is no memory to remember the request in, so never inside a read
+ *          section.  A QSBR reader is offline while it waits.
+ * Source:  Linux include/linux/rcupdate.h, kfree_rcu_mightsleep().
+ */
+#define kfree_rcu_mightsleep(ptr) kvfree_rcu_mightsleep(ptr)
+#define kvfree_rcu_mightsleep(ptr)                                 \
+	do {                                                       \
+		__typeof__(ptr) kn_rcu_p_ = (ptr);                 \
+                                                                   \
+		if (kn_rcu_p_)                                     \
+			kvfree_call_rcu_flavor(&rcu_flavor, NULL,  \
+					       (void *)kn_rcu_p_); \
+	} while (0)
+
+#endif /* KNUMA_RCU_H */

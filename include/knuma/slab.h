@@ -1,0 +1,267 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * knuma/slab.h - caches of objects of one type; includes the kmalloc family
+ *
+ *   struct kmem_cache *s = KMEM_CACHE(conn, SLAB_HWCACHE_ALIGN);
+ *   struct conn *c = kmem_cache_alloc_node(s, GFP_KERNEL, node);
+ *   ...
+ *   kmem_cache_free(s, c);
+ *   kmem_cache_destroy(s);
+ *
+ * In front of each cache stand per-CPU arrays, so the usual allocation and free
+ * are a few instructions without a lock.  A free object holds no data of the
+ * allocator: what a constructor or a reader left in it stays.
+ */
+#ifndef KNUMA_SLAB_H
+#define KNUMA_SLAB_H
+
+#include <knuma/gfp.h>
+#include <knuma/kmalloc.h>
+#include <knuma/kvmalloc.h>
+#include <knuma/kstring.h>
+#include <knuma/types.h>
+
+/* Values are knuma's own and may change; use the names. */
+typedef unsigned int slab_flags_t;
+
+/* Debugging; the letters are those of the tunable slab_debug. */
+#define SLAB_CONSISTENCY_CHECKS ((slab_flags_t)1 << 0) /* F: each call */
+#define SLAB_RED_ZONE		((slab_flags_t)1 << 1) /* Z: guard bytes */
+#define SLAB_POISON		((slab_flags_t)1 << 2) /* P: free patterns */
+#define SLAB_STORE_USER		((slab_flags_t)1 << 3) /* U: callers */
+#define SLAB_TRACE		((slab_flags_t)1 << 4) /* T: a line a call */
+#define SLAB_FAILSLAB		((slab_flags_t)1 << 5) /* A: may be failed */
+
+/* Objects start at a cache line, small ones at a part of one. */
+#define SLAB_HWCACHE_ALIGN	((slab_flags_t)1 << 6)
+/* Creation aborts the process instead of failing. */
+#define SLAB_PANIC		((slab_flags_t)1 << 7)
+/*
+ * An object may be reused at once, but its memory stays an object of this cache
+ * until a grace period has passed: readers check identity after they found it.
+ */
+#define SLAB_TYPESAFE_BY_RCU	((slab_flags_t)1 << 8)
+/* Never share slabs with a similar cache; ignore slab_debug. */
+#define SLAB_NO_MERGE		((slab_flags_t)1 << 9)
+#define SLAB_NO_USER_FLAGS	((slab_flags_t)1 << 10)
+/* Counted as reclaimable. */
+#define SLAB_RECLAIM_ACCOUNT	((slab_flags_t)1 << 11)
+#define SLAB_TEMPORARY		SLAB_RECLAIM_ACCOUNT
+/* Accepted without effect. */
+#define SLAB_KMALLOC		((slab_flags_t)1 << 12)
+#define SLAB_CACHE_DMA		((slab_flags_t)1 << 13)
+#define SLAB_CACHE_DMA32	((slab_flags_t)1 << 14)
+#define SLAB_ACCOUNT		((slab_flags_t)1 << 15)
+#define SLAB_NOLEAKTRACE	((slab_flags_t)1 << 16)
+#define SLAB_SKIP_KFENCE	((slab_flags_t)1 << 17)
+#define SLAB_KASAN		((slab_flags_t)1 << 18)
+#define SLAB_DEBUG_OBJECTS	((slab_flags_t)1 << 19)
+
+/**
+ * struct kmem_cache_args - rare wishes for a cache; zeroes mean none
+ * @align: alignment in bytes, a power of two; 0 for 8
+ * @useroffset: accepted without effect
+ * @usersize: accepted without effect
+ * @freeptr_offset: accepted without effect: free objects hold no pointer
+ * @use_freeptr_offset: accepted without effect
+ * @ctor: called once for each object when its slab is made, before any
+ *        allocation; whoever frees an object leaves it in that state.  Must not
+ *        allocate from the same cache, throw or jump out
+ * @sheaf_capacity: objects that each CPU keeps at hand; 0 for a default that
+ *        follows from the size
+ */
+struct kmem_cache_args {
+	unsigned int align;
+	unsigned int useroffset;
+	unsigned int usersize;
+	unsigned int freeptr_offset;
+	bool use_freeptr_offset;
+	void (*ctor)(void *obj);
+	unsigned int sheaf_capacity;
+};
+
+KN_BEGIN_DECLS
+
+/**
+ * kmem_cache_create - make a cache of objects of one size
+ * @name: for statistics and reports; copied
+ * @size: bytes of an object, in [1, KMALLOC_MAX_SIZE]
+ * @args: struct kmem_cache_args, or NULL for the defaults
+ * @flags: SLAB_*
+ *
+ * There is also the older form, with an alignment and a constructor:
+ *
+ *   kmem_cache_create(name, size, align, flags, ctor)
+ *
+ * The type of the third argument chooses; in C++ the number of arguments does.
+ * The functions behind them are __kmem_cache_create_args() and
+ * __kmem_cache_create_5().
+ *
+ * Alignment: of the objects: 8 bytes, or what @args, @align or
+ *            SLAB_HWCACHE_ALIGN ask for.
+ * Context:   Any thread, no signal handler.  May wait.
+ * Return:    the cache; NULL on failure, and errno tells why.
+ * Errors:    ENOMEM when there is no memory for it.  EINVAL when @name is NULL,
+ *            @size is out of range or the alignment is no power of two.  With
+ *            SLAB_PANIC a failure aborts the process.
+ * Source:    Linux include/linux/slab.h, kmem_cache_create() of 6.12.
+ */
+struct kmem_cache *__kmem_cache_create_args(const char *name, unsigned int size,
+					    struct kmem_cache_args *args,
+					    slab_flags_t flags)
+	KN_SYM(__kmem_cache_create_args) KN_MUST_CHECK;
+struct kmem_cache *__kmem_cache_create_5(const char *name, unsigned int size,
+					 unsigned int align, slab_flags_t flags,
+					 void (*ctor)(void *obj))
+	KN_SYM(__kmem_cache_create_5) KN_MUST_CHECK;
+
+/**
+ * kmem_cache_destroy - end a cache
+ * @s: cache, or NULL
+ *
+ * The caller has freed every object, at least with kfree_rcu(): what is
+ * deferred for this cache is waited for.  Objects that are still in use are
+ * reported, and they and their slabs are leaked: they stay usable memory.
+ *
+ * Context: Any thread, no signal handler.  Waits for RCU grace periods, so
+ *          never inside a read section; a QSBR reader is offline meanwhile.
+ * Source:  Linux mm/slab_common.c, kmem_cache_destroy().
+ */
+void kmem_cache_destroy(struct kmem_cache *s) KN_SYM(kmem_cache_destroy);
+
+/**
+ * kmem_cache_shrink - give a cache's unused memory back
+ * @s: cache
+ *
+ * Empties the arrays of all CPUs and frees the slabs without objects in use.
+ *
+ * Context: Any thread, no signal handler.  May wait, not for a grace period.
+ * Return:  0 when no slab is left, 1 otherwise.
+ * Source:  Linux mm/slab_common.c, kmem_cache_shrink().
+ */
+int kmem_cache_shrink(struct kmem_cache *s) KN_SYM(kmem_cache_shrink);
+
+/**
+ * kmem_cache_size - bytes of an object, as given at creation
+ * @s: cache
+ *
+ * Context: any thread, any signal handler.
+ */
+unsigned int kmem_cache_size(struct kmem_cache *s) KN_SYM(kmem_cache_size);
+
+/**
+ * kmem_cache_free - free an object of a known cache
+ * @s: cache it is from
+ * @p: object, or NULL
+ *
+ * Context: any thread, any signal handler.  Never waits, makes no system call,
+ *          leaves errno alone.
+ * Errors:  as kfree().  An object of another cache is freed to that one, and
+ *          reported under debugging and hardening.
+ * Source:  Linux mm/slub.c, kmem_cache_free().
+ */
+void kmem_cache_free(struct kmem_cache *s, void *p) KN_SYM(kmem_cache_free);
+
+/**
+ * kmem_cache_free_bulk - free many objects
+ * @s: cache they are from; NULL for objects of any caches
+ * @n: number of objects
+ * @p: n pointers to objects; their order may change
+ *
+ * Context: as kmem_cache_free().
+ * Errors:  as kmem_cache_free().
+ */
+void kmem_cache_free_bulk(struct kmem_cache *s, size_t n, void **p)
+	KN_SYM(kmem_cache_free_bulk);
+
+/**
+ * kmem_cache_alloc_node - allocate an object on one NUMA node
+ * @s: cache
+ * @gfp: how hard to try, see gfp.h
+ * @node: node id, or NUMA_NO_NODE for the nearest one with memory
+ *
+ * Placement is that of kmalloc_node().  An object of a cache with a constructor
+ * is in the constructed state; __GFP_ZERO warns once there, and has no effect.
+ *
+ * Alignment: as the cache was created; nothing more for powers of two.
+ * Context:   Any thread.  Waits only if @gfp has __GFP_DIRECT_RECLAIM.  In a
+ *            signal handler only with GFP_NOWAIT or GFP_ATOMIC.
+ * Return:    the object; NULL on failure, and errno tells why.
+ * Errors:    ENOMEM when the allowed nodes are exhausted, or @gfp has
+ *            __GFP_THISNODE and @node cannot serve.  EINVAL when @node is no
+ *            possible id (warns once).
+ * Source:    Linux mm/slub.c, kmem_cache_alloc_node().
+ */
+void *kmem_cache_alloc_node(struct kmem_cache *s, gfp_t gfp, int node)
+	KN_SYM(kmem_cache_alloc_node) KN_FREED_BY(kmem_cache_free, 2)
+		KN_FREED_BY(kfree, 1) KN_FREED_BY(kvfree, 1);
+
+/**
+ * kmem_cache_alloc - allocate an object near the running CPU
+ * @s: cache
+ * @gfp: how hard to try, see gfp.h
+ *
+ * kmem_cache_alloc_node() with NUMA_NO_NODE, and its fastest form.
+ */
+void *kmem_cache_alloc(struct kmem_cache *s, gfp_t gfp) KN_SYM(kmem_cache_alloc)
+	KN_FREED_BY(kmem_cache_free, 2) KN_FREED_BY(kfree, 1)
+		KN_FREED_BY(kvfree, 1);
+
+/**
+ * kmem_cache_alloc_bulk - allocate many objects, or none
+ * @s: cache
+ * @gfp: how hard to try, see gfp.h
+ * @n: number of objects, at most INT_MAX
+ * @p: room for n pointers, filled [0, return value)
+ *
+ * Context: as kmem_cache_alloc_node().
+ * Return:  @n, or 0 on failure, and then errno tells why.
+ * Errors:  as kmem_cache_alloc_node().
+ * Source:  Linux mm/slub.c, kmem_cache_alloc_bulk().
+ */
+int kmem_cache_alloc_bulk(struct kmem_cache *s, gfp_t gfp, size_t n, void **p)
+	KN_SYM(kmem_cache_alloc_bulk) KN_MUST_CHECK;
+
+KN_END_DECLS
+
+#ifdef __cplusplus
+inline struct kmem_cache *kmem_cache_create(const char *name, unsigned int size,
+					    struct kmem_cache_args *args,
+					    slab_flags_t flags) noexcept
+{
+	return __kmem_cache_create_args(name, size, args, flags);
+}
+
+inline struct kmem_cache *kmem_cache_create(const char *name, unsigned int size,
+					    unsigned int align,
+					    slab_flags_t flags,
+					    void (*ctor)(void *)) noexcept
+{
+	return __kmem_cache_create_5(name, size, align, flags, ctor);
+}
+#else
+#define kmem_cache_create(name, size, args, ...) \
+	_Generic((args),						\
+		 struct kmem_cache_args *: __kmem_cache_create_args,	\
+		 void *: __kmem_cache_create_args,			\
+		 default: __kmem_cache_create_5)			\
+		((name), (size), (args), __VA_ARGS__)
+#endif
+
+/* A cache for struct @s: its name, its size, its alignment. */
+#define KMEM_CACHE(s, flags)                                                \
+	__kmem_cache_create_5(#s, (unsigned int)sizeof(struct s),           \
+			      (unsigned int)__alignof__(struct s), (flags), \
+			      NULL)
+
+/**
+ * kmem_cache_zalloc - kmem_cache_alloc() of zeroes
+ * @s: cache without a constructor
+ * @gfp: how hard to try, see gfp.h
+ */
+static inline void *kmem_cache_zalloc(struct kmem_cache *s, gfp_t gfp)
+{
+	return kmem_cache_alloc(s, gfp | __GFP_ZERO);
+}
+
+#endif /* KNUMA_SLAB_H */

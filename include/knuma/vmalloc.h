@@ -1,0 +1,181 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * knuma/vmalloc.h - large areas of pages, with a gap or a guard behind each
+ *
+ * An area lies in its node's window of address space and is a whole number of
+ * pages.  Freed areas are kept for reuse and given back to the system by age,
+ * so a vmalloc() of a size that was freed lately is cheap; a fresh one costs
+ * the faults of its pages.
+ */
+#ifndef KNUMA_VMALLOC_H
+#define KNUMA_VMALLOC_H
+
+#include <knuma/gfp.h>
+#include <knuma/kvmalloc.h>
+#include <knuma/types.h>
+
+/* What may free the result. */
+#define KN_VMALLOCED \
+	KN_MALLOC(vfree) KN_FREED_BY(kvfree, 1) KN_FREED_BY(kvfree_sensitive, 1)
+
+KN_BEGIN_DECLS
+
+/**
+ * vfree - free an area
+ * @p: first byte of an area from vmalloc() or a sibling; NULL is a no-op
+ *
+ * Context: any thread, any signal handler.  Never waits, makes no system call,
+ *          leaves errno alone: the pages go back to the system later.
+ * Errors:  an address that is not the start of an area in use is reported and
+ *          otherwise ignored.
+ * Source:  Linux mm/vmalloc.c, vfree().  Differs: the kernel's may sleep.
+ */
+void vfree(const void *p) KN_SYM(vfree);
+
+/**
+ * __vmalloc_node - allocate an area, with everything said
+ * @size: bytes, at least 1, rounded up to pages
+ * @align: alignment in bytes, a power of two; 0 and 1 mean a page
+ * @gfp: how hard to try, see gfp.h
+ * @node: node id, or NUMA_NO_NODE for the nearest one with memory
+ * @caller: address of the code that wants the area, for reports; NULL for
+ *          the return address
+ *
+ * While @node has memory the area lies on it.  Then the next node of its
+ * zonelist serves, nearest first, unless __GFP_THISNODE.  Flags that forbid
+ * waiting get an area that is populated already, or NULL.
+ *
+ * Alignment: a page, or @align if that is more.
+ * Context:   Any thread.  Waits only if @gfp has __GFP_DIRECT_RECLAIM.  In a
+ *            signal handler only with GFP_NOWAIT or GFP_ATOMIC.
+ * Return:    the area, its content undefined unless __GFP_ZERO; NULL on
+ *            failure, and errno tells why.
+ * Errors:    ENOMEM when the allowed nodes are exhausted, or their address
+ *            space is, or @gfp has __GFP_THISNODE and @node cannot serve.
+ *            EINVAL when @size is 0, @align is no power of two, or @node is no
+ *            possible id (each warns once).
+ * Source:    Linux mm/vmalloc.c, __vmalloc_node().
+ */
+void *__vmalloc_node(unsigned long size, unsigned long align, gfp_t gfp,
+		     int node, const void *caller) KN_SYM(__vmalloc_node)
+	KN_ALLOC(1) KN_VMALLOCED;
+
+/**
+ * __vmalloc - allocate an area near the running CPU, with flags
+ * @size: bytes, at least 1, rounded up to pages
+ * @gfp: how hard to try, see gfp.h
+ *
+ * Alignment, context, result and errors are those of __vmalloc_node().
+ */
+void *__vmalloc(unsigned long size, gfp_t gfp) KN_SYM(__vmalloc)
+	KN_ALLOC(1) KN_VMALLOCED;
+
+/**
+ * vmalloc - allocate an area near the running CPU
+ * @size: bytes, at least 1, rounded up to pages
+ *
+ * __vmalloc() with GFP_KERNEL: may wait, not for a signal handler.
+ */
+void *vmalloc(unsigned long size) KN_SYM(vmalloc) KN_ALLOC(1) KN_VMALLOCED;
+
+/**
+ * vzalloc - vmalloc() of zeroes
+ * @size: as for vmalloc()
+ *
+ * Pages fresh from the system are zero as they come and are not written.
+ */
+void *vzalloc(unsigned long size) KN_SYM(vzalloc) KN_ALLOC(1) KN_VMALLOCED;
+
+/**
+ * vmalloc_node - allocate an area of one NUMA node
+ * @size: as for vmalloc()
+ * @node: as for __vmalloc_node()
+ *
+ * __vmalloc_node() with GFP_KERNEL: may wait, not for a signal handler.
+ */
+void *vmalloc_node(unsigned long size, int node) KN_SYM(vmalloc_node)
+	KN_ALLOC(1) KN_VMALLOCED;
+
+/**
+ * vzalloc_node - vmalloc_node() of zeroes
+ * @size: as for vmalloc()
+ * @node: as for __vmalloc_node()
+ */
+void *vzalloc_node(unsigned long size, int node) KN_SYM(vzalloc_node)
+	KN_ALLOC(1) KN_VMALLOCED;
+
+/**
+ * vmalloc_exec - allocate an area that can be made executable
+ * @size: bytes, at least 1, rounded up to pages
+ *
+ * The area is readable and writable.  set_memory_rox() makes it readable and
+ * executable once the code is in it; it is never writable and executable at a
+ * time.  vfree() takes it in either state.
+ *
+ * Context: any thread, no signal handler.  May wait.
+ * Return:  the area; NULL on failure, and errno tells why.
+ * Errors:  as vmalloc().
+ */
+void *vmalloc_exec(unsigned long size) KN_SYM(vmalloc_exec) KN_ALLOC(1)
+	KN_MALLOC(vfree);
+
+/**
+ * set_memory_rox - make pages readable and executable, and not writable
+ * @addr: address of the first page, in an area from vmalloc_exec()
+ * @numpages: number of pages, all of that area
+ *
+ * Context: any thread, no signal handler.  Makes a system call.
+ * Return:  0.
+ * Errors:  -EINVAL when @addr is no page's start or the pages are not all of
+ *          one such area; -EACCES, -EPERM or -ENOMEM as mprotect(2).
+ * Source:  Linux include/linux/set_memory.h.  Differs: only vmalloc_exec().
+ */
+int set_memory_rox(unsigned long addr, int numpages)
+	KN_SYM(set_memory_rox) KN_MUST_CHECK;
+
+/**
+ * set_memory_rw - make pages readable and writable, and not executable
+ * @addr: as for set_memory_rox()
+ * @numpages: as for set_memory_rox()
+ *
+ * Context, result and errors are those of set_memory_rox().
+ */
+int set_memory_rw(unsigned long addr, int numpages)
+	KN_SYM(set_memory_rw) KN_MUST_CHECK;
+
+/**
+ * is_vmalloc_addr - is this address in the vmalloc part of a node's window?
+ * @p: any address
+ *
+ * Context: any thread, any signal handler.
+ * Return:  true for every address of an area in use; may be true between them.
+ */
+bool is_vmalloc_addr(const void *p) KN_SYM(is_vmalloc_addr);
+
+/**
+ * vmalloc_nr_pages - pages in the areas in use
+ *
+ * Context: any thread, any signal handler.
+ * Return:  their number; exact while no other thread allocates or frees areas.
+ */
+unsigned long vmalloc_nr_pages(void) KN_SYM(vmalloc_nr_pages);
+
+KN_END_DECLS
+
+/* vmalloc() of an array; NULL and ENOMEM without a warning on overflow. */
+static inline void *vmalloc_array(size_t n, size_t size)
+{
+	size_t bytes;
+
+	return kn_array_bytes(n, size, &bytes) ? vmalloc(bytes) : NULL;
+}
+
+/* vmalloc_array() of zeroes. */
+static inline void *vcalloc(size_t n, size_t size)
+{
+	size_t bytes;
+
+	return kn_array_bytes(n, size, &bytes) ? vzalloc(bytes) : NULL;
+}
+
+#endif /* KNUMA_VMALLOC_H */
