@@ -1,0 +1,149 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "alloc/base/lock.h"
+
+#include <errno.h>
+#include <linux/futex.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "alloc/base/assert.h"
+#include "alloc/base/atomic.h"
+
+enum { FREE, TAKEN, WAITED_FOR };
+
+/* Longer than any section under these locks, far shorter than a time slice. */
+#define SPINS 100
+
+kn_tls bool kn_forking;
+static uint64_t nr_contended;
+
+#ifdef KN_DEBUG
+static kn_tls uint32_t ranks_held;
+static void rank_take(const struct kn_lock *l, bool waited)
+{
+	/* Nothing of this rank or later is held: order, and no re-entry. */
+	KN_ASSERT(!waited || ranks_held >> l->rank == 0);
+	ranks_held |= 1u << l->rank;
+}
+static void rank_drop(const struct kn_lock *l)
+{
+	ranks_held &= ~(1u << l->rank);
+}
+#else
+static void rank_take(const struct kn_lock *l, bool waited)
+{
+	(void)l;
+	(void)waited;
+}
+static void rank_drop(const struct kn_lock *l)
+{
+	(void)l;
+}
+#endif
+
+static bool take(struct kn_lock *l)
+{
+	uint32_t expected = FREE;
+
+	return kn_load(&l->word) == FREE &&
+	       __atomic_compare_exchange_n(&l->word, &expected, TAKEN, false,
+					   __ATOMIC_ACQUIRE, __ATOMIC_RELAXED);
+}
+
+/* The timeout bounds the wait for an unlock that could not wake anyone. */
+static void sleep_on(uint32_t *word)
+{
+	const struct timespec ms = { .tv_nsec = 1000000 };
+
+	syscall(SYS_futex, word, FUTEX_WAIT_PRIVATE, WAITED_FOR, &ms, NULL, 0);
+}
+
+static kn_slow void lock_slow(struct kn_lock *l)
+{
+	const int saved_errno = errno;
+
+	for (int i = 0; i < SPINS; i++) {
+		ck_pr_stall();
+		if (take(l))
+			return;
+	}
+	while (__atomic_exchange_n(&l->word, WAITED_FOR, __ATOMIC_ACQUIRE))
+		sleep_on(&l->word);
+	errno = saved_errno;
+}
+
+void kn_lock(struct kn_lock *l)
+{
+	if (kn_forking)
+		return;
+	if (!take(l))
+		lock_slow(l);
+	rank_take(l, true);
+}
+
+void kn_lock_next(struct kn_lock *l)
+{
+	if (!take(l))
+		lock_slow(l);
+	rank_take(l, false);
+}
+
+bool kn_trylock(struct kn_lock *l)
+{
+	if (kn_forking)
+		return true;
+	if (!take(l)) {
+		kn_count(&nr_contended, 1);
+		return false;
+	}
+	rank_take(l, false);
+	return true;
+}
+
+void kn_unlock(struct kn_lock *l)
+{
+	if (kn_forking)
+		return;
+	rank_drop(l);
+	if (__atomic_exchange_n(&l->word, FREE, __ATOMIC_RELEASE) == WAITED_FOR) {
+		const int saved_errno = errno;
+
+		syscall(SYS_futex, &l->word, FUTEX_WAKE_PRIVATE, 1, NULL, NULL, 0);
+		errno = saved_errno;
+	}
+}
+
+void kn_unlock_quiet(struct kn_lock *l)
+{
+	if (kn_forking)
+		return;
+	rank_drop(l);
+	kn_store_release(&l->word, FREE);
+}
+
+bool kn_lock_if(struct kn_lock *l, bool may_block)
+{
+	if (!may_block)
+		return kn_trylock(l);
+	kn_lock(l);
+	return true;
+}
+
+void kn_unlock_if(struct kn_lock *l, bool may_block)
+{
+	if (may_block)
+		kn_unlock(l);
+	else
+		kn_unlock_quiet(l);
+}
+
+void kn_lock_reset(struct kn_lock *l)
+{
+	kn_store(&l->word, FREE);
+}
+
+uint64_t kn_lock_contended(void)
+{
+	return kn_load(&nr_contended);
+}

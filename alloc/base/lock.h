@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * alloc/base/lock.h - the only lock of the library
+ *
+ * A futex word of three states (free, taken, taken with sleepers).  A waiter
+ * spins a bounded number of times, then sleeps, because a lock that spins
+ * collapses when its holder is preempted.  No lock is held over a system call.
+ *
+ * Contexts.  A call that may not wait uses kn_trylock() and, to make no system
+ * call either, kn_unlock_quiet(): a sleeper then wakes by its timeout.  An
+ * interrupted holder in the same thread makes the try fail, so a signal handler
+ * is safe.
+ *
+ * Fork.  Between prepare and its end the forking thread holds every lock, and
+ * may still allocate: kn_forking makes its lock calls succeed at once.
+ *
+ * Ranks (lock_ranks.def) are checked in debug builds for calls that wait.
+ */
+#ifndef KN_BASE_LOCK_H
+#define KN_BASE_LOCK_H
+
+#include "alloc/base/compiler.h"
+
+enum kn_lock_rank {
+#define KN_LOCK_RANK(name, help) KN_RANK_##name,
+#include "alloc/base/lock_ranks.def"
+#undef KN_LOCK_RANK
+	KN_NR_LOCK_RANKS
+};
+
+struct kn_lock {
+	uint32_t word;		/* 0 free, 1 taken, 2 taken and waited for */
+	uint32_t rank;
+};
+
+#define KN_LOCK_INIT(rank_name) { 0, KN_RANK_##rank_name }
+
+void kn_lock(struct kn_lock *l);
+/* One more lock of a rank that is held; the caller keeps an order among them. */
+void kn_lock_next(struct kn_lock *l);
+bool kn_trylock(struct kn_lock *l) kn_must_check;
+void kn_unlock(struct kn_lock *l);
+void kn_unlock_quiet(struct kn_lock *l);
+
+/* Waits if @may_block, else tries once. */
+bool kn_lock_if(struct kn_lock *l, bool may_block) kn_must_check;
+void kn_unlock_if(struct kn_lock *l, bool may_block);
+
+/* Forgets holder and sleepers: in a fork child, where neither exists. */
+void kn_lock_reset(struct kn_lock *l);
+
+/* True in the thread that is inside fork(), between prepare and its end. */
+extern kn_tls bool kn_forking;
+
+/* Times that a try failed because another thread held the lock. */
+uint64_t kn_lock_contended(void);
+
+#endif
