@@ -1,0 +1,309 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Items and mistakes of all sources, and the file among them.
+ *
+ * inih splits a line into key and value and follows the sections.  Its reader
+ * is next_line(), which gives it whole lines only, without comments and
+ * indentation, and keeps an account of what became of each: inih stops at
+ * neither a cut nor a senseless line, and names only the first.
+ */
+#define _GNU_SOURCE
+#include "alloc/config/conf.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <ini.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#define WHERE_LEN 320 /* a path and a line number */
+
+struct file {
+	struct kn_conf_sink *sink;
+	const char *path;
+	int fd;
+	int line;
+	int err;       /* of read() */
+	bool expected; /* this line has a key; inih did not give it */
+	bool skip;     /* in a section that is not ours */
+	size_t pos, len;
+	char chunk[1024];
+};
+
+void kn_conf_mistake(struct kn_conf_sink *sink, const char *where,
+		     const char *fmt, ...)
+{
+	char message[1000];
+	int n = snprintf(message, sizeof(message), "%s: ", where);
+	va_list ap;
+
+	sink->nr_mistakes++;
+	if (!sink->report || n < 0 || (size_t)n >= sizeof(message))
+		return;
+	va_start(ap, fmt);
+	vsnprintf(message + n, sizeof(message) - (size_t)n, fmt, ap);
+	va_end(ap);
+	sink->report(sink->arg, message);
+}
+
+static void unknown_key(struct kn_conf_sink *sink, const char *where,
+			const char *name)
+{
+	const struct kn_tunable *near = kn_tunable_nearest(name);
+
+	if (near)
+		kn_conf_mistake(sink, where,
+				"unknown key '%s'; the nearest is '%s'", name,
+				near->name);
+	else
+		kn_conf_mistake(sink, where, "unknown key '%s'", name);
+}
+
+static void bad_value(struct kn_conf_sink *sink, const char *where,
+		      const struct kn_tunable *row, const char *value)
+{
+	static const char *const wanted[] = {
+		[KN_TUNABLE_BOOL] = "yes or no",
+		[KN_TUNABLE_CHOICE] = "one of ",
+		[KN_TUNABLE_U64] = "a whole number",
+		[KN_TUNABLE_SIZE] = "a size, as 65536, 64K or 8M",
+		[KN_TUNABLE_MS] = "a time, as 100ms or 2s",
+		[KN_TUNABLE_STRING] = "a text",
+	};
+
+	kn_conf_mistake(sink, where, "%s = %s: expected %s%s", row->name, value,
+			wanted[row->kind],
+			row->kind == KN_TUNABLE_CHOICE ? row->unit : "");
+}
+
+static void out_of_range(struct kn_conf_sink *sink, const char *where,
+			 const struct kn_tunable *row, const char *value)
+{
+	char min[32], max[32];
+
+	if (row->kind == KN_TUNABLE_STRING) {
+		kn_conf_mistake(sink, where, "%s: longer than %d bytes",
+				row->name, KN_TUNABLE_LEN - 1);
+		return;
+	}
+	kn_tunable_print(row, row->min, min, sizeof(min));
+	kn_tunable_print(row, row->max, max, sizeof(max));
+	kn_conf_mistake(sink, where, "%s = %s: outside of %s to %s%s%s",
+			row->name, value, min, max,
+			row->kind == KN_TUNABLE_U64 ? " " : "",
+			row->kind == KN_TUNABLE_U64 ? row->unit : "");
+}
+
+void kn_conf_item(struct kn_conf_sink *sink, const char *where,
+		  const char *name, const char *value)
+{
+	const struct kn_tunable *row = kn_tunable_find(name);
+	int err;
+
+	if (!row) {
+		unknown_key(sink, where, name);
+		return;
+	}
+	err = sink->apply ? kn_tunable_set(name, value, where) :
+			    kn_tunable_check(row, value);
+	if (err == -EINVAL)
+		bad_value(sink, where, row, value);
+	if (err == -ERANGE)
+		out_of_range(sink, where, row, value);
+}
+
+/* Keeps the end of a long path: that is where the name is. */
+static const char *where_line(const struct file *f, char *where)
+{
+	const size_t len = strlen(f->path), most = WHERE_LEN - 16;
+
+	snprintf(where, WHERE_LEN, "%s:%d",
+		 len > most ? f->path + (len - most) : f->path, f->line);
+	return where;
+}
+
+/* The next byte of the file; -1 at its end, or when it cannot be read. */
+static int next_byte(struct file *f)
+{
+	ssize_t n;
+
+	if (f->pos < f->len)
+		return (unsigned char)f->chunk[f->pos++];
+	do {
+		n = read(f->fd, f->chunk, sizeof(f->chunk));
+	} while (n < 0 && errno == EINTR);
+	if (n < 0)
+		f->err = -errno;
+	if (n <= 0)
+		return -1;
+	f->pos = 1;
+	f->len = (size_t)n;
+	return (unsigned char)f->chunk[0];
+}
+
+/*
+ * The bytes of the next line without its end; those past @room are counted,
+ * not stored.  -1 at the end of the file.
+ */
+static ssize_t read_line(struct file *f, char *line, size_t room, bool *binary)
+{
+	size_t n = 0;
+	int c = next_byte(f);
+
+	if (c < 0)
+		return -1;
+	*binary = false;
+	for (; c >= 0 && c != '\n'; c = next_byte(f)) {
+		*binary |= c == '\0';
+		if (n < room)
+			line[n] = (char)c;
+		n++;
+	}
+	line[KN_MIN(n, room)] = '\0';
+	return (ssize_t)n;
+}
+
+static bool is_blank(char c)
+{
+	return c == ' ' || c == '\t' || c == '\r';
+}
+
+/* Moves the text to the front of @line and cuts comments and blanks off. */
+static void strip(char *line, bool first)
+{
+	char *start = line, *p;
+
+	if (first && !strncmp(start, "\xef\xbb\xbf", 3))
+		start += 3;
+	while (is_blank(*start))
+		start++;
+	for (p = start; *p; p++)
+		if ((*p == '#' || *p == ';') && (p == start || is_blank(p[-1])))
+			break;
+	while (p > start && is_blank(p[-1]))
+		p--;
+	*p = '\0';
+	memmove(line, start, (size_t)(p - start) + 1);
+}
+
+/* [knuma], or a section whose keys are for somebody else. */
+static void enter_section(struct file *f, const char *line)
+{
+	char where[WHERE_LEN];
+	const char *end = strchr(line, ']');
+
+	f->skip = true;
+	if (!end || end[1])
+		kn_conf_mistake(f->sink, where_line(f, where),
+				"a section is written [name]");
+	else if (strcmp(line, "[knuma]"))
+		kn_conf_mistake(f->sink, where_line(f, where),
+				"unknown section %s; its keys are ignored",
+				line);
+	else
+		f->skip = false;
+}
+
+/* The last line had text, and inih found no key in it. */
+static void settle_line(struct file *f)
+{
+	char where[WHERE_LEN];
+
+	if (f->expected)
+		kn_conf_mistake(f->sink, where_line(f, where),
+				"not of the form key = value");
+	f->expected = false;
+}
+
+/* inih's fgets(): at most @num - 1 bytes, ending in a newline. */
+static char *next_line(char *line, int num, void *stream)
+{
+	struct file *f = stream;
+	const size_t room = (size_t)num - 2;
+	char where[WHERE_LEN];
+	bool binary;
+	ssize_t n;
+
+	settle_line(f);
+	n = read_line(f, line, room, &binary);
+	if (n < 0)
+		return NULL;
+	f->line++;
+	if (binary) {
+		kn_conf_mistake(f->sink, where_line(f, where),
+				"contains a 0 byte; the line is ignored");
+		line[0] = '\0';
+	} else if ((size_t)n > room) {
+		kn_conf_mistake(f->sink, where_line(f, where),
+				"longer than %zu bytes; the line is ignored",
+				room);
+		line[0] = '\0';
+	}
+	strip(line, f->line == 1);
+	if (line[0] == '[') {
+		enter_section(f, line);
+		line[0] = '\0';
+	}
+	f->expected = line[0] != '\0';
+	strcat(line, "\n");
+	return line;
+}
+
+static int take_item(void *user, const char *section, const char *name,
+		     const char *value)
+{
+	struct file *f = user;
+	char where[WHERE_LEN];
+
+	(void)section;
+	f->expected = false;
+	if (!f->skip)
+		kn_conf_item(f->sink, where_line(f, where), name, value);
+	return 1;
+}
+
+/*
+ * The library's switches are variables that a program linked with it may have
+ * changed; here none of its buffers may come from malloc.
+ */
+static void parse(struct file *f)
+{
+	const bool use_stack = ini_use_stack;
+
+	ini_use_stack = true;
+	ini_parse_stream(next_line, f, take_item, f);
+	ini_use_stack = use_stack;
+	settle_line(f);
+}
+
+int kn_conf_file(struct kn_conf_sink *sink, const char *path)
+{
+	const int saved_errno = errno;
+	struct file f = {.sink = sink, .path = path};
+
+	f.fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
+	if (f.fd < 0) {
+		f.err = -errno;
+	} else {
+		parse(&f);
+		close(f.fd);
+	}
+	if (f.err && f.err != -ENOENT)
+		kn_conf_mistake(sink, path, "cannot be read: %s",
+				strerrordesc_np(-f.err));
+	errno = saved_errno;
+	return f.err;
+}
+
+int kn_conf_check(const char *path,
+		  void (*report)(void *arg, const char *message), void *arg)
+{
+	struct kn_conf_sink sink = {.report = report, .arg = arg};
+	const int err = kn_conf_file(&sink, path);
+
+	if (err == -ENOENT)
+		kn_conf_mistake(&sink, path, "does not exist");
+	return err ?: sink.nr_mistakes;
+}

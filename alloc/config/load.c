@@ -1,0 +1,232 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Files and environment, in the order of tunables.h, at start-up. */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <sched.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/auxv.h>
+#include <unistd.h>
+
+#include "alloc/base/atomic.h"
+#include "alloc/base/print.h"
+#include "alloc/config/conf.h"
+
+/* A file of nonsense names its first lines, not all of them. */
+#define MISTAKES_SHOWN 10
+
+const char *kn_conf_system_file = "/etc/knuma.conf";
+
+enum {
+	NOT_LOADED,
+	LOADING,
+	LOADED
+};
+static int state;
+
+/* Start of the stack as ld.so found it: argc, argv, 0, environment, 0. */
+extern void *__libc_stack_end __attribute__((weak));
+
+/*
+ * The first allocation may be older than the C library's constructor, which
+ * sets environ; the preload library's own constructor always is.
+ */
+static char **environment(void)
+{
+	static char *none[] = {NULL};
+
+	if (environ)
+		return environ;
+	if (&__libc_stack_end && __libc_stack_end) {
+		const uintptr_t argc = *(uintptr_t *)__libc_stack_end;
+
+		return (char **)__libc_stack_end + argc + 2;
+	}
+	return none;
+}
+
+/* Set-user-id and the like: who calls is not who the process is. */
+static bool is_secure(void)
+{
+	return getauxval(AT_SECURE) != 0;
+}
+
+static const char *get(char **env, const char *name)
+{
+	const size_t len = strlen(name);
+
+	for (; *env; env++)
+		if (!strncmp(*env, name, len) && (*env)[len] == '=')
+			return *env + len + 1;
+	return NULL;
+}
+
+static void print_mistake(void *arg, const char *message)
+{
+	int *shown = arg;
+
+	if (++*shown <= MISTAKES_SHOWN)
+		kn_print("%s", message);
+}
+
+static void read_user_file(struct kn_conf_sink *sink, char **env)
+{
+	const char *dir = get(env, "XDG_CONFIG_HOME"), *between = "";
+	char path[512];
+	int n;
+
+	if (!dir || dir[0] != '/') {
+		dir = get(env, "HOME");
+		between = "/.config";
+	}
+	if (!dir || dir[0] != '/')
+		return;
+	n = snprintf(path, sizeof(path), "%s%s/knuma/knuma.conf", dir, between);
+	if (n > 0 && (size_t)n < sizeof(path))
+		kn_conf_file(sink, path);
+}
+
+static void read_files(struct kn_conf_sink *sink, char **env)
+{
+	const char *path = get(env, "KNUMA_CONF_FILE");
+
+	if (!path) {
+		kn_conf_file(sink, kn_conf_system_file);
+		read_user_file(sink, env);
+	} else if (*path && kn_conf_file(sink, path) == -ENOENT) {
+		kn_conf_mistake(sink, "KNUMA_CONF_FILE", "%s does not exist",
+				path);
+	}
+}
+
+static char *trim(char *text)
+{
+	char *end;
+
+	text += strspn(text, " \t");
+	for (end = text + strlen(text); end > text; end--)
+		if (end[-1] != ' ' && end[-1] != '\t')
+			break;
+	*end = '\0';
+	return text;
+}
+
+/* KNUMA_CONF: key=value,key=value */
+static void read_list(struct kn_conf_sink *sink, const char *list)
+{
+	while (list && *list) {
+		const size_t len = strcspn(list, ",");
+		char item[2 * KN_TUNABLE_LEN], *name, *value;
+
+		if (len >= sizeof(item)) {
+			kn_conf_mistake(sink, "KNUMA_CONF",
+					"an item is longer than %zu bytes",
+					sizeof(item) - 1);
+		} else {
+			memcpy(item, list, len);
+			item[len] = '\0';
+			name = trim(item);
+			value = strchr(name, '=');
+			if (value) {
+				*value++ = '\0';
+				kn_conf_item(sink, "KNUMA_CONF", trim(name),
+					     trim(value));
+			} else if (*name) {
+				kn_conf_mistake(sink, "KNUMA_CONF",
+						"'%s' is not key=value", name);
+			}
+		}
+		list += len + (list[len] == ',');
+	}
+}
+
+/*
+ * KNUMA_<NAME>.  Other programs may use the prefix for variables of their own,
+ * so a name that is near to no tunable is theirs.
+ */
+static void read_variable(struct kn_conf_sink *sink, const char *variable)
+{
+	const size_t prefix = strlen("KNUMA_");
+	char name[64] = "", where[64] = "";
+	const char *value = strchr(variable, '=');
+	size_t len;
+
+	if (strncmp(variable, "KNUMA_", prefix) || !value)
+		return;
+	len = (size_t)(value - variable);
+	if (len >= sizeof(where))
+		return;
+	memcpy(where, variable, len);
+	for (size_t i = prefix; i < len; i++)
+		name[i - prefix] = variable[i] >= 'A' && variable[i] <= 'Z' ?
+					   (char)(variable[i] - 'A' + 'a') :
+					   variable[i];
+	if (!strcmp(name, "conf") || !strcmp(name, "conf_file"))
+		return;
+	if (kn_tunable_find(name))
+		kn_conf_item(sink, where, name, value + 1);
+	else if (kn_tunable_nearest(name))
+		kn_conf_mistake(sink, where,
+				"unknown variable; the nearest key is '%s'",
+				kn_tunable_nearest(name)->name);
+}
+
+static void read_environment(struct kn_conf_sink *sink, char **env)
+{
+	read_list(sink, get(env, "KNUMA_CONF"));
+	for (; *env; env++)
+		read_variable(sink, *env);
+}
+
+int kn_tunables_load_with(void (*report)(void *arg, const char *message),
+			  void *arg)
+{
+	struct kn_conf_sink sink = {
+		.report = report,
+		.arg = arg,
+		.apply = true,
+	};
+	const int saved_errno = errno;
+	int expected = NOT_LOADED;
+
+	/* Acquire: pairs with the release below; kn_tun is filled. */
+	if (kn_load_acquire(&state) == LOADED)
+		return 0;
+	if (__atomic_compare_exchange_n(&state, &expected, LOADING, false,
+					__ATOMIC_ACQUIRE, __ATOMIC_ACQUIRE)) {
+		if (is_secure()) {
+			kn_conf_file(&sink, kn_conf_system_file);
+		} else {
+			read_files(&sink, environment());
+			read_environment(&sink, environment());
+		}
+		/* Release: pairs with the acquires of this function. */
+		kn_store_release(&state, LOADED);
+	}
+	while (kn_load_acquire(&state) != LOADED)
+		sched_yield();
+	errno = saved_errno;
+	return sink.nr_mistakes;
+}
+
+int kn_tunables_load(void)
+{
+	int shown = 0, nr;
+
+	nr = kn_tunables_load_with(print_mistake, &shown);
+	if (shown > MISTAKES_SHOWN)
+		kn_print("and %d more mistakes in the configuration",
+			 shown - MISTAKES_SHOWN);
+	if (nr && kn_tun.strict) {
+		kn_print("strict = yes: not starting because of %d mistake%s "
+			 "in the configuration",
+			 nr, nr == 1 ? "" : "s");
+		_exit(2);
+	}
+	return nr;
+}
+
+void kn_conf_unload(void)
+{
+	kn_store(&state, NOT_LOADED);
+}

@@ -1,0 +1,401 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "alloc/config/tunables.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "alloc/base/atomic.h"
+#include "alloc/config/conf.h"
+
+/* clang-format off: tables */
+/* What the columns of the table become, by kind. */
+#define NUMBER_BOOL(def)   (def)
+#define NUMBER_CHOICE(def) (def)
+#define NUMBER_U64(def)	   (def)
+#define NUMBER_SIZE(def)   (def)
+#define NUMBER_MS(def)	   (def)
+#define NUMBER_STRING(def) 0
+#define TEXT_BOOL(def)	   NULL
+#define TEXT_CHOICE(def)   NULL
+#define TEXT_U64(def)	   NULL
+#define TEXT_SIZE(def)	   NULL
+#define TEXT_MS(def)	   NULL
+#define TEXT_STRING(def)   def
+
+const struct kn_tunable kn_tunables[KN_NR_TUNABLES] = {
+#define KN_TUNABLE(name, kind, def, min, max, unit, when, help) \
+	{#name,                                                 \
+	 KN_TUNABLE_##kind,                                     \
+	 KN_TUNABLE_##when,                                     \
+	 unit,                                                  \
+	 help,                                                  \
+	 offsetof(struct kn_tunables, name),                    \
+	 NUMBER_##kind(def),                                    \
+	 min,                                                   \
+	 max,                                                   \
+	 TEXT_##kind(def)},
+#include "alloc/config/tunables.def"
+#undef KN_TUNABLE
+};
+
+#define KN_TUNABLE(name, kind, def, min, max, unit, when, help)                \
+	KN_STATIC_ASSERT(KN_TUNABLE_##kind == KN_TUNABLE_STRING ||             \
+				 (NUMBER_##kind(def) + 0ull >= (min) + 0ull && \
+				  NUMBER_##kind(def) + 0ull <= (max) + 0ull),  \
+			 #name ": the default is out of its range");
+#include "alloc/config/tunables.def"
+#undef KN_TUNABLE
+/* clang-format on */
+
+struct kn_tunables kn_tun = {
+#define KN_TUNABLE(name, kind, def, min, max, unit, when, help) .name = def,
+#include "alloc/config/tunables.def"
+#undef KN_TUNABLE
+};
+
+/* Empty is built-in. */
+static char sources[KN_NR_TUNABLES][KN_TUNABLE_LEN];
+static bool sealed;
+
+struct value {
+	uint64_t number;
+	const char *text;
+};
+
+static const char *const yes_words[] = {"yes", "true", "on", "1"};
+static const char *const no_words[] = {"no", "false", "off", "0"};
+
+static char lower(char c)
+{
+	return c >= 'A' && c <= 'Z' ? (char)(c - 'A' + 'a') : c;
+}
+
+/* Equal without regard to case; strcasecmp() would ask the locale. */
+static bool same(const char *a, const char *b)
+{
+	while (*a && lower(*a) == lower(*b)) {
+		a++;
+		b++;
+	}
+	return lower(*a) == lower(*b);
+}
+
+static int parse_bool(const char *text, uint64_t *number)
+{
+	for (size_t i = 0; i < KN_ARRAY_SIZE(yes_words); i++) {
+		if (same(text, yes_words[i]) || same(text, no_words[i])) {
+			*number = same(text, yes_words[i]);
+			return 0;
+		}
+	}
+	return -EINVAL;
+}
+
+/* The @i-th word of "auto|yes|no" and its length; 0 past the last. */
+static int choice_word(const char *words, uint64_t i, const char **word)
+{
+	while (i--) {
+		words = strchr(words, '|');
+		if (!words)
+			return 0;
+		words++;
+	}
+	*word = words;
+	return (int)strcspn(words, "|");
+}
+
+static int parse_choice(const struct kn_tunable *row, const char *text,
+			uint64_t *number)
+{
+	const char *word = NULL;
+	uint64_t truth;
+	int len;
+
+	for (uint64_t i = 0; (len = choice_word(row->unit, i, &word)); i++) {
+		if (strlen(text) == (size_t)len &&
+		    !strncmp(text, word, (size_t)len)) {
+			*number = i;
+			return 0;
+		}
+	}
+	/* The other words for yes and no, where those are among the choices. */
+	if (row->max == KN_CHOICE_NO && !parse_bool(text, &truth)) {
+		*number = truth ? KN_CHOICE_YES : KN_CHOICE_NO;
+		return 0;
+	}
+	return -EINVAL;
+}
+
+/* Digits, then a suffix; @text becomes the suffix. */
+static int parse_digits(const char **text, uint64_t *number)
+{
+	const char *p = *text;
+	uint64_t n = 0;
+
+	if (*p < '0' || *p > '9')
+		return -EINVAL;
+	for (; *p >= '0' && *p <= '9'; p++) {
+		if (__builtin_mul_overflow(n, 10, &n) ||
+		    __builtin_add_overflow(n, (uint64_t)(*p - '0'), &n))
+			return -ERANGE;
+	}
+	while (*p == ' ' || *p == '\t')
+		p++;
+	*text = p;
+	*number = n;
+	return 0;
+}
+
+static int parse_u64(const char *text, uint64_t *number)
+{
+	const int err = parse_digits(&text, number);
+
+	return err ?: *text ? -EINVAL : 0;
+}
+
+/* 64K, 64k, 64KiB and 65536 are the same. */
+static int parse_size(const char *text, uint64_t *number)
+{
+	static const char suffixes[] = "kmgt";
+	const int err = parse_digits(&text, number);
+	const char *suffix;
+	uint64_t unit;
+
+	if (err)
+		return err;
+	if (!*text || same(text, "b"))
+		return 0;
+	suffix = strchr(suffixes, lower(*text));
+	if (!suffix || (text[1] && !same(text + 1, "ib")))
+		return -EINVAL;
+	unit = 1ull << (10 * (suffix - suffixes + 1));
+	return __builtin_mul_overflow(*number, unit, number) ? -ERANGE : 0;
+}
+
+static int parse_ms(const char *text, uint64_t *number)
+{
+	const int err = parse_digits(&text, number);
+
+	if (err)
+		return err;
+	if (!*text || same(text, "ms"))
+		return 0;
+	if (!same(text, "s"))
+		return -EINVAL;
+	return __builtin_mul_overflow(*number, 1000, number) ? -ERANGE : 0;
+}
+
+static int parse(const struct kn_tunable *row, const char *text,
+		 struct value *value)
+{
+	int err = -EINVAL;
+
+	value->text = text;
+	value->number = 0;
+	switch (row->kind) {
+	case KN_TUNABLE_BOOL:
+		err = parse_bool(text, &value->number);
+		break;
+	case KN_TUNABLE_CHOICE:
+		err = parse_choice(row, text, &value->number);
+		break;
+	case KN_TUNABLE_U64:
+		err = parse_u64(text, &value->number);
+		break;
+	case KN_TUNABLE_SIZE:
+		err = parse_size(text, &value->number);
+		break;
+	case KN_TUNABLE_MS:
+		err = parse_ms(text, &value->number);
+		break;
+	case KN_TUNABLE_STRING:
+		return strlen(text) < KN_TUNABLE_LEN ? 0 : -ERANGE;
+	}
+	if (err)
+		return err;
+	if (value->number < row->min || value->number > row->max)
+		return -ERANGE;
+	return 0;
+}
+
+int kn_tunable_check(const struct kn_tunable *row, const char *text)
+{
+	struct value value;
+
+	return parse(row, text, &value);
+}
+
+static void store(struct kn_tunables *to, const struct kn_tunable *row,
+		  const struct value *value)
+{
+	char *field = (char *)to + row->offset;
+
+	switch (row->kind) {
+	case KN_TUNABLE_BOOL:
+		kn_store((bool *)field, value->number != 0);
+		break;
+	case KN_TUNABLE_CHOICE:
+		kn_store((enum kn_choice *)field,
+			 (enum kn_choice)value->number);
+		break;
+	case KN_TUNABLE_U64:
+	case KN_TUNABLE_SIZE:
+	case KN_TUNABLE_MS:
+		kn_store((uint64_t *)field, value->number);
+		break;
+	case KN_TUNABLE_STRING:
+		snprintf(field, KN_TUNABLE_LEN, "%s", value->text);
+		break;
+	}
+}
+
+static struct value fetch(const struct kn_tunable *row)
+{
+	const char *field = (const char *)&kn_tun + row->offset;
+	struct value value = {0, field};
+
+	switch (row->kind) {
+	case KN_TUNABLE_BOOL:
+		value.number = kn_load((const bool *)field);
+		break;
+	case KN_TUNABLE_CHOICE:
+		value.number = (uint64_t)kn_load((const enum kn_choice *)field);
+		break;
+	case KN_TUNABLE_U64:
+	case KN_TUNABLE_SIZE:
+	case KN_TUNABLE_MS:
+		value.number = kn_load((const uint64_t *)field);
+		break;
+	case KN_TUNABLE_STRING:
+		break;
+	}
+	return value;
+}
+
+/* With the largest suffix that leaves a whole number. */
+static int print_size(uint64_t n, char *buf, size_t len)
+{
+	int shift = 0;
+
+	while (n && n % 1024 == 0 && shift < 4) {
+		n /= 1024;
+		shift++;
+	}
+	if (!shift)
+		return snprintf(buf, len, "%llu", (unsigned long long)n);
+	return snprintf(buf, len, "%llu%c", (unsigned long long)n,
+			" KMGT"[shift]);
+}
+
+static int print_value(const struct kn_tunable *row, struct value value,
+		       char *buf, size_t len)
+{
+	const unsigned long long n = value.number;
+	const char *word = "";
+	int n_word;
+
+	switch (row->kind) {
+	case KN_TUNABLE_BOOL:
+		return snprintf(buf, len, "%s", n ? "yes" : "no");
+	case KN_TUNABLE_CHOICE:
+		n_word = choice_word(row->unit, n, &word);
+		return snprintf(buf, len, "%.*s", n_word, word);
+	case KN_TUNABLE_U64:
+		return snprintf(buf, len, "%llu", n);
+	case KN_TUNABLE_SIZE:
+		return print_size(n, buf, len);
+	case KN_TUNABLE_MS:
+		if (n && n % 1000 == 0)
+			return snprintf(buf, len, "%llus", n / 1000);
+		return snprintf(buf, len, "%llums", n);
+	case KN_TUNABLE_STRING:
+		return snprintf(buf, len, "%s", value.text);
+	}
+	return 0;
+}
+
+int kn_tunable_print(const struct kn_tunable *row, uint64_t number, char *buf,
+		     size_t len)
+{
+	return print_value(row, (struct value){number, ""}, buf, len);
+}
+
+static int fit(int n, size_t len)
+{
+	return n < 0 || (size_t)n >= len ? -ENOSPC : n;
+}
+
+const struct kn_tunable *kn_tunable_find(const char *name)
+{
+	for (int i = 0; i < KN_NR_TUNABLES; i++)
+		if (!strcmp(kn_tunables[i].name, name))
+			return &kn_tunables[i];
+	return NULL;
+}
+
+int kn_tunable_set(const char *name, const char *value, const char *source)
+{
+	const struct kn_tunable *row = kn_tunable_find(name);
+	struct value v;
+	int err;
+
+	if (!row)
+		return -ENOENT;
+	err = parse(row, value, &v);
+	if (err)
+		return err;
+	if (row->when == KN_TUNABLE_INIT && kn_load(&sealed))
+		return -EBUSY;
+	store(&kn_tun, row, &v);
+	snprintf(sources[row - kn_tunables], KN_TUNABLE_LEN, "%s", source);
+	return 0;
+}
+
+int kn_tunable_get(const char *name, char *buf, size_t len)
+{
+	const struct kn_tunable *row = kn_tunable_find(name);
+
+	if (!row)
+		return -ENOENT;
+	return fit(print_value(row, fetch(row), buf, len), len);
+}
+
+int kn_tunable_default(const char *name, char *buf, size_t len)
+{
+	const struct kn_tunable *row = kn_tunable_find(name);
+	struct value value;
+
+	if (!row)
+		return -ENOENT;
+	value = (struct value){row->def, row->def_text};
+	return fit(print_value(row, value, buf, len), len);
+}
+
+const char *kn_tunable_source(const char *name)
+{
+	const struct kn_tunable *row = kn_tunable_find(name);
+
+	if (!row)
+		return NULL;
+	if (!sources[row - kn_tunables][0])
+		return "built-in";
+	return sources[row - kn_tunables];
+}
+
+void kn_tunables_seal(void)
+{
+	kn_store(&sealed, true);
+}
+
+void kn_tunables_reset(void)
+{
+	for (int i = 0; i < KN_NR_TUNABLES; i++) {
+		const struct kn_tunable *row = &kn_tunables[i];
+
+		store(&kn_tun, row, &(struct value){row->def, row->def_text});
+		sources[i][0] = '\0';
+	}
+	kn_store(&sealed, false);
+	kn_conf_unload();
+}

@@ -1,0 +1,147 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * alloc/config/tunables.h - settings: built-in, file, environment, API
+ *
+ * Later sources win: built-in value; the file of KNUMA_CONF_FILE, else
+ * /etc/knuma.conf and then $XDG_CONFIG_HOME/knuma/knuma.conf; the list in
+ * KNUMA_CONF; KNUMA_<NAME>; knuma_conf_set().  A set-user-id program reads
+ * /etc/knuma.conf only.
+ *
+ * The first allocation of a process runs kn_tunables_load(), so nothing here
+ * allocates, uses stdio streams, or needs environ to be set.
+ *
+ * kn_tun is read without a lock.  Fields of INIT rows never change once
+ * kn_tunables_seal() was called; those of RUNTIME rows are single words,
+ * stored whole.
+ */
+#ifndef KN_CONFIG_TUNABLES_H
+#define KN_CONFIG_TUNABLES_H
+
+#include "alloc/base/compiler.h"
+
+#define KN_KIB	       (1ull << 10)
+#define KN_MIB	       (1ull << 20)
+#define KN_GIB	       (1ull << 30)
+#define KN_TIB	       (1ull << 40)
+
+#define KN_TUNABLE_LEN 256 /* of a string or a source, with its 0 */
+
+enum kn_choice {
+	KN_CHOICE_AUTO,
+	KN_CHOICE_YES,
+	KN_CHOICE_NO
+};
+
+enum kn_tunable_kind {
+	KN_TUNABLE_BOOL,
+	KN_TUNABLE_CHOICE,
+	KN_TUNABLE_U64,
+	KN_TUNABLE_SIZE,
+	KN_TUNABLE_MS,
+	KN_TUNABLE_STRING
+};
+
+enum kn_tunable_when {
+	KN_TUNABLE_INIT,
+	KN_TUNABLE_RUNTIME
+};
+
+#define KN_FIELD_BOOL(name)   bool name
+#define KN_FIELD_CHOICE(name) enum kn_choice name
+#define KN_FIELD_U64(name)    uint64_t name
+#define KN_FIELD_SIZE(name)   uint64_t name
+#define KN_FIELD_MS(name)     uint64_t name
+#define KN_FIELD_STRING(name) char name[KN_TUNABLE_LEN]
+
+struct kn_tunables {
+#define KN_TUNABLE(name, kind, def, min, max, unit, when, help) \
+	KN_FIELD_##kind(name);
+#include "alloc/config/tunables.def"
+#undef KN_TUNABLE
+};
+
+extern struct kn_tunables kn_tun;
+
+enum kn_tunable_id {
+#define KN_TUNABLE(name, kind, def, min, max, unit, when, help) KN_TUN_##name,
+#include "alloc/config/tunables.def"
+#undef KN_TUNABLE
+	KN_NR_TUNABLES
+};
+
+/* One row of tunables.def. */
+struct kn_tunable {
+	const char *name;
+	enum kn_tunable_kind kind;
+	enum kn_tunable_when when;
+	const char *unit; /* of a CHOICE: its words, "auto|yes|no" */
+	const char *help;
+	size_t offset; /* of the field in struct kn_tunables */
+	uint64_t def, min, max;
+	const char *def_text; /* of a STRING */
+};
+
+extern const struct kn_tunable kn_tunables[KN_NR_TUNABLES];
+
+/*
+ * Fills kn_tun from files and environment; the first call does it, later ones
+ * return 0.  Mistakes are printed, one line each, and skipped; with strict=yes
+ * the process then ends with status 2.
+ *
+ * Return: the number of mistakes.
+ */
+int kn_tunables_load(void);
+
+/* The same, but mistakes go to @report, and are of no consequence. */
+int kn_tunables_load_with(void (*report)(void *arg, const char *message),
+			  void *arg);
+
+/* Start-up has read the INIT rows: from here on they cannot be set. */
+void kn_tunables_seal(void);
+
+/* Built-in values again, as before the first load: for tests. */
+void kn_tunables_reset(void);
+
+/*
+ * Sets a tunable from its text, as in a file; @source is kept, cut to
+ * KN_TUNABLE_LEN.
+ *
+ * Return: 0; -ENOENT unknown name; -EINVAL not a value of its kind; -ERANGE
+ *         outside its limits; -EBUSY set too late, see kn_tunables_seal().
+ */
+int kn_tunable_set(const char *name, const char *value, const char *source);
+
+/*
+ * Writes the value as text that kn_tunable_set() takes back.
+ *
+ * Return: its length; -ENOENT unknown name; -ENOSPC @buf is too small.
+ */
+int kn_tunable_get(const char *name, char *buf, size_t len);
+
+/* The same for the built-in value. */
+int kn_tunable_default(const char *name, char *buf, size_t len);
+
+/* A limit of @row as text that kn_tunable_set() takes. */
+int kn_tunable_print(const struct kn_tunable *row, uint64_t number, char *buf,
+		     size_t len);
+
+/* "built-in", "file:line", or the variable; NULL for an unknown name. */
+const char *kn_tunable_source(const char *name);
+
+/* The row of @name, or NULL. */
+const struct kn_tunable *kn_tunable_find(const char *name);
+
+/* The row a misspelt @name most likely means, or NULL when none is near. */
+const struct kn_tunable *kn_tunable_nearest(const char *name);
+
+/*
+ * Reads a file as kn_tunables_load() does, but sets nothing.  Each mistake is
+ * given to @report as "path:line: message".
+ *
+ * Return: the number of mistakes; -Exxx, also reported, if the file could not
+ *         be read.
+ */
+int kn_conf_check(const char *path,
+		  void (*report)(void *arg, const char *message), void *arg);
+
+#endif
