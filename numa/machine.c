@@ -1,0 +1,150 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#define _GNU_SOURCE
+#include "numa/machine.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/membarrier.h>
+#include <linux/mempolicy.h>
+#include <sched.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <sys/sysinfo.h>
+#include <unistd.h>
+
+#ifndef PR_SET_VMA
+#define PR_SET_VMA 0x53564d41
+#define PR_SET_VMA_ANON_NAME 0
+#endif
+
+/* The result of a libc call as a result or -Exxx, errno as it was before. */
+#define RESULT(type, call)                                \
+	({                                                \
+		const int saved_errno = errno;            \
+		type ret_ = (type)(call);                 \
+		if ((intptr_t)ret_ == -1)                 \
+			ret_ = (type)(intptr_t)-errno;    \
+		errno = saved_errno;                      \
+		ret_;                                     \
+	})
+
+static void *machine_mmap(void *addr, size_t len, int prot, int flags)
+{
+	return RESULT(void *, mmap(addr, len, prot, flags, -1, 0));
+}
+
+static int machine_munmap(void *addr, size_t len)
+{
+	return RESULT(int, munmap(addr, len));
+}
+
+static int machine_mprotect(void *addr, size_t len, int prot)
+{
+	return RESULT(int, mprotect(addr, len, prot));
+}
+
+static int machine_madvise(void *addr, size_t len, int advice)
+{
+	return RESULT(int, madvise(addr, len, advice));
+}
+
+static int machine_mlock(void *addr, size_t len)
+{
+	return RESULT(int, mlock(addr, len));
+}
+
+static void *machine_mremap(void *from, size_t old_len, size_t new_len,
+			    int flags, void *to)
+{
+	return RESULT(void *, mremap(from, old_len, new_len, flags, to));
+}
+
+static int machine_mbind_preferred(void *addr, size_t len, int node)
+{
+	unsigned long mask[1024 / (8 * sizeof(long))] = { 0 };
+	const unsigned bits = 8 * sizeof(long);
+
+	if (node < 0 || node >= 1024)
+		return -EINVAL;
+	mask[(unsigned)node / bits] = 1ul << ((unsigned)node % bits);
+	return RESULT(int, syscall(SYS_mbind, addr, len, MPOL_PREFERRED, mask,
+				   1025ul, 0u));
+}
+
+static int machine_page_nodes(size_t n, void **pages, int *status)
+{
+	return RESULT(int, syscall(SYS_move_pages, 0, n, pages, NULL, status, 0));
+}
+
+static int machine_membarrier(int cmd)
+{
+	return RESULT(int, syscall(SYS_membarrier, cmd, 0, 0));
+}
+
+static int machine_getcpu(void)
+{
+	return RESULT(int, sched_getcpu());
+}
+
+static uint64_t machine_total_ram(void)
+{
+	struct sysinfo info;
+
+	return sysinfo(&info) ? 0 : (uint64_t)info.totalram * info.mem_unit;
+}
+
+static size_t machine_page_size(void)
+{
+	return (size_t)sysconf(_SC_PAGESIZE);
+}
+
+static ssize_t machine_read_file(const char *path, char *buf, size_t len)
+{
+	const int fd = RESULT(int, open(path, O_RDONLY | O_CLOEXEC));
+	size_t got = 0;
+
+	if (fd < 0)
+		return fd;
+	while (got < len - 1) {
+		ssize_t n = RESULT(ssize_t, read(fd, buf + got, len - 1 - got));
+
+		if (n == -EINTR)
+			continue;
+		if (n <= 0)
+			break;
+		got += (size_t)n;
+	}
+	buf[got] = '\0';
+	close(fd);
+	return (ssize_t)got;
+}
+
+static void machine_name(void *addr, size_t len, const char *name)
+{
+	static bool refused;
+	const int saved_errno = errno;
+
+	if (!refused && prctl(PR_SET_VMA, PR_SET_VMA_ANON_NAME, addr, len, name))
+		refused = true;
+	errno = saved_errno;
+}
+
+struct kn_machine kn_machine = {
+	.mmap = machine_mmap,
+	.munmap = machine_munmap,
+	.mprotect = machine_mprotect,
+	.madvise = machine_madvise,
+	.mlock = machine_mlock,
+	.mremap = machine_mremap,
+	.mbind_preferred = machine_mbind_preferred,
+	.page_nodes = machine_page_nodes,
+	.membarrier = machine_membarrier,
+	.getcpu = machine_getcpu,
+	.total_ram = machine_total_ram,
+	.page_size = machine_page_size,
+	.read_file = machine_read_file,
+	.name = machine_name,
+	.sysfs = "/sys/devices/system",
+	.procfs = "/proc",
+};

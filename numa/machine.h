@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * numa/machine.h - every call that touches the machine, in one table
+ *
+ * All memory system calls, the CPU and node queries and the reads of sysfs and
+ * procfs go through kn_machine, so that a test can fail the n-th of them,
+ * refuse some, or pretend another machine.  Entries return a result or -Exxx
+ * and leave errno alone.
+ */
+#ifndef KN_NUMA_MACHINE_H
+#define KN_NUMA_MACHINE_H
+
+#include <sys/types.h>
+
+#include "alloc/base/compiler.h"
+
+struct kn_machine {
+	/* The address, or -Exxx as a pointer: test with kn_is_err(). */
+	void *(*mmap)(void *addr, size_t len, int prot, int flags);
+	int (*munmap)(void *addr, size_t len);
+	int (*mprotect)(void *addr, size_t len, int prot);
+	int (*madvise)(void *addr, size_t len, int advice);
+	int (*mlock)(void *addr, size_t len);
+	void *(*mremap)(void *from, size_t old_len, size_t new_len, int flags,
+			void *to);
+	/* @node: a kernel node id; the policy is MPOL_PREFERRED. */
+	int (*mbind_preferred)(void *addr, size_t len, int node);
+	/* status[i] becomes the node of pages[i], or -Exxx. */
+	int (*page_nodes)(size_t n, void **pages, int *status);
+	int (*membarrier)(int cmd);
+	int (*getcpu)(void);
+	uint64_t (*total_ram)(void);
+	size_t (*page_size)(void);
+	/* Bytes read of @path, at most @len - 1, always terminated. */
+	ssize_t (*read_file)(const char *path, char *buf, size_t len);
+	/* Gives the memory a name in smaps; failure is of no interest. */
+	void (*name)(void *addr, size_t len, const char *name);
+	const char *sysfs;	/* "/sys/devices/system" */
+	const char *procfs;	/* "/proc" */
+};
+
+extern struct kn_machine kn_machine;
+
+static inline bool kn_is_err(const void *p)
+{
+	return (uintptr_t)p >= (uintptr_t)-4095;
+}
+
+static inline int kn_ptr_err(const void *p)
+{
+	return (int)(intptr_t)p;
+}
+
+#endif

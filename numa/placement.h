@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* numa/placement.h - where pages lie and how much room the nodes have */
+#ifndef KN_NUMA_PLACEMENT_H
+#define KN_NUMA_PLACEMENT_H
+
+#include "numa/topology.h"
+
+/*
+ * Counts the pages of [@p, @p + @bytes) by the node they lie on.  Pages that
+ * are not in memory are not counted, and none is brought in.
+ * @pages_per_kernel_node: @n counters by kernel id, set here; may be NULL.
+ * Return: pages in memory, those on nodes >= @n included, or -Exxx: -EPERM
+ * where move_pages(2) is refused, -EINVAL for a range that wraps.
+ */
+long kn_placement(const void *p, size_t bytes, long *pages_per_kernel_node,
+		  int n);
+
+/*
+ * Lets libnuma answer kn_machine.page_nodes from here on (dlopen).
+ * Context: not inside malloc.
+ * Return: 0, or -ENOENT without libnuma, -ENOSYS when it finds no NUMA here.
+ */
+int kn_libnuma_load(void);
+
+/* Bytes by the node's meminfo; 0, or -Exxx and neither is set. */
+int kn_node_meminfo(int node, int64_t *total, int64_t *free) kn_must_check;
+
+#endif

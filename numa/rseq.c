@@ -1,0 +1,109 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#define _GNU_SOURCE
+#include "numa/rseq.h"
+
+#include <linux/membarrier.h>
+#include <linux/rseq.h>
+#include <stddef.h>
+#include <sys/auxv.h>
+#include <sys/rseq.h>
+
+#include "numa/machine.h"
+
+#ifndef AT_RSEQ_FEATURE_SIZE
+#define AT_RSEQ_FEATURE_SIZE 27
+#endif
+/* Offsets of struct rseq, which glibc 2.36 declares up to flags only. */
+#define RSEQ_CPU_ID 4
+#define RSEQ_MM_CID 24
+#define RSEQ_MM_CID_END 28
+
+struct kn_hot kn_hot;
+struct kn_magazine **kn_cpu_rows[KN_MAX_CPUS + 2];
+
+static struct kn_magazine *no_regions[KN_MAX_CPUS + 2];
+
+void kn_cpu_rows_update(void)
+{
+	kn_store(&kn_cpu_rows[0], &no_regions[2]);
+	kn_store(&kn_cpu_rows[1], &no_regions[2]);
+	for (int cpu = 0; cpu < kn_topo.nr_cpus; cpu++)
+		kn_store(&kn_cpu_rows[2 + cpu], kn_region_row(kn_cpu_node[cpu]));
+}
+
+#if defined(__x86_64__)
+
+static uint32_t rseq_word(intptr_t offset)
+{
+	return *(volatile uint32_t *)((char *)__builtin_thread_pointer() + offset);
+}
+
+/*
+ * Runs every section once on a region of its own and compares what it did with
+ * what it should do.  An abort is legal at any moment and tried again.
+ */
+static bool self_test(void)
+{
+	static struct kn_magazine mag;
+	static struct kn_magazine *row[KN_MAX_CPUS];
+	void *in[3] = { &in[0], &in[1], &in[2] }, *out[3] = { 0 };
+	struct kn_magazine **const saved = kn_hot.regions;
+	const int cid = kn_rseq_cid();
+	bool ok = false;
+	void *obj = NULL;
+
+	if (cid < 0 || cid >= KN_MAX_CPUS)
+		return false;
+	mag.cur = 0;
+	mag.beg = 0;
+	mag.end = 3;
+	/* Whatever number the thread gets while it runs, it meets @mag. */
+	for (int i = 0; i < KN_MAX_CPUS && i <= cid + 64; i++)
+		row[i] = &mag;
+	kn_hot.regions = row;
+	for (int tries = 0; !ok && tries < 100; tries++) {
+		mag.cur = 0;
+		if (kn_rseq_push_batch(0, row, in, 2) != KN_RSEQ_DONE)
+			continue;
+		if (kn_rseq_push(0, row, in[2]) != KN_RSEQ_DONE)
+			continue;
+		if (kn_rseq_push(0, row, in[0]) != KN_RSEQ_DECLINED)
+			continue;
+		obj = kn_rseq_pop_node(0, row);
+		ok = obj == in[2] &&
+		     kn_rseq_pop_batch(0, row, out, 3) == 2 &&
+		     out[0] == in[0] && out[1] == in[1] &&
+		     !kn_rseq_pop_node(0, row) && mag.cur == 3ull << 16;
+	}
+	kn_hot.regions = saved;
+	return ok;
+}
+
+const char *kn_rseq_init(bool wanted)
+{
+	kn_hot.rseq_off = __rseq_offset;
+	kn_hot.cid_off = __rseq_offset + RSEQ_CPU_ID;
+	if (!wanted)
+		return "switched off by the tunable rseq";
+	if (__rseq_size == 0 || (int)rseq_word(kn_hot.cid_off) < 0)
+		return "rseq is not registered (old kernel, or glibc.pthread.rseq=0)";
+	/* Never __rseq_size: glibc may report less than the kernel fills. */
+	if (getauxval(AT_RSEQ_FEATURE_SIZE) >= RSEQ_MM_CID_END)
+		kn_hot.cid_off = __rseq_offset + RSEQ_MM_CID;
+	if (kn_machine.membarrier(
+		    MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED_RSEQ))
+		return "membarrier(PRIVATE_EXPEDITED_RSEQ) was refused";
+	if (!self_test())
+		return "the self-test of restartable sequences failed";
+	return NULL;
+}
+
+#else
+
+const char *kn_rseq_init(bool wanted)
+{
+	(void)wanted;
+	return "no restartable sequences for this processor";
+}
+
+#endif

@@ -1,0 +1,254 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Restartable sequences, x86-64.  Instructions only: no policy, no counting.
+ *
+ *   3  descriptor: start, length, abort address
+ *   1  first instruction after arming; then loads and tests only
+ *   2  end; the instruction before it is the commit, the one visible store
+ *   4  abort: behind the signature that the kernel checks
+ *   5  declined    6  out
+ *
+ * Symbols are named in the text and not passed as operands: an operand would cost
+ * a register and, with it, a frame.  Results leave in registers, not through asm-goto outputs, which gcc 12 and
+ * clang 14 get wrong.
+ */
+#ifndef KN_NUMA_RSEQ_X86_64_H
+#define KN_NUMA_RSEQ_X86_64_H
+
+/* clang-format off */
+#define KN_RSEQ_ARM							\
+	".pushsection __rseq_cs, \"aw\"\n\t"				\
+	".balign 32\n"							\
+	"3:	.long 0, 0\n\t"						\
+	".quad 1f, 2f - 1f, 4f\n\t"					\
+	".popsection\n\t"						\
+	"movq	kn_hot+%c[rseq](%%rip), %%r8\n\t"			\
+	"movq	kn_hot+%c[cid](%%rip), %%r9\n\t"			\
+	"leaq	3b(%%rip), %%rax\n\t"					\
+	"imulq	$%c[size], %q[id], %%rsi\n\t"				\
+	"movq	%%rax, %%fs:8(%%r8)\n"					\
+	"1:\n\t"
+
+/* The abort path of sections that leave by labels. */
+#define KN_RSEQ_GOTO_ABORT						\
+	".pushsection __rseq_abort, \"ax\"\n\t"				\
+	".byte	0x0f, 0xb9, 0x3d\n\t"		/* ud1 ... */		\
+	".long	0x53053053\n"			/* ... RSEQ_SIG */	\
+	"4:	jmp	%l[aborted]\n"					\
+	"5:	jmp	%l[declined]\n\t"				\
+	".popsection\n\t"
+
+/*
+ * rdx = the magazine of @id in the region of (node of this CPU, cid).  Declines
+ * without a region; the row of a negative cpu_id has none.
+ */
+#define KN_RSEQ_MAGAZINE_LOCAL						\
+	"movslq	%%fs:4(%%r8), %%rax\n\t"	/* cpu_id */		\
+	"movslq	%%fs:(%%r9), %%rcx\n\t"	/* mm_cid, or cpu_id */	\
+	"movq	(%%rdx, %%rax, 8), %%rdx\n\t"				\
+	"movq	(%%rdx, %%rcx, 8), %%rdx\n\t"				\
+	"testq	%%rdx, %%rdx\n\t"					\
+	"jz	5f\n\t"							\
+	"addq	%%rsi, %%rdx\n\t"
+
+/* The same for the node of @row. */
+#define KN_RSEQ_MAGAZINE_ROW						\
+	"cmpl	$0, %%fs:4(%%r8)\n\t"					\
+	"jl	5f\n\t"							\
+	"movslq	%%fs:(%%r9), %%rcx\n\t"				\
+	"movq	(%[row], %%rcx, 8), %%rdx\n\t"				\
+	"testq	%%rdx, %%rdx\n\t"					\
+	"jz	5f\n\t"							\
+	"addq	%%rsi, %%rdx\n\t"
+
+/*
+ * ecx = gate, rsi = cur, eax = objects in the magazine.  KN_SWAP_LOADS is a
+ * planted error for the tests: cur before the gate.
+ */
+#ifdef KN_SWAP_LOADS
+#define KN_RSEQ_LOAD(gate)						\
+	"movq	(%%rdx), %%rsi\n\t"					\
+	"pause\n\tpause\n\tpause\n\t"					\
+	"movl	" gate "(%%rdx), %%ecx\n\t"				\
+	"movzwl	%%si, %%eax\n\t"
+#else
+#define KN_RSEQ_LOAD(gate)						\
+	"movl	" gate "(%%rdx), %%ecx\n\t"				\
+	"movq	(%%rdx), %%rsi\n\t"					\
+	"movzwl	%%si, %%eax\n\t"
+#endif
+
+#define KN_RSEQ_POP_BODY						\
+	KN_RSEQ_LOAD("8")						\
+	"cmpl	%%ecx, %%eax\n\t"					\
+	"jbe	5f\n\t"							\
+	"movq	8(%%rdx, %%rax, 8), %%rax\n\t"	/* the top slot */	\
+	"addq	$0xffff, %%rsi\n\t"					\
+	"movq	%%rsi, (%%rdx)\n"		/* commit */		\
+	"2:\n\t"							\
+	".pushsection __rseq_abort, \"ax\"\n\t"				\
+	".byte	0x0f, 0xb9, 0x3d\n\t"		/* ud1 ... */		\
+	".long	0x53053053\n"			/* ... RSEQ_SIG */	\
+	"4:	movl	$1, %%eax\n\t"					\
+	"jmp	6f\n"							\
+	"5:	xorl	%%eax, %%eax\n\t"					\
+	"jmp	6f\n\t"							\
+	".popsection\n"							\
+	"6:\n\t"
+
+#define KN_RSEQ_INPUTS							\
+	[rseq] "i" (offsetof(struct kn_hot, rseq_off)),			\
+	[cid] "i" (offsetof(struct kn_hot, cid_off)),			\
+	[size] "i" (sizeof(struct kn_magazine))
+
+static kn_always_inline void *kn_rseq_pop(uint32_t id)
+{
+	void *obj;
+
+	__asm__ __volatile__(
+		"leaq	kn_cpu_rows+16(%%rip), %%rdx\n\t"
+		KN_RSEQ_ARM
+		KN_RSEQ_MAGAZINE_LOCAL
+		KN_RSEQ_POP_BODY
+		: "=&a" (obj)
+		: KN_RSEQ_INPUTS, [id] "r" (id)
+		: "rcx", "rdx", "rsi", "r8", "r9", "memory", "cc");
+	return obj;
+}
+
+static kn_always_inline void *kn_rseq_pop_node(uint32_t id,
+					       struct kn_magazine **row)
+{
+	void *obj;
+
+	__asm__ __volatile__(
+		KN_RSEQ_ARM
+		KN_RSEQ_MAGAZINE_ROW
+		KN_RSEQ_POP_BODY
+		: "=&a" (obj)
+		: KN_RSEQ_INPUTS, [row] "r" (row), [id] "r" (id)
+		: "rcx", "rdx", "rsi", "r8", "r9", "memory", "cc");
+	return obj;
+}
+
+static kn_always_inline enum kn_rseq_ret
+kn_rseq_push(uint32_t id, struct kn_magazine **row, const void *obj)
+{
+	__asm__ __volatile__ goto(
+		KN_RSEQ_ARM
+		KN_RSEQ_MAGAZINE_ROW
+		KN_RSEQ_LOAD("12")
+		"cmpl	%%ecx, %%eax\n\t"
+		"jae	5f\n\t"
+		"cmpq	8(%%rdx, %%rax, 8), %[obj]\n\t"	/* on top already? */
+		"je	%l[dup]\n\t"
+		"movq	%[obj], 16(%%rdx, %%rax, 8)\n\t"
+		"incq	%%rsi\n\t"
+		"movq	%%rsi, (%%rdx)\n"		/* commit */
+		"2:\n\t"
+		KN_RSEQ_GOTO_ABORT
+		:
+		: KN_RSEQ_INPUTS, [row] "r" (row), [id] "r" (id),
+		  [obj] "r" (obj)
+		: "rax", "rcx", "rdx", "rsi", "r8", "r9", "memory", "cc"
+		: aborted, declined, dup);
+	return KN_RSEQ_DONE;
+declined:
+	return KN_RSEQ_DECLINED;
+aborted:
+	return KN_RSEQ_ABORTED;
+dup:
+	return KN_RSEQ_DUP;
+}
+
+static inline int kn_rseq_pop_batch(uint32_t id, struct kn_magazine **row,
+				    void **buf, uint32_t n)
+{
+	int got;
+
+	__asm__ __volatile__(
+		KN_RSEQ_ARM
+		KN_RSEQ_MAGAZINE_ROW
+		KN_RSEQ_LOAD("8")
+		"cmpl	%%ecx, %%eax\n\t"
+		"jbe	5f\n\t"
+		"movl	%[n], %[got]\n\t"
+		"cmpl	%%eax, %[got]\n\t"
+		"cmoval	%%eax, %[got]\n\t"		/* got = min(n, count) */
+		"movl	%[got], %%ecx\n\t"
+		"leaq	16(%%rdx, %%rax, 8), %%rax\n\t"	/* past the top slot */
+		"leaq	(%[buf], %%rcx, 8), %%r8\n\t"
+		"negq	%%rcx\n"
+		"7:	movq	(%%rax, %%rcx, 8), %%r9\n\t"
+		"movq	%%r9, (%%r8, %%rcx, 8)\n\t"
+		"incq	%%rcx\n\t"
+		"jnz	7b\n\t"
+		"movl	%[got], %%ecx\n\t"
+		"imulq	$0xffff, %%rcx, %%rcx\n\t"
+		"addq	%%rcx, %%rsi\n\t"
+		"movq	%%rsi, (%%rdx)\n"		/* commit */
+		"2:\n\t"
+		".pushsection __rseq_abort, \"ax\"\n\t"
+		".byte	0x0f, 0xb9, 0x3d\n\t"
+		".long	0x53053053\n"
+		"4:	movl	$-1, %[got]\n\t"
+		"jmp	6f\n"
+		"5:	xorl	%[got], %[got]\n\t"
+		"jmp	6f\n\t"
+		".popsection\n"
+		"6:\n\t"
+		: [got] "=&r" (got)
+		: KN_RSEQ_INPUTS, [row] "r" (row), [id] "r" (id),
+		  [buf] "r" (buf), [n] "r" (n)
+		: "rax", "rcx", "rdx", "rsi", "r8", "r9", "memory", "cc");
+	return got;
+}
+
+static inline enum kn_rseq_ret
+kn_rseq_push_batch(uint32_t id, struct kn_magazine **row, void *const *buf,
+		   uint32_t n)
+{
+	__asm__ __volatile__ goto(
+		KN_RSEQ_ARM
+		KN_RSEQ_MAGAZINE_ROW
+		KN_RSEQ_LOAD("12")
+		"leal	(%%rax, %q[n]), %%r8d\n\t"	/* count afterwards */
+		"cmpl	%%ecx, %%r8d\n\t"
+		"ja	5f\n\t"
+		"leaq	16(%%rdx, %%rax, 8), %%rax\n\t"	/* first free slot */
+		"xorl	%%ecx, %%ecx\n"
+		"7:	movq	(%[buf], %%rcx, 8), %%r8\n\t"
+		"movq	%%r8, (%%rax, %%rcx, 8)\n\t"
+		"incl	%%ecx\n\t"
+		"cmpl	%[n], %%ecx\n\t"
+		"jb	7b\n\t"
+		"addq	%%rcx, %%rsi\n\t"
+		"movq	%%rsi, (%%rdx)\n"		/* commit */
+		"2:\n\t"
+		KN_RSEQ_GOTO_ABORT
+		:
+		: KN_RSEQ_INPUTS, [row] "r" (row), [id] "r" (id),
+		  [buf] "r" (buf), [n] "r" (n)
+		: "rax", "rcx", "rdx", "rsi", "r8", "r9", "memory", "cc"
+		: aborted, declined);
+	return KN_RSEQ_DONE;
+declined:
+	return KN_RSEQ_DECLINED;
+aborted:
+	return KN_RSEQ_ABORTED;
+}
+
+/* Outside a section: true when read, perhaps not when used. */
+static inline int kn_rseq_cid(void)
+{
+	int cpu, cid;
+
+	__asm__ __volatile__("movl %%fs:4(%1), %0" : "=r" (cpu)
+			     : "r" (kn_hot.rseq_off));
+	__asm__ __volatile__("movl %%fs:(%1), %0" : "=r" (cid)
+			     : "r" (kn_hot.cid_off));
+	return cpu < 0 ? -1 : cid;
+}
+/* clang-format on */
+
+#endif

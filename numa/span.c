@@ -1,0 +1,187 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#define _GNU_SOURCE
+#include "numa/span.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <sys/mman.h>
+
+#include "alloc/base/assert.h"
+#include "alloc/base/bits.h"
+#include "numa/machine.h"
+
+#ifndef MADV_DONTNEED_LOCKED
+#define MADV_DONTNEED_LOCKED 24
+#endif
+
+struct kn_span kn_span;
+
+#if !defined(__x86_64__)
+unsigned kn_page_shift;
+#endif
+
+/* Sixteen times the memory leaves room for what is freed and not yet reused. */
+#define SPAN_PER_RAM 16
+#define SPAN_MIN ((uint64_t)64 << 30)
+/* A window below this cannot hold one growth step of each of its parts. */
+#define WINDOW_MIN ((uint64_t)64 << 20)
+
+static uint64_t reservation_bytes(uint64_t span)
+{
+	const uint64_t nr_pages = span >> KN_PAGE_SHIFT;
+
+	return span + nr_pages * (KN_PAGE_DESC_SIZE + sizeof(uint16_t)) +
+	       2 * (KN_PAGE_SIZE << KN_MAX_ORDER);
+}
+
+static void *reserve(uint64_t span)
+{
+	return kn_machine.mmap(NULL, reservation_bytes(span), PROT_NONE,
+			       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE);
+}
+
+/* Lays the parts out inside the reservation at @at. */
+static void lay_out(uintptr_t at, uint64_t span)
+{
+	const uintptr_t block = KN_PAGE_SIZE << KN_MAX_ORDER;
+	const uint64_t nr_pages = span >> KN_PAGE_SHIFT;
+
+	kn_span.map = (uint16_t *)at;
+	kn_span.map_bytes = nr_pages * sizeof(uint16_t);
+	at = KN_ALIGN_UP(at + kn_span.map_bytes, KN_PAGE_SIZE);
+	kn_span.pages = (void *)at;
+	at = KN_ALIGN_UP(at + nr_pages * KN_PAGE_DESC_SIZE, block);
+	kn_span.base = at;
+	kn_span.nr_windows = kn_topo.nr_nodes;
+	kn_span.window_shift = kn_log2(span) -
+			       kn_log2_up((uint64_t)kn_topo.nr_nodes);
+	kn_span.size = (uint64_t)kn_topo.nr_nodes << kn_span.window_shift;
+}
+
+/*
+ * The policies of a window and of its descriptors.  A refusal (seccomp in a
+ * container) is remembered, and no further call is made.
+ */
+static void bind_window(int node)
+{
+	const uintptr_t desc = (uintptr_t)kn_span.pages +
+		((uintptr_t)node << (kn_span.window_shift - KN_PAGE_SHIFT)) *
+		KN_PAGE_DESC_SIZE;
+	const size_t desc_len =
+		((size_t)1 << (kn_span.window_shift - KN_PAGE_SHIFT)) *
+		KN_PAGE_DESC_SIZE;
+	const int id = kn_topo.kernel_id[node];
+	char name[32];
+	int err;
+
+	if (kn_span.bind_error)
+		return;
+	err = kn_machine.mbind_preferred((void *)kn_window_base(node),
+					 (size_t)1 << kn_span.window_shift, id);
+	if (!err)
+		err = kn_machine.mbind_preferred((void *)desc, desc_len, id);
+	kn_span.bind_error = err;
+	snprintf(name, sizeof(name), "knuma:n%d", id);
+	kn_machine.name((void *)kn_window_base(node),
+			(size_t)1 << kn_span.window_shift, name);
+}
+
+int kn_span_reserve(uint64_t max_bytes)
+{
+	const uint64_t smallest = WINDOW_MIN << kn_log2_up((uint64_t)kn_topo.nr_nodes);
+	uint64_t span = KN_MAX(kn_machine.total_ram() * SPAN_PER_RAM, SPAN_MIN);
+	bool refused = false;
+	void *at;
+	int err;
+
+#if !defined(__x86_64__)
+	kn_page_shift = kn_log2((uint64_t)kn_machine.page_size());
+#endif
+	span = (uint64_t)1 << kn_log2(KN_MIN(span, max_bytes));
+	span = KN_MAX(span, smallest);
+	for (at = reserve(span); kn_is_err(at); at = reserve(span)) {
+		refused = true;
+		span /= 2;
+		if (span < smallest) {
+			kn_warn("cannot reserve %llu MiB of address space: "
+				"raise the limit on virtual memory (ulimit -v)",
+				(unsigned long long)(smallest >> 20));
+			return -ENOMEM;
+		}
+	}
+	/* Under a limit, the rest of the process needs address space too. */
+	if (refused && span / 2 >= smallest) {
+		kn_machine.munmap(at, reservation_bytes(span));
+		span /= 2;
+		at = reserve(span);
+		if (kn_is_err(at))
+			return -ENOMEM;
+	}
+	lay_out((uintptr_t)at, span);
+	err = kn_machine.mprotect(kn_span.map,
+				  KN_ALIGN_UP(kn_span.map_bytes, KN_PAGE_SIZE),
+				  PROT_READ);
+	if (err)
+		return err;
+	kn_span.bind_wanted = kn_topo.nr_nodes > 1;
+	for (int node = 0; kn_span.bind_wanted && node < kn_topo.nr_nodes; node++)
+		bind_window(node);
+	return 0;
+}
+
+/* mprotect of all pages that @len bytes at @addr touch. */
+static int make_writable(uintptr_t addr, size_t len)
+{
+	const uintptr_t from = KN_ALIGN_DOWN(addr, KN_PAGE_SIZE);
+	const uintptr_t to = KN_ALIGN_UP(addr + len, KN_PAGE_SIZE);
+
+	return kn_machine.mprotect((void *)from, to - from,
+				   PROT_READ | PROT_WRITE);
+}
+
+int kn_span_grow(uintptr_t addr, size_t len, unsigned flags)
+{
+	const size_t pfn = (addr - kn_span.base) >> KN_PAGE_SHIFT;
+	const size_t nr = len >> KN_PAGE_SHIFT;
+	int err;
+
+	err = make_writable((uintptr_t)&kn_span.map[pfn], nr * sizeof(uint16_t));
+	if (!err)
+		err = make_writable((uintptr_t)kn_span.pages +
+				    pfn * KN_PAGE_DESC_SIZE,
+				    nr * KN_PAGE_DESC_SIZE);
+	if (!err)
+		err = kn_machine.mprotect((void *)addr, len,
+					  PROT_READ | PROT_WRITE);
+	if (err)
+		return err;
+	if (flags & KN_GROW_HUGE)
+		kn_machine.madvise((void *)addr, len, MADV_HUGEPAGE);
+	if (flags & KN_GROW_LOCK)
+		err = kn_machine.mlock((void *)addr, len);
+	return err;
+}
+
+int kn_span_purge(uintptr_t addr, size_t len)
+{
+	int err = kn_machine.madvise((void *)addr, len, MADV_DONTNEED);
+
+	if (err == -EINVAL)	/* locked memory wants to be asked by name */
+		err = kn_machine.madvise((void *)addr, len,
+					 MADV_DONTNEED_LOCKED);
+	return err;
+}
+
+void *kn_meta_alloc(size_t bytes, int node)
+{
+	const size_t len = KN_ALIGN_UP(bytes, KN_PAGE_SIZE);
+	void *p = kn_machine.mmap(NULL, len, PROT_READ | PROT_WRITE,
+				  MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE);
+
+	if (kn_is_err(p))
+		return NULL;
+	if (node >= 0 && kn_span.bind_wanted && !kn_span.bind_error)
+		kn_machine.mbind_preferred(p, len, kn_topo.kernel_id[node]);
+	kn_machine.name(p, len, "knuma:meta");
+	return p;
+}

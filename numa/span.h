@@ -1,0 +1,115 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * numa/span.h - the address space of the heap
+ *
+ * One reservation, made once and never given back:
+ *
+ *   | map: u16 a page | struct page array | window 0 | window 1 | ...
+ *                                           \_ page part _ vmalloc part _/
+ *
+ * A window is the address space of one node, by dense id.  All have the same
+ * size, a power of two, so the node of an address is a subtraction and a shift,
+ * and the page number of an address is a subtraction and a shift too.  A window
+ * is bound to its node once (MPOL_PREFERRED: MPOL_BIND on memory that faults
+ * gets the process killed when the node is full) and becomes readable and
+ * writable from the bottom of each part upwards, by mprotect(2).
+ *
+ * The map is readable from the start, so that looking up any address inside
+ * the span is safe; a page that was never handed out reads as KN_ID_NONE.
+ *
+ * Design: docs/design/address-space.md.
+ */
+#ifndef KN_NUMA_SPAN_H
+#define KN_NUMA_SPAN_H
+
+#include "numa/topology.h"
+
+#if defined(__x86_64__)
+#define KN_PAGE_SHIFT 12u
+#else
+extern unsigned kn_page_shift;
+#define KN_PAGE_SHIFT kn_page_shift
+#endif
+#define KN_PAGE_SIZE ((size_t)1 << KN_PAGE_SHIFT)
+
+/* The largest block of the page allocator; windows are aligned to it. */
+#define KN_MAX_ORDER 10
+#define KN_HUGE_SIZE ((size_t)2 << 20)
+
+struct kn_span {
+	uintptr_t base;		/* of window 0 */
+	uint64_t size;		/* all windows */
+	unsigned window_shift;
+	int nr_windows;
+	uint16_t *map;		/* by page number: what lies there, KN_ID_* */
+	void *pages;		/* by page number: struct page */
+	uint64_t map_bytes;
+	bool bind_wanted;	/* more than one node */
+	int bind_error;		/* 0, or -Exxx of the first mbind refused */
+};
+
+extern struct kn_span kn_span;
+
+/* Bytes of a page's descriptor; alloc/page/frame.h asserts it. */
+#define KN_PAGE_DESC_SIZE 64
+
+/*
+ * Reserves the span: @max_bytes or what the memory of the machine asks for,
+ * halved while the kernel refuses.  0, or -ENOMEM with a message.
+ */
+int kn_span_reserve(uint64_t max_bytes);
+
+enum kn_grow_flags {
+	KN_GROW_HUGE = 1,	/* ask for huge pages */
+	KN_GROW_LOCK = 2,	/* keep resident, mlock(2) */
+};
+
+/*
+ * Makes [addr, addr + len) usable, with its descriptors and its part of the
+ * map.  Whole pages.  0, or -Exxx and nothing can be relied on in the range.
+ */
+int kn_span_grow(uintptr_t addr, size_t len, unsigned flags);
+
+/*
+ * Gives the memory back to the operating system; it reads as zero again.
+ * 0, or -Exxx and it may be as it was.
+ */
+int kn_span_purge(uintptr_t addr, size_t len);
+
+/* Memory for knuma's own tables: zero, on @node if >= 0, never given back. */
+void *kn_meta_alloc(size_t bytes, int node);
+
+static inline bool kn_span_has(const void *p)
+{
+	return (uintptr_t)p - kn_span.base < kn_span.size;
+}
+
+/* Page number inside the span; the caller has checked kn_span_has(). */
+static inline uint32_t kn_pfn(const void *p)
+{
+	return (uint32_t)(((uintptr_t)p - kn_span.base) >> KN_PAGE_SHIFT);
+}
+
+static inline void *kn_pfn_address(uint32_t pfn)
+{
+	return (void *)(kn_span.base + ((uintptr_t)pfn << KN_PAGE_SHIFT));
+}
+
+/* Dense node whose window holds @p. */
+static inline int kn_window_of(const void *p)
+{
+	return (int)(((uintptr_t)p - kn_span.base) >> kn_span.window_shift);
+}
+
+static inline uintptr_t kn_window_base(int node)
+{
+	return kn_span.base + ((uintptr_t)node << kn_span.window_shift);
+}
+
+/* Bytes of the page part, and of the vmalloc part above it. */
+static inline size_t kn_window_half(void)
+{
+	return (size_t)1 << (kn_span.window_shift - 1);
+}
+
+#endif
