@@ -1,0 +1,76 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "alloc/magazine/depot.h"
+
+#include "alloc/base/assert.h"
+#include "numa/span.h"
+
+/* Blocks are made 32 at a time: four pages, enough for 2000 objects. */
+#define CHUNK_BLOCKS 32
+
+static struct {
+	ck_stack_t stack __attribute__((aligned(16)));
+} kn_cacheline empty[KN_MAX_NODES];
+
+static uint64_t nr_chunks;
+
+static struct kn_block *block_of(ck_stack_entry_t *link)
+{
+	return kn_container_of(link, struct kn_block, link);
+}
+
+void kn_depot_put(struct kn_depot *d, struct kn_block *b)
+{
+	KN_ASSERT(b->nr && b->nr <= KN_BATCH_MAX);
+	ck_stack_push_mpmc(&d->full, &b->link);
+	ck_pr_inc_32(&d->nr_full);
+}
+
+struct kn_block *kn_depot_get(struct kn_depot *d, uint32_t keep)
+{
+	ck_stack_entry_t *link;
+	uint32_t left;
+
+	if (!ck_pr_load_ptr(&d->full.head))
+		return NULL;
+	if (keep && kn_load(&d->nr_full) <= keep)
+		return NULL;
+	link = ck_stack_pop_mpmc(&d->full);
+	if (!link)
+		return NULL;
+	left = ck_pr_faa_32(&d->nr_full, (uint32_t)-1) - 1;
+	if ((int32_t)left < (int32_t)kn_load(&d->least))
+		kn_store(&d->least, left);
+	return block_of(link);
+}
+
+/* Makes blocks; the first is the result, the rest goes on the empty stack. */
+static struct kn_block *make_blocks(int node)
+{
+	struct kn_block *b = kn_meta_alloc(CHUNK_BLOCKS * sizeof(*b), node);
+
+	if (!b)
+		return NULL;
+	kn_count(&nr_chunks, 1);
+	for (int i = 1; i < CHUNK_BLOCKS; i++)
+		kn_block_put(node, &b[i]);
+	return b;
+}
+
+struct kn_block *kn_block_get(int node, bool may_block)
+{
+	ck_stack_entry_t *link = ck_stack_pop_mpmc(&empty[node].stack);
+
+	if (link)
+		return block_of(link);
+	return may_block ? make_blocks(node) : NULL;
+}
+
+void kn_block_put(int node, struct kn_block *b)
+{
+	ck_stack_push_mpmc(&empty[node].stack, &b->link);
+}
+
+uint64_t kn_block_bytes(void)
+{
+	return kn_load(&nr_chunks) * CHUNK_BLOCKS * sizeof(struct kn_block);
+}

@@ -1,0 +1,64 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * alloc/magazine/drain.h - reaching the magazines of other CPUs
+ *
+ * A round, under the drain lock:
+ *   1. close the gates: beg = UINT32_MAX, end = 0
+ *   2. one membarrier(PRIVATE_EXPEDITED_RSEQ): every section that could have
+ *      read an open gate has committed or is aborted
+ *   3. the magazines are the drainer's: take the objects, cur = 0
+ *   4. open: release end, then beg
+ * A section reads its gates before cur, so one that starts after 4 sees the cur
+ * of 3.  Owners that meet a closed gate go past the magazine and wait for
+ * nothing.  (Reading cur first hands objects out twice: tests/concurrency.)
+ *
+ * In fallback mode 1, 2 and 4 are the try-lock of each slot.
+ */
+#ifndef KN_MAGAZINE_DRAIN_H
+#define KN_MAGAZINE_DRAIN_H
+
+#include "alloc/magazine/magazine.h"
+
+/* Which magazines. */
+struct kn_drain_set {
+	uint32_t first_id, last_id;
+	int cid;		/* one number, or -1 for all */
+	int node;		/* one node, or -1 for all */
+};
+
+/*
+ * Takes all objects out of the magazines of @set and flushes them to where they
+ * came from.  Magazines of caches that are `closed` stay closed.  False when
+ * the fence was refused: the magazines then stay closed for good.
+ *
+ * Context: may wait; no knuma lock held.
+ */
+bool kn_drain(const struct kn_drain_set *set);
+
+/* Drains one cache everywhere, depots too; with @close for good. */
+bool kn_drain_cache(struct kn_magcache *c, bool close);
+
+/* Lets a new cache use the magazines of an id that kn_drain_cache() closed. */
+void kn_drain_reopen(uint16_t id);
+
+/* Flushes all batches of a depot but @keep; how many. */
+uint32_t kn_depot_flush(struct kn_magcache *c, int node, uint32_t keep);
+
+/* Opens the caller's magazine of @c on @node, if that needs no waiting. */
+bool kn_mag_open(struct kn_magcache *c, int node, bool may_block);
+
+/* Makes regions that calls which could not make them asked for. */
+void kn_regions_make_wanted(void);
+
+/* Drains the magazines of CPUs that have not used them since the last call. */
+void kn_drain_idle(void);
+
+/* Objects ever popped, and objects in all magazines now. */
+void kn_mag_totals(uint64_t *popped, uint64_t *present);
+uint64_t kn_region_bytes(void);
+
+void kn_drain_lock_all(void);
+void kn_drain_unlock_all(void);
+void kn_drain_reset(void);
+
+#endif

@@ -1,0 +1,266 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "alloc/magazine/magazine.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "alloc/base/assert.h"
+#include "alloc/magazine/drain.h"
+#include "alloc/magazine/slot.h"
+#include "alloc/config/tunables.h"
+#include "alloc/stats/stats.h"
+#include "numa/span.h"
+
+/* Tries of a section before its caller goes past the magazine: a debugger that
+ * steps through a section aborts it every time. */
+#define SECTION_TRIES 4
+
+/* The first refill of a cache on a node: a small process stays small. */
+#define FIRST_REFILL 4
+
+/* What a depot keeps at most of one cache, in bytes of objects. */
+#define DEPOT_BYTES ((size_t)4 << 20)
+
+struct kn_magcache *kn_magcaches[KN_NR_IDS];
+enum kn_mag_mode kn_mag_mode = KN_MAG_DEPOT;
+const char *kn_mag_reason = "not started";
+void (*kn_slow_hook)(bool from_malloc);
+
+int kn_mag_init(bool want_rseq)
+{
+	const size_t table = ((size_t)kn_topo.nr_nodes * KN_MAX_CPUS + 2) *
+			     sizeof(struct kn_magazine *);
+	const char *reason;
+
+	void *regions = kn_meta_alloc(table, -1);
+
+	if (!regions)
+		return -ENOMEM;
+	kn_hot.regions = (struct kn_magazine **)regions + 2;
+	kn_cpu_rows_update();
+	reason = kn_rseq_init(want_rseq);
+	kn_mag_reason = reason;
+	if (!reason) {
+		kn_mag_mode = KN_MAG_RSEQ;
+		return 0;
+	}
+	kn_mag_mode = KN_MAG_FALLBACK;
+	return kn_slot_init();
+}
+
+void kn_magcache_init(struct kn_magcache *c, uint16_t id, size_t size)
+{
+	const uint64_t fit = kn_tun.magazine_bytes / KN_MAX(size, 1);
+	const uint64_t most = KN_MIN(kn_tun.magazine_capacity, fit);
+
+	c->id = id;
+	c->capacity = (uint16_t)KN_MAX(most, 2);
+	c->batch = (uint16_t)KN_MAX(KN_MIN(c->capacity / 2, KN_BATCH_MAX), 1);
+	c->depot_max = (uint32_t)KN_MIN(kn_tun.depot_batches,
+					DEPOT_BYTES / (size * c->batch) + 1);
+	c->closed = false;
+	for (int node = 0; node < kn_topo.nr_nodes; node++)
+		c->depot[node].ramp = KN_MIN(FIRST_REFILL, c->batch);
+	kn_magcaches[id] = c;
+}
+
+/* One step of the ladders below: the magazine itself, by whatever mode. */
+
+static uint32_t pop_some(struct kn_magcache *c, int node, void **obj, uint32_t n)
+{
+	const uint32_t id = c->id;
+	int got;
+
+	if (id >= KN_NR_MAGAZINES)
+		return 0;
+	if (kn_mag_mode != KN_MAG_RSEQ)
+		return kn_mag_mode == KN_MAG_FALLBACK ?
+			kn_slot_pop_batch(id, node, obj, n) : 0;
+	for (int i = 0; i < SECTION_TRIES; i++) {
+		got = kn_rseq_pop_batch(id, kn_region_row((uint64_t)node),
+					obj, n);
+		if (got >= 0)
+			return (uint32_t)got;
+		kn_stat_add(KN_STAT_rseq_aborts, 1);
+	}
+	return 0;
+}
+
+static enum kn_rseq_ret push_some(struct kn_magcache *c, int node,
+				  void *const *obj, uint32_t n)
+{
+	const uint32_t id = c->id;
+	struct kn_magazine **row = kn_region_row((uint64_t)node);
+	enum kn_rseq_ret ret;
+
+	if (id >= KN_NR_MAGAZINES)
+		return KN_RSEQ_DECLINED;
+	if (kn_mag_mode != KN_MAG_RSEQ)
+		return kn_mag_mode == KN_MAG_FALLBACK ?
+			kn_slot_push_batch(id, node, obj, n) :
+			KN_RSEQ_DECLINED;
+	for (int i = 0; i < SECTION_TRIES; i++) {
+		ret = n == 1 ? kn_rseq_push(id, row, obj[0]) :
+			       kn_rseq_push_batch(id, row, obj, n);
+		if (ret != KN_RSEQ_ABORTED)
+			return ret;
+		kn_stat_add(KN_STAT_rseq_aborts, 1);
+	}
+	return KN_RSEQ_DECLINED;
+}
+
+/* Stores @n objects: into the magazine if it takes them, else the depot. */
+static void stow(struct kn_magcache *c, int node, void **obj, uint32_t n,
+		 bool may_block)
+{
+	struct kn_block *b;
+
+	if (!n)
+		return;
+	if (push_some(c, node, obj, n) == KN_RSEQ_DONE)
+		return;
+	if (may_block && kn_mag_open(c, node, true) &&
+	    push_some(c, node, obj, n) == KN_RSEQ_DONE)
+		return;
+	b = kn_load(&c->depot[node].nr_full) < c->depot_max ?
+		kn_block_get(node, may_block) : NULL;
+	if (!b) {
+		c->flush(c, node, obj, n);
+		return;
+	}
+	memcpy(b->obj, obj, n * sizeof(*obj));
+	b->nr = n;
+	kn_depot_put(&c->depot[node], b);
+}
+
+/*
+ * Takes a batch from the depot into @obj.  A call that may not wait leaves the
+ * last batch for those that may use the reserve.
+ */
+static uint32_t from_depot(struct kn_magcache *c, int node, gfp_t gfp, void **obj)
+{
+	const bool spare = (gfp & (__GFP_DIRECT_RECLAIM | __GFP_HIGH)) == 0;
+	struct kn_block *b = kn_depot_get(&c->depot[node], spare);
+	uint32_t n;
+
+	if (!b)
+		return 0;
+	n = (uint32_t)b->nr;
+	memcpy(obj, b->obj, n * sizeof(*obj));
+	kn_block_put(node, b);
+	kn_stat_add(KN_STAT_refill_depot, 1);
+	return n;
+}
+
+static uint32_t from_source(struct kn_magcache *c, int node, gfp_t gfp, void **obj)
+{
+	struct kn_depot *d = &c->depot[node];
+	const uint32_t want = kn_load(&d->ramp);
+	uint32_t n;
+
+	kn_slow_step(gfp);
+	if (gfpflags_allow_blocking(gfp))
+		kn_regions_make_wanted();
+	n = c->refill(c, node, gfp, obj, want);
+	if (n) {
+		kn_store(&d->ramp, KN_MIN(want * 2, (uint32_t)c->batch));
+		kn_stat_add(KN_STAT_refill_slab, 1);
+	}
+	return n;
+}
+
+uint32_t kn_mag_alloc_bulk(struct kn_magcache *c, int node, gfp_t gfp,
+			   void **obj, uint32_t n)
+{
+	const bool may_block = gfpflags_allow_blocking(gfp);
+	void *batch[KN_BATCH_MAX];
+	uint32_t got, taken;
+
+	n = KN_MIN(n, KN_BATCH_MAX);
+	/* 1. The magazine: the section may have been interrupted. */
+	got = pop_some(c, node, obj, n);
+	if (got)
+		return got;
+	/* 2. A batch from the node's depot. */
+	got = from_depot(c, node, gfp, batch);
+	/* 3. Slabs, or the buddy. */
+	if (!got)
+		got = from_source(c, node, gfp, batch);
+	if (!got)
+		return 0;
+	taken = KN_MIN(got, n);
+	memcpy(obj, &batch[got - taken], taken * sizeof(*obj));
+	stow(c, node, batch, got - taken, may_block);
+	return taken;
+}
+
+void *kn_mag_alloc(struct kn_magcache *c, int node, gfp_t gfp)
+{
+	void *obj;
+
+	return kn_mag_alloc_bulk(c, node, gfp, &obj, 1) ? obj : NULL;
+}
+
+static kn_slow void report_dup(struct kn_magcache *c, int node, void *obj)
+{
+	kn_stat_add(KN_STAT_double_free, 1);
+	kn_bug("double free: object %p of cache id %u on node %d was freed and "
+	       "not allocated since", obj, c->id, kn_topo.kernel_id[node]);
+}
+
+/* Moves a batch out of a full magazine.  False when there was none to move. */
+static bool make_room(struct kn_magcache *c, int node)
+{
+	struct kn_block *b = NULL;
+	void *batch[KN_BATCH_MAX];
+	uint32_t n;
+
+	if (kn_load(&c->depot[node].nr_full) < c->depot_max)
+		b = kn_block_get(node, false);
+	n = pop_some(c, node, b ? b->obj : batch, c->batch);
+	if (!b) {
+		if (n)
+			c->flush(c, node, batch, n);
+		kn_stat_add(KN_STAT_flush_slab, n != 0);
+		return n != 0;
+	}
+	if (!n) {
+		kn_block_put(node, b);
+		return false;
+	}
+	b->nr = n;
+	kn_depot_put(&c->depot[node], b);
+	kn_stat_add(KN_STAT_flush_depot, 1);
+	return true;
+}
+
+void kn_mag_free(struct kn_magcache *c, int node, void *obj)
+{
+	enum kn_rseq_ret ret;
+
+	/* 1. The magazine: the section may have been interrupted. */
+	ret = push_some(c, node, &obj, 1);
+	/* 2. It is full, or was never opened. */
+	if (ret == KN_RSEQ_DECLINED &&
+	    (make_room(c, node) || kn_mag_open(c, node, false)))
+		ret = push_some(c, node, &obj, 1);
+	if (ret == KN_RSEQ_DONE)
+		return;
+	if (ret == KN_RSEQ_DUP) {
+		report_dup(c, node, obj);
+		return;
+	}
+	/* 3. Past the magazine: closed gate, no region, no rseq. */
+	c->flush(c, node, &obj, 1);
+}
+
+void kn_mag_free_bulk(struct kn_magcache *c, int node, void **obj, uint32_t n)
+{
+	KN_ASSERT(n <= KN_BATCH_MAX);
+	if (push_some(c, node, obj, n) == KN_RSEQ_DONE)
+		return;
+	if (make_room(c, node) && push_some(c, node, obj, n) == KN_RSEQ_DONE)
+		return;
+	for (uint32_t i = 0; i < n; i++)
+		kn_mag_free(c, node, obj[i]);
+}

@@ -1,0 +1,110 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * alloc/magazine/magazine.h - the per-CPU layer of a cache
+ *
+ *   pop <- magazine (cid, node) <- batch <- depot (node) <- refill   slabs or
+ *   push -> magazine (cid, node) -> batch -> depot (node) -> flush   buddy
+ *
+ * A kn_magcache is what slab caches and the page lists have in common: objects
+ * of one kind on every node, cached in magazines and depots, and two functions
+ * that get more and give back.
+ *
+ * Invariants:
+ *   M1  An object in a magazine or depot of a node lies on that node.
+ *   M2  Owners write cur, in a section; all else in a magazine is written by the
+ *       holder of the drain lock.
+ *   M3  A magazine is used only after beg and end were read, in that order
+ *       before cur, by the section itself.
+ *
+ * Who may run beside whom (- free, F needs the fence of drain.c first):
+ *             pop   push  open  drain
+ *   pop        -     -     -     F
+ *   push       -     -     -     F
+ *   open       -     -     X     X     drain lock; open only tries
+ *   drain      F     F     X     X
+ *
+ * In fallback mode (no rseq) the magazines are numbered by CPU and entered
+ * through a try-lock; who finds it taken goes to the depot.
+ *
+ * Design: docs/design/magazine.md.
+ */
+#ifndef KN_MAGAZINE_MAGAZINE_H
+#define KN_MAGAZINE_MAGAZINE_H
+
+#include <knuma/gfp.h>
+
+#include "alloc/magazine/depot.h"
+#include "alloc/magazine/ids.h"
+
+/* Set by the malloc front: keeps the reserve of GFP_ATOMIC unfilled. */
+#define KN_GFP_MALLOC ((gfp_t)1 << 31)
+
+struct kn_magcache {
+	uint16_t id;
+	uint16_t batch;		/* objects exchanged with the depot */
+	uint16_t capacity;	/* objects in an open magazine */
+	bool closed;		/* gates stay closed; drain lock */
+	uint32_t depot_max;	/* full batches a depot keeps */
+	struct kn_depot *depot;	/* by node */
+
+	/*
+	 * Gets up to @n objects of @node: how many, 0 when there are none.
+	 * Waits only if @gfp has __GFP_DIRECT_RECLAIM.
+	 */
+	uint32_t (*refill)(struct kn_magcache *c, int node, gfp_t gfp,
+			   void **obj, uint32_t n);
+	/* Takes back @n objects of @node.  Never waits, never fails. */
+	void (*flush)(struct kn_magcache *c, int node, void **obj, uint32_t n);
+};
+
+/* Caches by id; a slot is reused only after its magazines were drained. */
+extern struct kn_magcache *kn_magcaches[KN_NR_IDS];
+
+enum kn_mag_mode {
+	KN_MAG_RSEQ,		/* sections, numbered by mm_cid or CPU */
+	KN_MAG_FALLBACK,	/* try-locks, numbered by CPU */
+	KN_MAG_DEPOT,		/* the fence was refused late: no magazines */
+};
+extern enum kn_mag_mode kn_mag_mode;
+extern const char *kn_mag_reason;	/* why not rseq; NULL in rseq mode */
+
+/* Chooses the mode.  0, or -ENOMEM. */
+int kn_mag_init(bool want_rseq);
+
+/* Enters @c with its @id; objects are @size bytes. */
+void kn_magcache_init(struct kn_magcache *c, uint16_t id, size_t size);
+
+/*
+ * One object of @c on @node, or NULL: the ladder behind a pop that declined.
+ *
+ * Context: no knuma lock held; waits only if @gfp has __GFP_DIRECT_RECLAIM.
+ */
+void *kn_mag_alloc(struct kn_magcache *c, int node, gfp_t gfp);
+
+/* Up to @n objects into @obj; how many.  0 only if there is none. */
+uint32_t kn_mag_alloc_bulk(struct kn_magcache *c, int node, gfp_t gfp,
+			   void **obj, uint32_t n);
+
+/* Takes @obj of @node back.  Any context. */
+void kn_mag_free(struct kn_magcache *c, int node, void *obj);
+void kn_mag_free_bulk(struct kn_magcache *c, int node, void **obj, uint32_t n);
+
+/*
+ * A step of work for calls that may wait, in no lock, when magazines run empty:
+ * set by alloc/core/background.c.
+ */
+extern void (*kn_slow_hook)(bool from_malloc);
+
+static inline void kn_slow_step(gfp_t gfp)
+{
+	if (kn_slow_hook && gfpflags_allow_blocking(gfp))
+		kn_slow_hook(gfp & KN_GFP_MALLOC);
+}
+
+/* Node whose magazine the caller's plain allocations come from. */
+static inline int kn_mag_node(void)
+{
+	return kn_topo.nr_nodes == 1 ? 0 : kn_this_node();
+}
+
+#endif
