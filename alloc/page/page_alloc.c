@@ -1,0 +1,436 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "alloc/page/page_alloc.h"
+
+#include <errno.h>
+#include <knuma/page.h>
+#include <string.h>
+
+#include "alloc/base/assert.h"
+#include "alloc/base/bits.h"
+#include "alloc/base/start.h"
+#include "alloc/magazine/drain.h"
+#include "alloc/stats/stats.h"
+
+#define PCP_ORDERS 4
+
+static struct kn_magcache pcp[PCP_ORDERS];
+
+static uint32_t pcp_refill(struct kn_magcache *c, int node, gfp_t gfp,
+			   void **obj, uint32_t n)
+{
+	const unsigned order = c->id - KN_ID_PCP;
+	uint32_t pfn[KN_BATCH_MAX];
+
+	n = kn_zone_alloc_bulk(node, order, gfp, pfn, n);
+	if (!n) {
+		pfn[0] = kn_zone_alloc(node, order, gfp);
+		n = pfn[0] != KN_PFN_NONE;
+	}
+	for (uint32_t i = 0; i < n; i++) {
+		kn_page(pfn[i])->type = KN_PAGE_PCP;
+		obj[i] = kn_pfn_address(pfn[i]);
+	}
+	return n;
+}
+
+static void pcp_flush(struct kn_magcache *c, int node, void **obj, uint32_t n)
+{
+	const unsigned order = c->id - KN_ID_PCP;
+
+	(void)node;
+	for (uint32_t i = 0; i < n; i++) {
+		const uint32_t pfn = kn_pfn(obj[i]);
+		const uint8_t flags = kn_page(pfn)->flags;
+
+		kn_zone_free(pfn, order,
+			     flags & (KN_PAGE_ZERO | KN_PAGE_SURE), false);
+	}
+}
+
+int kn_page_init(void)
+{
+	const size_t depots = (size_t)kn_topo.nr_nodes * sizeof(struct kn_depot);
+
+	for (int node = 0; node < kn_topo.nr_nodes; node++)
+		kn_zone_init(node);
+	for (unsigned order = 0; order < PCP_ORDERS; order++) {
+		struct kn_magcache *c = &pcp[order];
+
+		c->depot = kn_meta_alloc(depots, -1);
+		if (!c->depot)
+			return -ENOMEM;
+		c->refill = pcp_refill;
+		c->flush = pcp_flush;
+		kn_magcache_init(c, (uint16_t)(KN_ID_PCP + order),
+				 KN_PAGE_SIZE << order);
+	}
+	return 0;
+}
+
+/* From the page lists.  A call that may not wait takes present memory only. */
+static uint32_t from_pcp(int node, unsigned order, gfp_t gfp)
+{
+	struct kn_magcache *c = &pcp[order];
+	void *p = kn_mag_alloc(c, node, gfp);
+
+	if (!p)
+		return KN_PFN_NONE;
+	if (!gfpflags_allow_blocking(gfp) &&
+	    !(kn_page(kn_pfn(p))->flags & KN_PAGE_SURE)) {
+		kn_mag_free(c, node, p);
+		return kn_zone_alloc(node, order, gfp);
+	}
+	return kn_pfn(p);
+}
+
+uint32_t kn_pages_get(int node, unsigned order, gfp_t gfp)
+{
+	uint32_t pfn;
+
+	pfn = order < PCP_ORDERS ? from_pcp(node, order, gfp) :
+				   kn_zone_alloc(node, order, gfp);
+	if (pfn != KN_PFN_NONE) {
+		kn_page(pfn)->type = KN_PAGE_PAGES;
+		kn_page(pfn)->order = (uint8_t)order;
+	}
+	return pfn;
+}
+
+void kn_pages_put(uint32_t pfn, unsigned order, uint8_t flags, bool may_block)
+{
+	struct page *page = kn_page(pfn);
+
+	if (order >= PCP_ORDERS) {
+		page->type = KN_PAGE_NONE;
+		kn_zone_free(pfn, order, flags, may_block);
+		return;
+	}
+	page->type = KN_PAGE_PCP;
+	page->flags = flags;
+	kn_mag_free(&pcp[order], kn_pfn_node(pfn), kn_page_addr(page));
+}
+
+bool kn_node_wanted(int nid, gfp_t gfp, int *node)
+{
+	if (nid == NUMA_NO_NODE) {
+		*node = kn_mag_node();
+		return true;
+	}
+	*node = kn_node_dense(nid);
+	if (*node < 0) {
+		kn_stat_add(KN_STAT_invalid_node, 1);
+		kn_warn_once("node %d is not a possible node of this machine; "
+			     "further ones are only counted", nid);
+		errno = EINVAL;
+		return false;
+	}
+	if ((gfp & __GFP_THISNODE) && !kn_node_usable(*node)) {
+		errno = ENOMEM;
+		return false;
+	}
+	return true;
+}
+
+void kn_node_account(int wanted, int got)
+{
+	if (likely(wanted == got)) {
+		kn_node_stat_add(got, KN_NODE_STAT_numa_hit, 1);
+	} else {
+		kn_node_stat_add(got, KN_NODE_STAT_numa_miss, 1);
+		kn_node_stat_add(wanted, KN_NODE_STAT_numa_foreign, 1);
+	}
+	kn_node_stat_add(got, got == kn_mag_node() ? KN_NODE_STAT_local_node :
+						     KN_NODE_STAT_other_node, 1);
+}
+
+/* The first node of the zonelist that has a block. */
+static uint32_t get_by_zonelist(int node, unsigned order, gfp_t gfp)
+{
+	const struct kn_zonelist *zl = kn_zonelist(node);
+	uint32_t pfn = KN_PFN_NONE;
+
+	if (gfp & __GFP_THISNODE) {
+		pfn = kn_pages_get(node, order, gfp);
+	} else {
+		for (int i = 0; i < zl->nr && pfn == KN_PFN_NONE; i++)
+			pfn = kn_pages_get(zl->node[i], order, gfp);
+	}
+	if (pfn != KN_PFN_NONE)
+		kn_node_account(node, kn_pfn_node(pfn));
+	return pfn;
+}
+
+static void zero_if(uint32_t pfn, size_t bytes, gfp_t gfp)
+{
+	struct page *page = kn_page(pfn);
+
+	if ((gfp & __GFP_ZERO) && !(page->flags & KN_PAGE_ZERO))
+		memset(kn_page_addr(page), 0, bytes);
+	page->flags &= (uint8_t)~KN_PAGE_ZERO;
+}
+
+static kn_slow void *no_memory(size_t bytes, gfp_t gfp, int nid)
+{
+	if (!gfpflags_allow_blocking(gfp))
+		kn_stat_add(KN_STAT_nowait_failed, 1);
+	kn_stat_add(KN_STAT_alloc_failed, 1);
+	if (!(gfp & (__GFP_NOWARN | KN_GFP_MALLOC)))
+		kn_warn_once("out of memory: %zu bytes of pages on node %d, gfp "
+			     "%#x; further failures are only counted",
+			     bytes, nid, gfp);
+	errno = ENOMEM;
+	return NULL;
+}
+
+/* Whether a request must fail at once: no heap, or flags that mean nothing. */
+static bool bad_request(gfp_t gfp)
+{
+	if (!kn_start())
+		return true;
+	if (likely(!(gfp & ~(__GFP_BITS_MASK | KN_GFP_MALLOC))))
+		return false;
+	kn_warn_once("gfp %#x has bits that mean nothing", gfp);
+	errno = EINVAL;
+	return true;
+}
+
+struct page *alloc_pages_node(int nid, gfp_t gfp, unsigned int order)
+{
+	uint32_t pfn;
+	int node;
+
+	if (bad_request(gfp) || !kn_node_wanted(nid, gfp, &node))
+		return NULL;
+	if (order > KN_MAX_ORDER) {
+		kn_stat_add(KN_STAT_too_large, 1);
+		if (!(gfp & __GFP_NOWARN))
+			kn_warn_once("order %u is above the largest, %d",
+				     order, KN_MAX_ORDER);
+		errno = EINVAL;
+		return NULL;
+	}
+	pfn = get_by_zonelist(node, order, gfp);
+	if (pfn == KN_PFN_NONE)
+		return no_memory(KN_PAGE_SIZE << order, gfp, nid);
+	zero_if(pfn, KN_PAGE_SIZE << order, gfp);
+	kn_store(&kn_span.map[pfn], KN_ID_PAGES);
+	return kn_page(pfn);
+}
+
+struct page *__alloc_pages_node(int nid, gfp_t gfp, unsigned int order)
+{
+	return alloc_pages_node(nid, gfp, order);
+}
+
+struct page *alloc_pages(gfp_t gfp, unsigned int order)
+{
+	return alloc_pages_node(NUMA_NO_NODE, gfp, order);
+}
+
+/* Names what is wrong with a block that is being freed; NULL if nothing is. */
+static const char *wrong_block(const struct page *page, unsigned order)
+{
+	if (kn_load(&kn_span.map[kn_page_pfn(page)]) != KN_ID_PAGES)
+		return page->type == KN_PAGE_PCP || page->type == KN_PAGE_FREE ?
+			"the block is free already" :
+			"it is not the first page of an alloc_pages() block";
+	if (page->order != order)
+		return "the order is not the one it was allocated with";
+	return NULL;
+}
+
+void __free_pages(struct page *page, unsigned int order)
+{
+	const char *wrong;
+	uint32_t pfn;
+
+	if (!page)
+		return;
+	pfn = kn_page_pfn(page);
+	wrong = kn_pfn_node(pfn) >= kn_topo.nr_nodes ?
+		"it is no page of knuma" : wrong_block(page, order);
+	if (wrong) {
+		kn_stat_add(KN_STAT_invalid_free, 1);
+		kn_bug("__free_pages(%p, %u): %s", (void *)page, order, wrong);
+		return;
+	}
+	kn_store(&kn_span.map[pfn], KN_ID_NONE);
+	kn_pages_put(pfn, order, page->flags & KN_PAGE_SURE, false);
+}
+
+void free_pages(unsigned long addr, unsigned int order)
+{
+	if (!addr)
+		return;
+	if (!kn_span_has((void *)addr)) {
+		kn_stat_add(KN_STAT_invalid_free, 1);
+		kn_bug("free_pages(%#lx, %u): the address is not of this heap",
+		       addr, order);
+		return;
+	}
+	__free_pages(kn_page(kn_pfn((void *)addr)), order);
+}
+
+unsigned long __get_free_pages(gfp_t gfp, unsigned int order)
+{
+	struct page *page = alloc_pages(gfp, order);
+
+	return page ? (unsigned long)kn_page_addr(page) : 0;
+}
+
+unsigned long get_zeroed_page(gfp_t gfp)
+{
+	return __get_free_pages(gfp | __GFP_ZERO, 0);
+}
+
+/* Runs of pages: a block of the next power of two, its tail given back. */
+
+void *kn_large_alloc(size_t bytes, size_t align, gfp_t gfp, int node)
+{
+	const uint32_t nr = (uint32_t)(KN_ALIGN_UP(bytes, KN_PAGE_SIZE) >>
+				       KN_PAGE_SHIFT);
+	const unsigned order = KN_MAX(kn_log2_up(nr),
+				      kn_log2(align) - KN_PAGE_SHIFT);
+	const uint32_t pfn = get_by_zonelist(node, order, gfp);
+	struct page *page;
+
+	if (pfn == KN_PFN_NONE)
+		return NULL;
+	page = kn_page(pfn);
+	if (nr < 1u << order)
+		kn_zone_free_range(pfn + nr, (1u << order) - nr,
+				   page->flags & (KN_PAGE_ZERO | KN_PAGE_SURE),
+				   gfpflags_allow_blocking(gfp));
+	zero_if(pfn, (size_t)nr << KN_PAGE_SHIFT, gfp);
+	page->type = KN_PAGE_LARGE;
+	page->nr_pages = nr;
+	kn_store(&kn_span.map[pfn], KN_ID_LARGE);
+	return kn_page_addr(page);
+}
+
+void kn_large_free(struct page *page, bool may_block)
+{
+	const uint32_t pfn = kn_page_pfn(page);
+	const uint32_t nr = (uint32_t)page->nr_pages;
+	const uint8_t flags = page->flags & KN_PAGE_SURE;
+
+	kn_store(&kn_span.map[pfn], KN_ID_NONE);
+	page->type = KN_PAGE_NONE;
+	if ((nr & (nr - 1)) == 0)
+		kn_pages_put(pfn, kn_log2(nr), flags, may_block);
+	else
+		kn_zone_free_range(pfn, nr, flags, may_block);
+}
+
+void *alloc_pages_exact_nid(int nid, size_t size, gfp_t gfp)
+{
+	void *p;
+	int node;
+
+	if (bad_request(gfp) || !kn_node_wanted(nid, gfp, &node))
+		return NULL;
+	if (!size || size > KN_PAGE_SIZE << KN_MAX_ORDER) {
+		kn_stat_add(KN_STAT_too_large, 1);
+		errno = size ? ENOMEM : EINVAL;
+		return NULL;
+	}
+	p = kn_large_alloc(size, KN_PAGE_SIZE, gfp, node);
+	if (!p)
+		return no_memory(size, gfp, nid);
+	kn_page(kn_pfn(p))->flags |= KN_PAGE_EXACT;
+	return p;
+}
+
+void *alloc_pages_exact(size_t size, gfp_t gfp)
+{
+	return alloc_pages_exact_nid(NUMA_NO_NODE, size, gfp);
+}
+
+void free_pages_exact(void *p, size_t size)
+{
+	struct page *page;
+
+	if (!p)
+		return;
+	page = kn_span_has(p) ? kn_page(kn_pfn(p)) : NULL;
+	if (!page || kn_load(&kn_span.map[kn_pfn(p)]) != KN_ID_LARGE ||
+	    p != kn_page_addr(page) || !(page->flags & KN_PAGE_EXACT) ||
+	    page->nr_pages != KN_ALIGN_UP(size, KN_PAGE_SIZE) >> KN_PAGE_SHIFT) {
+		kn_stat_add(KN_STAT_invalid_free, 1);
+		kn_bug("free_pages_exact(%p, %zu): alloc_pages_exact() did not "
+		       "give that", p, size);
+		return;
+	}
+	kn_large_free(page, false);
+}
+
+void *page_address(const struct page *page)
+{
+	return kn_page_addr(page);
+}
+
+struct page *virt_to_page(const void *p)
+{
+	const uintptr_t off = (uintptr_t)p - kn_span.base;
+
+	return kn_span_has(p) && !(off & kn_window_half()) ?
+		kn_page(kn_pfn(p)) : NULL;
+}
+
+/*
+ * Blocks are aligned to their order: the head is at one of eleven places.  A
+ * page that was never the first of anything has no type.
+ */
+struct page *virt_to_head_page(const void *p)
+{
+	uint32_t pfn;
+
+	if (!virt_to_page(p))
+		return NULL;
+	pfn = kn_pfn(p);
+	for (unsigned order = 0; order <= KN_MAX_ORDER; order++) {
+		struct page *head = kn_page(pfn & ~((1u << order) - 1));
+
+		if (head->type == KN_PAGE_PAGES && head->order >= order)
+			return head;
+		if (head->type == KN_PAGE_LARGE &&
+		    pfn - kn_page_pfn(head) < head->nr_pages)
+			return head;
+		if (head->type == KN_PAGE_SLAB)
+			return head;
+	}
+	return kn_page(pfn);
+}
+
+int page_to_nid(const struct page *page)
+{
+	return kn_topo.kernel_id[kn_pfn_node(kn_page_pfn(page))];
+}
+
+unsigned long page_to_pfn(const struct page *page)
+{
+	return kn_page_pfn(page);
+}
+
+struct page *pfn_to_page(unsigned long pfn)
+{
+	return kn_page((uint32_t)pfn);
+}
+
+unsigned int get_order(size_t size)
+{
+	if (!size)
+		return 8 * sizeof(size) - KN_PAGE_SHIFT;
+	return kn_log2_up((size + KN_PAGE_SIZE - 1) >> KN_PAGE_SHIFT);
+}
+
+uint64_t kn_page_trim(uint64_t most, bool all)
+{
+	uint64_t done = 0;
+
+	for (unsigned order = 0; all && order < PCP_ORDERS; order++)
+		kn_drain_cache(&pcp[order], false);
+	for (int node = 0; node < kn_topo.nr_nodes; node++)
+		done += kn_zone_trim(node, most, all);
+	return done;
+}

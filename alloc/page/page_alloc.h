@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * alloc/page/page_alloc.h - pages on one node, for the layers above
+ *
+ * Orders 0 to 3 go through per-CPU magazines, as the kernel's page lists; larger
+ * blocks and runs of pages go to the zone.
+ */
+#ifndef KN_PAGE_PAGE_ALLOC_H
+#define KN_PAGE_PAGE_ALLOC_H
+
+#include "alloc/page/zone.h"
+
+/* 0, or -ENOMEM. */
+int kn_page_init(void);
+
+/*
+ * A block of 2^@order pages of exactly this dense node, or KN_PFN_NONE.  The
+ * descriptor's flags tell what is known of it; the map is the caller's to set.
+ */
+uint32_t kn_pages_get(int node, unsigned order, gfp_t gfp);
+
+/* Gives it back; @flags is what is known: KN_PAGE_ZERO, KN_PAGE_SURE. */
+void kn_pages_put(uint32_t pfn, unsigned order, uint8_t flags, bool may_block);
+
+/*
+ * A run of @bytes, rounded up to pages, by the zonelist of @node (dense; only
+ * that one with __GFP_THISNODE): type KN_PAGE_LARGE.  Aligned to @align (a
+ * power of two, from a page to the largest block) and to the largest power of
+ * two that divides @bytes.  Zeroed if @gfp says so.  NULL when there is none.
+ */
+void *kn_large_alloc(size_t bytes, size_t align, gfp_t gfp, int node);
+void kn_large_free(struct page *page, bool may_block);
+
+/*
+ * The dense node that a request for kernel id @nid (or NUMA_NO_NODE) starts at.
+ * False, with errno, when there is none: EINVAL, or ENOMEM under THISNODE.
+ */
+bool kn_node_wanted(int nid, gfp_t gfp, int *node);
+
+/* Counts where a request for @wanted was served. */
+void kn_node_account(int wanted, int got);
+
+/* Gives up to @most bytes of each node back; @all: drains page lists first. */
+uint64_t kn_page_trim(uint64_t most, bool all);
+
+#endif

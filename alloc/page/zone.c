@@ -1,0 +1,605 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "alloc/page/zone.h"
+
+#include <errno.h>
+
+#include "alloc/base/assert.h"
+#include "alloc/base/bits.h"
+#include "alloc/config/tunables.h"
+#include "alloc/magazine/magazine.h"
+#include "alloc/stats/stats.h"
+
+struct kn_zone kn_zones[KN_MAX_NODES];
+
+#define HUGE_ORDER (kn_log2(KN_HUGE_SIZE) - KN_PAGE_SHIFT)
+
+/*
+ * Steps of growth: address space costs a system call, not memory.  Each is a
+ * multiple of the largest block, so no block ever straddles two steps.
+ */
+#define GROW_LEAST (KN_PAGE_SIZE << KN_MAX_ORDER)
+#define GROW_HUGE KN_ALIGN_UP((size_t)64 << 20, GROW_LEAST)
+
+/*
+ * What a node keeps for others: growing into its last memory would make the
+ * kernel reclaim or fall back to another node in the middle of a fault.
+ */
+#define NODE_KEEPS ((int64_t)32 << 20)
+#define NODE_LOOK_EVERY ((uint64_t)64 << 20)
+
+/* Free blocks examined for one that is surely in memory. */
+#define SURE_SEARCH 8
+
+void kn_zone_init(int node)
+{
+	struct kn_zone *z = &kn_zones[node];
+
+	z->lock = (struct kn_lock)KN_LOCK_INIT(zone);
+	for (unsigned order = 0; order < KN_NR_ORDERS; order++) {
+		z->cold[order] = KN_PFN_NONE;
+		z->warm[order] = KN_PFN_NONE;
+	}
+	z->isolated = KN_PFN_NONE;
+	z->grown = kn_window_base(node);
+}
+
+static uint32_t *list_of(struct kn_zone *z, unsigned order, uint8_t flags)
+{
+	return flags & KN_PAGE_WARM ? &z->warm[order] : &z->cold[order];
+}
+
+/* Counts a block in (@sign 1) or out (-1) of the free lists. */
+static void account(struct kn_zone *z, unsigned order, uint8_t flags, int sign)
+{
+	const uint64_t n = (uint64_t)sign << order;
+
+	z->nr_blocks[order] += (uint32_t)sign;
+	z->nr_free += n;
+	if (flags & KN_PAGE_WARM)
+		z->nr_warm += n;
+	if (flags & KN_PAGE_SURE)
+		z->nr_sure += n;
+}
+
+static void list_block(struct kn_zone *z, uint32_t pfn, unsigned order,
+		       uint8_t flags)
+{
+	struct page *page = kn_page(pfn);
+
+	page->type = KN_PAGE_FREE;
+	page->order = (uint8_t)order;
+	page->flags = flags;
+	kn_page_list_add(list_of(z, order, flags), pfn);
+	account(z, order, flags, 1);
+}
+
+static void unlist_block(struct kn_zone *z, uint32_t pfn)
+{
+	struct page *page = kn_page(pfn);
+
+	kn_page_list_del(list_of(z, page->order, page->flags), pfn);
+	account(z, page->order, page->flags, -1);
+	page->type = KN_PAGE_NONE;
+}
+
+/*
+ * The free buddy that a block may merge with, or KN_PFN_NONE.  Windows and
+ * steps of growth are multiples of the largest block, so the buddy of a smaller
+ * one has a descriptor.
+ */
+static uint32_t free_buddy(uint32_t pfn, unsigned order, uint8_t flags)
+{
+	const uint32_t buddy = pfn ^ (1u << order);
+	const struct page *page = kn_page(buddy);
+
+	if (page->type != KN_PAGE_FREE || page->order != order ||
+	    (page->flags ^ flags) & KN_PAGE_WARM)
+		return KN_PFN_NONE;
+	return buddy;
+}
+
+static void free_locked(struct kn_zone *z, uint32_t pfn, unsigned order,
+			uint8_t flags)
+{
+	while (order < KN_MAX_ORDER) {
+		const uint32_t buddy = free_buddy(pfn, order, flags);
+
+		if (buddy == KN_PFN_NONE)
+			break;
+		/* What is known of both halves is known of the whole. */
+		flags &= kn_page(buddy)->flags;
+		unlist_block(z, buddy);
+		pfn &= ~(1u << order);
+		order++;
+	}
+	list_block(z, pfn, order, flags);
+}
+
+static void free_range_locked(struct kn_zone *z, uint32_t pfn, uint32_t nr,
+			      uint8_t flags)
+{
+	while (nr) {
+		unsigned order = KN_MIN(kn_log2(nr), (unsigned)KN_MAX_ORDER);
+
+		if (pfn)
+			order = KN_MIN(order, (unsigned)__builtin_ctz(pfn));
+		free_locked(z, pfn, order, flags);
+		pfn += 1u << order;
+		nr -= 1u << order;
+	}
+}
+
+/* Frees that came while the lock was taken. */
+static void take_deferred(struct kn_zone *z)
+{
+	ck_stack_entry_t *e;
+
+	if (likely(!ck_pr_load_ptr(&z->deferred.head)))
+		return;
+	e = ck_stack_batch_pop_upmc(&z->deferred);
+	while (e) {
+		struct page *page = kn_container_of(e, struct page, link);
+
+		e = e->next;
+		free_locked(z, kn_page_pfn(page), page->order, page->flags);
+	}
+}
+
+/* Cuts the listed block @pfn down to @order; the upper halves stay free. */
+static void split_to(struct kn_zone *z, uint32_t pfn, unsigned order)
+{
+	struct page *page = kn_page(pfn);
+	unsigned from = page->order;
+	const uint8_t flags = page->flags;
+
+	unlist_block(z, pfn);
+	while (from > order) {
+		from--;
+		list_block(z, pfn + (1u << from), from, flags);
+	}
+	page->order = (uint8_t)order;
+	page->flags = flags;
+}
+
+static uint32_t find_warm(struct kn_zone *z, unsigned order, bool sure)
+{
+	for (unsigned o = order; o < KN_NR_ORDERS; o++) {
+		uint32_t pfn = z->warm[o];
+
+		for (int i = 0; i < SURE_SEARCH && pfn != KN_PFN_NONE; i++) {
+			if (!sure || kn_page(pfn)->flags & KN_PAGE_SURE)
+				return pfn;
+			pfn = kn_page(pfn)->next;
+		}
+	}
+	return KN_PFN_NONE;
+}
+
+static bool in_huge_part(const struct kn_zone *z, uint32_t pfn)
+{
+	const uintptr_t at = (uintptr_t)kn_pfn_address(pfn);
+
+	return kn_tun.huge_pages &&
+	       at >= kn_window_base((int)(z - kn_zones)) + kn_tun.huge_after;
+}
+
+/*
+ * A cold block of at least @order becomes warm, and is returned listed.  Where
+ * memory comes in huge pages, no less than one of them.
+ */
+static uint32_t warm_up(struct kn_zone *z, unsigned order)
+{
+	for (unsigned o = order; o < KN_NR_ORDERS; o++) {
+		const uint32_t pfn = z->cold[o];
+		unsigned part = order;
+		uint8_t flags;
+
+		if (pfn == KN_PFN_NONE)
+			continue;
+		if (in_huge_part(z, pfn))
+			part = KN_MIN(o, KN_MAX(order, HUGE_ORDER));
+		split_to(z, pfn, part);
+		flags = kn_page(pfn)->flags | KN_PAGE_WARM;
+		list_block(z, pfn, part, flags);
+		z->may_fault -= KN_MIN(z->may_fault, 1u << part);
+		return pfn;
+	}
+	return KN_PFN_NONE;
+}
+
+/*
+ * With several nodes, memory is faulted only as far as the node was seen to
+ * have some; with one, the kernel's own accounting is the answer.
+ */
+static bool may_warm_up(const struct kn_zone *z, unsigned order)
+{
+	return kn_topo.nr_nodes == 1 || kn_load(&z->may_fault) >= 1u << order;
+}
+
+/* What a call may take of the surely present memory, Z4. */
+static bool above_reserve(const struct kn_zone *z, unsigned order, gfp_t gfp)
+{
+	const uint64_t keep = gfp & (__GFP_HIGH | __GFP_MEMALLOC) &&
+			      !(gfp & __GFP_NOMEMALLOC) ? 0 :
+			      kn_tun.reserve >> KN_PAGE_SHIFT;
+
+	return z->nr_sure >= keep + (1u << order);
+}
+
+static uint32_t alloc_locked(struct kn_zone *z, unsigned order, gfp_t gfp)
+{
+	const bool may_block = gfpflags_allow_blocking(gfp);
+	uint32_t pfn;
+
+	if (!may_block && !above_reserve(z, order, gfp))
+		return KN_PFN_NONE;
+	pfn = find_warm(z, order, !may_block);
+	if (pfn == KN_PFN_NONE && may_block && may_warm_up(z, order))
+		pfn = warm_up(z, order);
+	if (pfn == KN_PFN_NONE)
+		return KN_PFN_NONE;
+	split_to(z, pfn, order);
+	z->least_warm = KN_MIN(z->least_warm, z->nr_warm);
+	kn_page(pfn)->flags &= (uint8_t)~KN_PAGE_WARM;
+	kn_page(pfn)->type = KN_PAGE_PAGES;
+	return pfn;
+}
+
+uint32_t kn_zone_alloc_bulk(int node, unsigned order, gfp_t gfp,
+			    uint32_t *pfn, uint32_t n)
+{
+	const bool may_block = gfpflags_allow_blocking(gfp);
+	struct kn_zone *z = &kn_zones[node];
+	uint32_t got = 0;
+
+	if (!kn_lock_if(&z->lock, may_block)) {
+		kn_stat_add(KN_STAT_nowait_contended, 1);
+		return 0;
+	}
+	take_deferred(z);
+	while (got < n) {
+		pfn[got] = alloc_locked(z, order, gfp);
+		if (pfn[got] == KN_PFN_NONE)
+			break;
+		got++;
+	}
+	kn_unlock_if(&z->lock, may_block);
+	return got;
+}
+
+/* Bytes of the next step of growth from @grown on, with its flags. */
+static size_t grow_step(int node, uintptr_t grown, unsigned *flags)
+{
+	const size_t done = grown - kn_window_base(node);
+
+	*flags = kn_tun.lock_memory ? KN_GROW_LOCK : 0;
+	if (done < kn_tun.huge_after)
+		return GROW_LEAST;
+	if (kn_tun.huge_pages)
+		*flags |= KN_GROW_HUGE;
+	return GROW_HUGE;
+}
+
+/* Looks how much this node may fault.  False when it is (nearly) full. */
+static bool node_has_room(struct kn_zone *z, int node, unsigned order)
+{
+	const int64_t block = (int64_t)(KN_PAGE_SIZE << order);
+	int64_t spare;
+
+	if (may_warm_up(z, order))
+		return true;
+	spare = kn_node_free_bytes(node);
+	if (spare < 0)		/* unknown: the fault decides, softly */
+		spare = (int64_t)NODE_LOOK_EVERY + NODE_KEEPS;
+	spare -= NODE_KEEPS;
+	if (spare < block)
+		return false;
+	spare = KN_MAX(spare / 2, block);
+	kn_store(&z->may_fault,
+		 KN_MIN((uint64_t)spare, NODE_LOOK_EVERY) >> KN_PAGE_SHIFT);
+	return true;
+}
+
+bool kn_zone_take_room(int node, uint64_t pages)
+{
+	struct kn_zone *z = &kn_zones[node];
+	int64_t spare;
+
+	if (kn_topo.nr_nodes == 1)
+		return true;
+	kn_lock(&z->lock);
+	if (z->may_fault >= pages) {
+		z->may_fault -= pages;
+		kn_unlock(&z->lock);
+		return true;
+	}
+	kn_unlock(&z->lock);
+	spare = kn_node_free_bytes(node);
+	return spare < 0 ||
+	       spare - NODE_KEEPS > (int64_t)(pages << KN_PAGE_SHIFT);
+}
+
+/* Extends the usable prefix by @step bytes.  No lock is held. */
+static int grow_by(struct kn_zone *z, int node, size_t step, unsigned flags)
+{
+	uintptr_t from;
+	int err;
+
+	do {
+		from = kn_load(&z->grown);
+		if (from + step > kn_window_base(node) + kn_window_half())
+			return -ENOMEM;
+	} while (!ck_pr_cas_64((uint64_t *)&z->grown, from, from + step));
+
+	kn_stat_add(KN_STAT_grow_calls, 1);
+	err = kn_span_grow(from, step, flags);
+	if (err) {
+		/* The space is lost if another thread has grown behind it. */
+		ck_pr_cas_64((uint64_t *)&z->grown, from + step, from);
+		kn_stat_add(KN_STAT_grow_failed, 1);
+		return err;
+	}
+	ck_pr_add_64(&z->managed, step >> KN_PAGE_SHIFT);
+	kn_lock(&z->lock);
+	free_range_locked(z, kn_pfn((void *)from),
+			  (uint32_t)(step >> KN_PAGE_SHIFT), KN_PAGE_ZERO);
+	kn_unlock(&z->lock);
+	return 0;
+}
+
+/* A limit on the process may refuse a large step and grant a small one. */
+static int grow(struct kn_zone *z, int node)
+{
+	unsigned flags;
+	const size_t step = grow_step(node, kn_load(&z->grown), &flags);
+	int err = grow_by(z, node, step, flags);
+
+	if (err && step > GROW_LEAST)
+		err = grow_by(z, node, GROW_LEAST, flags);
+	return err;
+}
+
+/* Writes one byte a page: the memory is there afterwards. */
+static void populate(uint32_t pfn, unsigned order)
+{
+	for (uint32_t i = 0; i < 1u << order; i++)
+		*(volatile char *)kn_pfn_address(pfn + i) = 0;
+}
+
+/* Faults in what GFP_ATOMIC may rely on. */
+static void fill_reserve(struct kn_zone *z)
+{
+	const uint64_t want = kn_tun.reserve >> KN_PAGE_SHIFT;
+	unsigned order;
+	uint32_t pfn;
+
+	if (likely(kn_load(&z->nr_sure) >= want))
+		return;
+	if (!kn_load(&z->managed) || !may_warm_up(z, kn_log2_up(want)))
+		return;
+	order = KN_MIN(kn_log2_up(want), (unsigned)KN_MAX_ORDER);
+	kn_lock(&z->lock);
+	pfn = warm_up(z, order);
+	if (pfn != KN_PFN_NONE)
+		split_to(z, pfn, order);
+	kn_unlock(&z->lock);
+	if (pfn == KN_PFN_NONE)
+		return;
+	populate(pfn, order);
+	kn_zone_free(pfn, order, KN_PAGE_SURE | KN_PAGE_ZERO, true);
+}
+
+uint32_t kn_zone_alloc(int node, unsigned order, gfp_t gfp)
+{
+	struct kn_zone *z = &kn_zones[node];
+	const bool may_block = gfpflags_allow_blocking(gfp);
+	uint32_t pfn;
+
+	if (may_block && !(gfp & KN_GFP_MALLOC))
+		fill_reserve(z);
+	/* 1. The free lists. */
+	if (kn_zone_alloc_bulk(node, order, gfp, &pfn, 1))
+		return pfn;
+	if (!may_block)
+		return KN_PFN_NONE;
+	kn_stat_add(KN_STAT_page_alloc_slow, 1);
+	/* 2. More memory of the node; another thread may take it first. */
+	for (int i = 0; i < 8 && node_has_room(z, node, order); i++) {
+		if (kn_zone_alloc_bulk(node, order, gfp, &pfn, 1))
+			return pfn;
+		if (grow(z, node))
+			break;
+	}
+	return KN_PFN_NONE;
+}
+
+void kn_zone_free(uint32_t pfn, unsigned order, uint8_t flags, bool may_block)
+{
+	struct kn_zone *z = &kn_zones[kn_pfn_node(pfn)];
+
+	flags |= KN_PAGE_WARM;
+	if (!kn_lock_if(&z->lock, may_block)) {
+		struct page *page = kn_page(pfn);
+
+		page->order = (uint8_t)order;
+		page->flags = flags;
+		ck_stack_push_upmc(&z->deferred, &page->link);
+		return;
+	}
+	take_deferred(z);
+	free_locked(z, pfn, order, flags);
+	kn_unlock_if(&z->lock, may_block);
+}
+
+void kn_zone_free_range(uint32_t pfn, uint32_t nr, uint8_t flags,
+			bool may_block)
+{
+	struct kn_zone *z = &kn_zones[kn_pfn_node(pfn)];
+
+	if (kn_lock_if(&z->lock, may_block)) {
+		free_range_locked(z, pfn, nr, flags | KN_PAGE_WARM);
+		take_deferred(z);
+		kn_unlock_if(&z->lock, may_block);
+		return;
+	}
+	/* Each block waits on its own descriptor. */
+	while (nr) {
+		unsigned order = KN_MIN(kn_log2(nr), (unsigned)KN_MAX_ORDER);
+
+		if (pfn)
+			order = KN_MIN(order, (unsigned)__builtin_ctz(pfn));
+		kn_zone_free(pfn, order, flags, false);
+		pfn += 1u << order;
+		nr -= 1u << order;
+	}
+}
+
+/* The least block that a trim takes: small ones cost more than they give. */
+static unsigned least_order(const struct kn_zone *z, uint32_t pfn, bool all)
+{
+	if (in_huge_part(z, pfn))
+		return HUGE_ORDER;	/* part of a huge page frees nothing */
+	return all ? 0 : 3;
+}
+
+/* Takes a warm block to purge off its list; KN_PFN_NONE when there is none. */
+static uint32_t isolate(struct kn_zone *z, bool all)
+{
+	const uint64_t keep = kn_tun.reserve >> KN_PAGE_SHIFT;
+
+	for (int o = KN_MAX_ORDER; o >= 0; o--) {
+		uint32_t pfn = z->warm[o];
+
+		for (; pfn != KN_PFN_NONE; pfn = kn_page(pfn)->next) {
+			const bool sure = kn_page(pfn)->flags & KN_PAGE_SURE;
+
+			if ((unsigned)o < least_order(z, pfn, all))
+				continue;
+			if (sure && z->nr_sure < keep + (1u << o))
+				continue;
+			unlist_block(z, pfn);
+			kn_page(pfn)->type = KN_PAGE_ISOLATED;
+			kn_page(pfn)->order = (uint8_t)o;
+			kn_page_list_add(&z->isolated, pfn);
+			return pfn;
+		}
+	}
+	return KN_PFN_NONE;
+}
+
+/* Gives one block back.  The lock is not held over the system call. */
+static uint64_t purge_one(struct kn_zone *z, bool all)
+{
+	size_t bytes;
+	uint32_t pfn;
+	uint8_t flags;
+	int err;
+
+	kn_lock(&z->lock);
+	take_deferred(z);
+	pfn = isolate(z, all);
+	kn_unlock(&z->lock);
+	if (pfn == KN_PFN_NONE)
+		return 0;
+	bytes = KN_PAGE_SIZE << kn_page(pfn)->order;
+	err = kn_span_purge((uintptr_t)kn_pfn_address(pfn), bytes);
+	/* Refused: the block stays what it was, warm. */
+	flags = err ? KN_PAGE_WARM : KN_PAGE_ZERO;
+	kn_lock(&z->lock);
+	kn_page_list_del(&z->isolated, pfn);
+	free_locked(z, pfn, kn_page(pfn)->order, flags);
+	kn_unlock(&z->lock);
+	return err ? 0 : bytes;
+}
+
+uint64_t kn_zone_trim(int node, uint64_t most, bool all)
+{
+	struct kn_zone *z = &kn_zones[node];
+	uint64_t done = 0, got;
+
+	if (kn_tun.lock_memory)
+		return 0;	/* resident is what the user asked for */
+	if (!all)
+		most = KN_MIN(most, kn_load(&z->least_warm) << KN_PAGE_SHIFT);
+	while (done < most && (got = purge_one(z, all)) != 0)
+		done += got;
+	kn_lock(&z->lock);
+	z->least_warm = z->nr_warm;
+	kn_unlock(&z->lock);
+	if (done) {
+		kn_stat_add(KN_STAT_purge_calls, 1);
+		kn_stat_add(KN_STAT_purged_bytes, done);
+	}
+	return done;
+}
+
+static bool verify_list(uint32_t pfn, unsigned order,
+			uint8_t warm, uint64_t *nr, uint64_t *nr_sure)
+{
+	for (; pfn != KN_PFN_NONE; pfn = kn_page(pfn)->next) {
+		const struct page *page = kn_page(pfn);
+		const struct page *buddy = kn_page(pfn ^ (1u << order));
+
+		if (page->type != KN_PAGE_FREE || page->order != order ||
+		    (page->flags & KN_PAGE_WARM) != warm) {
+			kn_warn("Z1: page %u is on the wrong list", pfn);
+			return false;
+		}
+		if (order < KN_MAX_ORDER &&
+		    buddy->type == KN_PAGE_FREE && buddy->order == order &&
+		    (buddy->flags & KN_PAGE_WARM) == warm) {
+			kn_warn("Z3: page %u and its buddy are free", pfn);
+			return false;
+		}
+		*nr += 1u << order;
+		if (page->flags & KN_PAGE_SURE)
+			*nr_sure += 1u << order;
+	}
+	return true;
+}
+
+bool kn_zone_verify(int node)
+{
+	struct kn_zone *z = &kn_zones[node];
+	uint64_t cold = 0, warm = 0, sure = 0;
+	bool ok = true;
+
+	kn_lock(&z->lock);
+	take_deferred(z);
+	for (unsigned o = 0; o < KN_NR_ORDERS && ok; o++)
+		ok = verify_list(z->cold[o], o, 0, &cold, &sure) &&
+		     verify_list(z->warm[o], o, KN_PAGE_WARM, &warm, &sure);
+	if (ok && (cold + warm != z->nr_free || warm != z->nr_warm ||
+		   sure != z->nr_sure)) {
+		kn_warn("Z2, Z4: node %d counts do not match its lists", node);
+		ok = false;
+	}
+	kn_unlock(&z->lock);
+	return ok;
+}
+
+void kn_zones_lock_all(void)
+{
+	for (int node = 0; node < kn_topo.nr_nodes; node++)
+		kn_lock_next(&kn_zones[node].lock);
+}
+
+void kn_zones_unlock_all(void)
+{
+	for (int node = 0; node < kn_topo.nr_nodes; node++)
+		kn_unlock(&kn_zones[node].lock);
+}
+
+void kn_zones_reset(void)
+{
+	for (int node = 0; node < kn_topo.nr_nodes; node++) {
+		struct kn_zone *z = &kn_zones[node];
+		uint32_t pfn;
+
+		kn_lock_reset(&z->lock);
+		while ((pfn = z->isolated) != KN_PFN_NONE) {
+			kn_page_list_del(&z->isolated, pfn);
+			free_locked(z, pfn, kn_page(pfn)->order, KN_PAGE_WARM);
+		}
+	}
+}

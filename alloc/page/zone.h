@@ -1,0 +1,98 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * alloc/page/zone.h - the buddy allocator of one node
+ *
+ * Blocks of 2^0 .. 2^10 pages, aligned to their size, in the page part of the
+ * node's window, which grows from the bottom.  Free blocks are warm or cold:
+ *
+ *   cold   fresh from the operating system or given back to it: no memory
+ *          behind it, reads as zero
+ *   warm   has been handed out: memory behind it, perhaps not all of it
+ *
+ * Warm blocks are taken first and are what trimming gives back.  Only blocks of
+ * the same kind merge, so that what is known about memory and content is never
+ * lost to a neighbour; a purge makes kinds equal again.  In the part that asks
+ * for huge pages, cold memory turns warm 2 MiB at a time, since that is how it
+ * is faulted.
+ *
+ *   Z1  A free block is on exactly one list, that of its kind and order, and
+ *       its first page says so.
+ *   Z2  nr_free = the pages on all lists; nr_warm = those on the warm ones.
+ *   Z3  No two free buddies of one kind and order below 10 exist.
+ *   Z4  nr_sure counts the pages of warm blocks that are surely in memory.  A
+ *       call that may not wait gets only such; only __GFP_HIGH takes the last
+ *       `reserve` of them.
+ *
+ * A free that cannot get the lock and may not wait leaves the block on a
+ * lock-free stack, which the next holder of the lock empties.
+ *
+ * Design: docs/design/page.md.
+ */
+#ifndef KN_PAGE_ZONE_H
+#define KN_PAGE_ZONE_H
+
+#include <knuma/gfp.h>
+
+#include "alloc/base/lock.h"
+#include "alloc/page/frame.h"
+
+#define KN_NR_ORDERS (KN_MAX_ORDER + 1)
+
+struct kn_zone {
+	struct kn_lock lock;
+	uint32_t cold[KN_NR_ORDERS];	/* heads; lock */
+	uint32_t warm[KN_NR_ORDERS];
+	uint32_t nr_blocks[KN_NR_ORDERS];
+	uint64_t nr_free, nr_warm, nr_sure; /* pages; lock */
+	uint64_t least_warm;	/* lowest nr_warm since the last trim; lock */
+	uint32_t isolated;	/* list of blocks being purged; lock */
+	ck_stack_t deferred;	/* frees that could not wait */
+
+	uintptr_t grown;	/* end of the usable prefix; atomic */
+	uint64_t managed;	/* pages of it, without holes; atomic */
+	uint64_t may_fault;	/* pages left of the last look; lock */
+} kn_cacheline;
+
+extern struct kn_zone kn_zones[KN_MAX_NODES];
+
+void kn_zone_init(int node);
+
+/*
+ * A block of @order on @node, or KN_PFN_NONE.  Its flags say what is known of
+ * content and memory.  Waits, and grows the zone, only with
+ * __GFP_DIRECT_RECLAIM.
+ */
+uint32_t kn_zone_alloc(int node, unsigned order, gfp_t gfp);
+
+/* As many blocks of @order as there are, up to @n; never grows. */
+uint32_t kn_zone_alloc_bulk(int node, unsigned order, gfp_t gfp,
+			    uint32_t *pfn, uint32_t n);
+
+/* Takes a block back; @flags is what is known: KN_PAGE_ZERO, KN_PAGE_SURE. */
+void kn_zone_free(uint32_t pfn, unsigned order, uint8_t flags, bool may_block);
+
+/* @nr pages from @pfn on, in as few blocks as alignment allows. */
+void kn_zone_free_range(uint32_t pfn, uint32_t nr, uint8_t flags,
+			bool may_block);
+
+/*
+ * Whether @node may fault @pages more without running into its end, by its free
+ * memory when last looked at.  Always on a machine of one node.
+ */
+bool kn_zone_take_room(int node, uint64_t pages);
+
+/*
+ * Gives warm memory that was not needed since the last call back to the
+ * operating system, at most @most bytes; with @all whatever is free.  Bytes.
+ */
+uint64_t kn_zone_trim(int node, uint64_t most, bool all);
+
+/* Checks Z1-Z4; for tests.  False, with a message, when one does not hold. */
+bool kn_zone_verify(int node);
+
+void kn_zones_lock_all(void);
+void kn_zones_unlock_all(void);
+/* In a fork child: locks are free, blocks that were being purged are back. */
+void kn_zones_reset(void);
+
+#endif
