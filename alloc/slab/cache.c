@@ -1,0 +1,497 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "alloc/slab/cache.h"
+
+#include <errno.h>
+#include <knuma/slab.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "alloc/base/assert.h"
+#include "alloc/base/bits.h"
+#include "alloc/base/start.h"
+#include "alloc/config/tunables.h"
+#include "alloc/magazine/drain.h"
+#include "alloc/page/page_alloc.h"
+#include "alloc/stats/stats.h"
+
+/* Rounds of reclaim before an allocation gives up. */
+#define ROUNDS_RETRY_MAYFAIL 4
+
+static const uint16_t class_size[] = {
+#define KN_SIZE_CLASS(bytes) bytes,
+#include "alloc/slab/size_class.def"
+#undef KN_SIZE_CLASS
+};
+#define NR_CLASSES KN_ARRAY_SIZE(class_size)
+KN_STATIC_ASSERT(KN_ID_FIRST_CACHE + NR_CLASSES < KN_NR_MAGAZINES,
+		 "the kmalloc caches have magazines");
+
+uint8_t kn_kmalloc_id[KN_KMALLOC_SMALL_MAX / 16] kn_cacheline;
+uint8_t kn_kmalloc_class[64 + 64];
+struct kmem_cache *kn_kmalloc_caches[NR_CLASSES];
+void (*kn_destroy_hook)(bool typesafe);
+
+/*
+ * A cache lives in the slot of its id.  Slots, with their depots and per-node
+ * parts, are never given back: a late reader of an id finds a cache, live or
+ * not, and the next cache of that id takes them over.
+ */
+static struct kmem_cache slots[KN_NR_IDS - KN_ID_FIRST_CACHE];
+static uint32_t nr_slots;		/* ever used; list_lock */
+static struct kn_list caches = { &caches, &caches };
+static struct kn_lock list_lock = KN_LOCK_INIT(cache_list);
+
+struct kmem_cache *kn_cache_by_id(uint32_t id)
+{
+	return &slots[id - KN_ID_FIRST_CACHE];
+}
+
+/* Small zeroed tables that are never given back; list_lock or start-up. */
+static void *table_alloc(size_t bytes)
+{
+	static char *at, *end;
+	const size_t chunk = 16 * KN_PAGE_SIZE;
+	void *p;
+
+	bytes = KN_ALIGN_UP(bytes, 64);
+	if (bytes > chunk)
+		return kn_meta_alloc(bytes, -1);
+	if ((size_t)(end - at) < bytes) {
+		at = kn_meta_alloc(chunk, -1);
+		end = at ? at + chunk : NULL;
+	}
+	if (!at)
+		return NULL;
+	p = at;
+	at += bytes;
+	return p;
+}
+
+/* A slot that no cache has, with its tables; NULL when there is none. */
+static struct kmem_cache *take_slot(void)
+{
+	const size_t nr = (size_t)kn_topo.nr_nodes;
+	struct kmem_cache *s = NULL;
+
+	for (uint32_t i = 0; i < nr_slots && !s; i++)
+		if (!slots[i].mag.id)
+			s = &slots[i];
+	if (!s && nr_slots < KN_ARRAY_SIZE(slots))
+		s = &slots[nr_slots];
+	if (!s)
+		return NULL;
+	if (!s->mag.depot)
+		s->mag.depot = table_alloc(nr * sizeof(*s->mag.depot));
+	if (!s->node)
+		s->node = table_alloc(nr * sizeof(*s->node));
+	if (!s->mag.depot || !s->node)
+		return NULL;
+	nr_slots = KN_MAX(nr_slots, (uint32_t)(s - slots) + 1);
+	return s;
+}
+
+struct cache_shape {
+	const char *name;
+	uint32_t size, align;
+	uint32_t flags;
+	void (*ctor)(void *obj);
+	uint32_t magazine;	/* objects in a magazine; 0: by size */
+};
+
+/* Makes a cache; list_lock is held, or the process starts. */
+static struct kmem_cache *make_cache(const struct cache_shape *shape)
+{
+	struct kmem_cache *s = take_slot();
+	uint16_t id;
+
+	if (!s)
+		return NULL;
+	id = (uint16_t)(KN_ID_FIRST_CACHE + (s - slots));
+	s->object_size = shape->size;
+	s->align = shape->align;
+	s->flags = shape->flags;
+	s->ctor = shape->ctor;
+	snprintf(s->name, sizeof(s->name), "%s", shape->name);
+	kn_slab_geometry(s, KN_MAX(KN_ALIGN_UP(shape->size, shape->align), 16u));
+	for (int node = 0; node < kn_topo.nr_nodes; node++)
+		s->node[node].partial = KN_PFN_NONE;
+	s->mag.refill = kn_slab_refill;
+	s->mag.flush = kn_slab_flush;
+	kn_magcache_init(&s->mag, id, s->size);
+	if (shape->magazine)
+		s->mag.capacity = (uint16_t)KN_MIN(shape->magazine, 126u);
+	s->live = true;
+	kn_list_add_tail(&caches, &s->list);
+	return s;
+}
+
+int kn_cache_init(void)
+{
+	unsigned class = 0;
+
+	for (unsigned i = 0; i < NR_CLASSES; i++) {
+		struct cache_shape shape = {
+			.size = class_size[i],
+			/* Its largest power of two: alignment follows from size. */
+			.align = class_size[i] & -(uint32_t)class_size[i],
+			.flags = SLAB_KMALLOC,
+		};
+		char name[24];
+
+		snprintf(name, sizeof(name), "kmalloc-%u", class_size[i]);
+		shape.name = name;
+		kn_kmalloc_caches[i] = make_cache(&shape);
+		if (!kn_kmalloc_caches[i])
+			return -ENOMEM;
+	}
+	for (unsigned i = 0; i < 64; i++) {
+		while (class_size[class] < (i + 1) * 16)
+			class++;
+		kn_kmalloc_class[i] = (uint8_t)class;
+		kn_kmalloc_id[i] = (uint8_t)kn_kmalloc_caches[class]->mag.id;
+	}
+	for (unsigned i = 0; i < 64; i++) {
+		while (class_size[class] < (i + 1) * 128)
+			class++;
+		kn_kmalloc_class[64 + i] = (uint8_t)class;
+		if ((i + 1) * 128 <= KN_KMALLOC_SMALL_MAX)
+			class = 0;
+	}
+	return 0;
+}
+
+void *kn_alloc_failed(const char *what, size_t size, gfp_t gfp, int nid)
+{
+	kn_stat_add(KN_STAT_alloc_failed, 1);
+	if (!gfpflags_allow_blocking(gfp))
+		kn_stat_add(KN_STAT_nowait_failed, 1);
+	if (!(gfp & (__GFP_NOWARN | KN_GFP_MALLOC)))
+		kn_warn_once("out of memory: %s, %zu bytes, node %d, gfp %#x; "
+			     "further failures are only counted",
+			     what, size, nid, gfp);
+	errno = ENOMEM;
+	return NULL;
+}
+
+static void *by_zonelist(struct kmem_cache *s, gfp_t gfp, int node, int *got)
+{
+	const struct kn_zonelist *zl = kn_zonelist(node);
+	void *obj = NULL;
+
+	*got = node;
+	if (gfp & __GFP_THISNODE)
+		return kn_mag_alloc(&s->mag, node, gfp);
+	for (int i = 0; i < zl->nr && !obj; i++) {
+		*got = zl->node[i];
+		obj = kn_mag_alloc(&s->mag, *got, gfp);
+	}
+	return obj;
+}
+
+/* Tries again after reclaim, as often as @gfp asks for. */
+static kn_slow void *reclaim_and_retry(struct kmem_cache *s, gfp_t gfp, int node,
+				       int *got)
+{
+	const struct timespec nap = { .tv_nsec = 1000000 };
+	int rounds = 1;
+	void *obj;
+
+	if (!gfpflags_allow_blocking(gfp)) {
+		if (gfp & __GFP_NOFAIL)
+			kn_warn_once("__GFP_NOFAIL without "
+				     "__GFP_DIRECT_RECLAIM may fail");
+		return NULL;
+	}
+	if (gfp & __GFP_NORETRY)
+		rounds = 0;
+	else if (gfp & __GFP_RETRY_MAYFAIL)
+		rounds = ROUNDS_RETRY_MAYFAIL;
+	for (;;) {
+		if (rounds-- <= 0 && !(gfp & __GFP_NOFAIL))
+			return NULL;
+		if (!kn_caches_reclaim() && gfp & __GFP_NOFAIL)
+			nanosleep(&nap, NULL);
+		obj = by_zonelist(s, gfp, node, got);
+		if (obj)
+			return obj;
+	}
+}
+
+static bool usable_gfp(const struct kmem_cache *s, gfp_t gfp)
+{
+	if (unlikely(gfp & ~(__GFP_BITS_MASK | KN_GFP_MALLOC))) {
+		kn_warn_once("gfp %#x has bits that mean nothing", gfp);
+		errno = EINVAL;
+		return false;
+	}
+	if (unlikely(s->ctor && gfp & __GFP_ZERO))
+		kn_warn_once("cache %s has a constructor: its objects are not "
+			     "zeroed by __GFP_ZERO", s->name);
+	return true;
+}
+
+/*
+ * Serves what the fast path declined.
+ *
+ * Context: no knuma lock held; waits only if @gfp has __GFP_DIRECT_RECLAIM.
+ */
+kn_slow void *kn_cache_alloc_slow(struct kmem_cache *s, gfp_t gfp, int nid)
+{
+	int node, got;
+	void *obj;
+
+	kn_stat_add(KN_STAT_alloc_slow, 1);
+	/* 1. The request itself. */
+	if (!usable_gfp(s, gfp) || !kn_node_wanted(nid, gfp, &node))
+		return NULL;
+	/* 2. Magazine, depot and slabs of each node, nearest first. */
+	obj = by_zonelist(s, gfp, node, &got);
+	/* 3. What other CPUs and depots hold back, then step 2 again. */
+	if (!obj)
+		obj = reclaim_and_retry(s, gfp, node, &got);
+	if (!obj)
+		return kn_alloc_failed(s->name, s->object_size, gfp, nid);
+	kn_node_account(node, got);
+	if ((gfp & __GFP_ZERO || kn_tun.init_on_alloc) && !s->ctor &&
+	    !(s->flags & SLAB_TYPESAFE_BY_RCU && !(gfp & __GFP_ZERO)))
+		memset(obj, 0, s->size);
+	return obj;
+}
+
+/* Creation and destruction. */
+
+static uint32_t alignment(uint32_t size, uint32_t align, slab_flags_t flags)
+{
+	uint32_t line = 64;
+
+	align = KN_MAX(align, (uint32_t)ARCH_KMALLOC_MINALIGN);
+	if (!(flags & SLAB_HWCACHE_ALIGN))
+		return align;
+	while (size <= line / 2)
+		line /= 2;
+	return KN_MAX(align, line);
+}
+
+static bool name_taken(const char *name)
+{
+	struct kmem_cache *s;
+
+	kn_list_for_each(s, &caches, struct kmem_cache, list)
+		if (!strcmp(s->name, name))
+			return true;
+	return false;
+}
+
+/* The mistakes that make creation fail; NULL if there is none. */
+static const char *bad_shape(const struct cache_shape *shape)
+{
+	if (!shape->name || !*shape->name)
+		return "it has no name";
+	if (!shape->size || shape->size > KMALLOC_MAX_SIZE)
+		return "objects are of 1 byte to 4 MiB";
+	if (shape->align && !kn_is_pow2(shape->align))
+		return "the alignment is no power of two";
+	if (shape->align > KN_PAGE_SIZE)
+		return "the alignment is above a page";
+	return NULL;
+}
+
+static struct kmem_cache *create(struct cache_shape *shape)
+{
+	const char *bad = bad_shape(shape);
+	struct kmem_cache *s = NULL;
+
+	if (!kn_start())
+		return NULL;
+	if (bad) {
+		kn_warn("kmem_cache_create(%s): %s",
+			shape->name ? shape->name : "(null)", bad);
+		errno = EINVAL;
+	} else {
+		shape->align = alignment(shape->size, shape->align, shape->flags);
+		kn_lock(&list_lock);
+		if (name_taken(shape->name))
+			kn_warn("kmem_cache_create(%s): another cache has that "
+				"name", shape->name);
+		s = make_cache(shape);
+		kn_unlock(&list_lock);
+		if (!s)
+			errno = ENOMEM;
+	}
+	if (!s && shape->flags & SLAB_PANIC) {
+		kn_warn("kmem_cache_create(%s) failed, and SLAB_PANIC is set",
+			shape->name ? shape->name : "(null)");
+		abort();
+	}
+	return s;
+}
+
+struct kmem_cache *__kmem_cache_create_5(const char *name, unsigned int size,
+					 unsigned int align, slab_flags_t flags,
+					 void (*ctor)(void *obj))
+{
+	struct cache_shape shape = {
+		.name = name, .size = size, .align = align, .flags = flags,
+		.ctor = ctor,
+	};
+
+	return create(&shape);
+}
+
+struct kmem_cache *__kmem_cache_create_args(const char *name, unsigned int size,
+					    struct kmem_cache_args *args,
+					    slab_flags_t flags)
+{
+	struct cache_shape shape = {
+		.name = name, .size = size, .flags = flags,
+	};
+
+	if (args) {
+		shape.align = args->align;
+		shape.ctor = args->ctor;
+		shape.magazine = args->sheaf_capacity;
+	}
+	return create(&shape);
+}
+
+static void report_live(void *obj)
+{
+	kn_warn("object %p was not freed", obj);
+}
+
+/* Whether nothing is in use; else says so, and the cache's memory stays. */
+static bool nothing_in_use(struct kmem_cache *s)
+{
+	uint64_t live = 0;
+
+	for (int node = 0; node < kn_topo.nr_nodes; node++)
+		live += kn_slab_in_use(s, node);
+	if (!live)
+		return true;
+	kn_warn("kmem_cache_destroy(%s): %llu objects remain; the cache is gone, "
+		"their memory stays", s->name, (unsigned long long)live);
+	kn_slab_each_in_use(s, report_live);
+	return false;
+}
+
+/*
+ *   1. deferred frees of the cache are done, and readers that may look at its
+ *      objects have left
+ *   2. gates closed for good, magazines and depots drained
+ *   3. nothing in use: slabs given back, the id may serve another cache
+ */
+void kmem_cache_destroy(struct kmem_cache *s)
+{
+	bool drained;
+
+	if (!s)
+		return;
+	if (!s->live || s->flags & SLAB_KMALLOC) {
+		kn_bug("kmem_cache_destroy(%p): no cache of a program", (void *)s);
+		return;
+	}
+	if (kn_destroy_hook)
+		kn_destroy_hook(s->flags & SLAB_TYPESAFE_BY_RCU);
+	kn_lock(&list_lock);
+	s->live = false;
+	kn_list_del(&s->list);
+	kn_unlock(&list_lock);
+
+	drained = kn_drain_cache(&s->mag, true);
+	s->flags &= ~SLAB_TYPESAFE_BY_RCU;
+	if (!drained || !nothing_in_use(s) || kn_slab_reap(s, 0))
+		return;
+
+	kn_drain_reopen(s->mag.id);
+	kn_lock(&list_lock);
+	kn_magcaches[s->mag.id] = NULL;
+	s->mag.id = 0;
+	kn_unlock(&list_lock);
+}
+
+int kmem_cache_shrink(struct kmem_cache *s)
+{
+	kn_drain_cache(&s->mag, false);
+	return kn_slab_reap(s, 0) ? 1 : 0;
+}
+
+unsigned int kmem_cache_size(struct kmem_cache *s)
+{
+	return s->object_size;
+}
+
+/* Reclaim and trimming. */
+
+bool kn_caches_reclaim(void)
+{
+	const struct kn_drain_set all = {
+		.last_id = KN_NR_MAGAZINES - 1, .cid = -1, .node = -1,
+	};
+	const uint64_t before = kn_stat_read(KN_STAT_slab_freed) +
+				kn_stat_read(KN_STAT_drained_objects);
+	struct kmem_cache *s;
+
+	kn_lock(&list_lock);
+	kn_drain(&all);
+	kn_list_for_each(s, &caches, struct kmem_cache, list) {
+		for (int node = 0; node < kn_topo.nr_nodes; node++)
+			kn_depot_flush(&s->mag, node, 0);
+		kn_slab_reap(s, 0);
+	}
+	kn_unlock(&list_lock);
+	return kn_stat_read(KN_STAT_slab_freed) +
+	       kn_stat_read(KN_STAT_drained_objects) != before;
+}
+
+static void trim_depot(struct kmem_cache *s, int node)
+{
+	struct kn_depot *d = &s->mag.depot[node];
+	const int32_t unused = (int32_t)kn_load(&d->least);
+	const uint32_t full = kn_load(&d->nr_full);
+
+	/* Half of what was not needed: an idle depot is empty in a few ticks. */
+	if (unused > 0)
+		kn_depot_flush(&s->mag, node, full - KN_MIN(full,
+				((uint32_t)unused + 1) / 2));
+	kn_store(&d->least, kn_load(&d->nr_full));
+}
+
+void kn_caches_trim(void)
+{
+	struct kmem_cache *s;
+
+	kn_lock(&list_lock);
+	kn_list_for_each(s, &caches, struct kmem_cache, list) {
+		for (int node = 0; node < kn_topo.nr_nodes; node++)
+			trim_depot(s, node);
+		kn_slab_reap(s, 1);
+	}
+	kn_unlock(&list_lock);
+}
+
+void kn_cache_each(void (*fn)(struct kmem_cache *s, void *arg), void *arg)
+{
+	struct kmem_cache *s;
+
+	kn_lock(&list_lock);
+	kn_list_for_each(s, &caches, struct kmem_cache, list)
+		fn(s, arg);
+	kn_unlock(&list_lock);
+}
+
+void kn_cache_lock_all(void)
+{
+	kn_lock(&list_lock);
+}
+
+void kn_cache_unlock_all(void)
+{
+	kn_unlock(&list_lock);
+}
+
+void kn_cache_reset(void)
+{
+	kn_lock_reset(&list_lock);
+}

@@ -1,0 +1,331 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * alloc/slab/kmalloc.c - the entry points that allocate and free objects
+ *
+ * Each is a fast path that fits a screen, one restartable section with a few
+ * loads around it, and one slow function behind it.
+ */
+#include <errno.h>
+#include <knuma/slab.h>
+#include <string.h>
+
+#include "alloc/base/assert.h"
+#include "alloc/base/start.h"
+#include "alloc/config/tunables.h"
+#include "alloc/page/page_alloc.h"
+#include "alloc/slab/cache.h"
+#include "alloc/slab/kmalloc.h"
+#include "alloc/stats/stats.h"
+
+/* What a free that comes from nowhere is told. */
+static kn_slow void report_foreign(const char *call, const void *p)
+{
+	kn_stat_add(KN_STAT_invalid_free, 1);
+	kn_bug("%s(%p): %s", call, p,
+	       kn_span_has(p) ?
+	       "nothing was allocated there, or it was freed already" :
+	       "the pointer is not of this heap");
+}
+
+/* kmalloc */
+
+static void *large(size_t size, gfp_t gfp, int nid)
+{
+	void *p = NULL;
+	int node;
+
+	if (size > KMALLOC_MAX_SIZE) {
+		kn_stat_add(KN_STAT_too_large, 1);
+		if (!(gfp & __GFP_NOWARN))
+			kn_warn_once("kmalloc of %zu bytes: the largest is %zu; "
+				     "kvmalloc has no such limit", size,
+				     (size_t)KMALLOC_MAX_SIZE);
+		errno = ENOMEM;
+		return NULL;
+	}
+	if (!kn_node_wanted(nid, gfp, &node))
+		return NULL;
+	if (kn_tun.init_on_alloc)
+		gfp |= __GFP_ZERO;
+	p = kn_large_alloc(size, KN_PAGE_SIZE, gfp, node);
+	if (!p && gfpflags_allow_blocking(gfp) && !(gfp & __GFP_NORETRY) &&
+	    kn_caches_reclaim())
+		p = kn_large_alloc(size, KN_PAGE_SIZE, gfp, node);
+	return p ? p : kn_alloc_failed("kmalloc", size, gfp, nid);
+}
+
+static kn_slow void *kmalloc_slow(size_t size, gfp_t gfp, int nid)
+{
+	if (unlikely(!kn_start()))
+		return NULL;
+	if (unlikely(!size))
+		return ZERO_SIZE_PTR;
+	if (size > KMALLOC_MAX_CACHE_SIZE)
+		return gfp & ~(__GFP_BITS_MASK | KN_GFP_MALLOC) ?
+			(errno = EINVAL, NULL) : large(size, gfp, nid);
+	return kn_kmalloc_alloc(size, gfp, nid);
+}
+
+/* Sizes with a class, but without a place in the table of small ones. */
+void *kn_kmalloc_alloc(size_t size, gfp_t gfp, int nid)
+{
+	struct kmem_cache *s = kn_kmalloc_cache(size);
+
+	return nid == NUMA_NO_NODE ? kmem_cache_alloc(s, gfp) :
+				     kmem_cache_alloc_node(s, gfp, nid);
+}
+
+void *kmalloc(size_t size, gfp_t gfp)
+{
+	if (likely(size - 1 < kn_hot.small_max && !(gfp & kn_hot.gfp_slow))) {
+		void *p = kn_rseq_pop(kn_kmalloc_id[(size - 1) / 16]);
+
+		if (likely(kn_rseq_popped(p)))
+			return p;
+	}
+	return kmalloc_slow(size, gfp, NUMA_NO_NODE);
+}
+
+void *kmalloc_node(size_t size, gfp_t gfp, int nid)
+{
+	if (likely(size - 1 < kn_hot.small_max && !(gfp & kn_hot.gfp_slow))) {
+		const int node = kn_node_dense(nid);
+		void *p;
+
+		if (unlikely(node < 0))
+			return nid == NUMA_NO_NODE ? kmalloc(size, gfp) :
+						     kmalloc_slow(size, gfp, nid);
+		p = kn_rseq_pop_node(kn_kmalloc_id[(size - 1) / 16],
+				     kn_region_row((uint64_t)node));
+		if (likely(kn_rseq_popped(p)))
+			return p;
+	}
+	return kmalloc_slow(size, gfp, nid);
+}
+
+/* kmem_cache */
+
+void *kmem_cache_alloc(struct kmem_cache *s, gfp_t gfp)
+{
+	if (likely(!(gfp & kn_hot.gfp_slow) && s->mag.id < KN_NR_MAGAZINES)) {
+		void *p = kn_rseq_pop(s->mag.id);
+
+		if (likely(kn_rseq_popped(p)))
+			return p;
+	}
+	return kn_cache_alloc_slow(s, gfp, NUMA_NO_NODE);
+}
+
+void *kmem_cache_alloc_node(struct kmem_cache *s, gfp_t gfp, int nid)
+{
+	const int node = kn_node_dense(nid);
+
+	if (likely(!(gfp & kn_hot.gfp_slow) && node >= 0 &&
+		   s->mag.id < KN_NR_MAGAZINES)) {
+		void *p = kn_rseq_pop_node(s->mag.id,
+					   kn_region_row((uint64_t)node));
+
+		if (likely(kn_rseq_popped(p)))
+			return p;
+	}
+	return kn_cache_alloc_slow(s, gfp, nid);
+}
+
+/* kfree */
+
+/* A large kmalloc at @p?  Then it is freed. */
+static bool free_large(const void *p, uint32_t pfn)
+{
+	struct page *page = kn_page(pfn);
+
+	if (p != kn_page_addr(page) || page->flags & KN_PAGE_EXACT)
+		return false;
+	kn_large_free(page, false);
+	return true;
+}
+
+kn_slow void kn_free_slow(const void *p, const char *call)
+{
+	uint32_t id;
+
+	if (ZERO_OR_NULL_PTR(p))
+		return;
+	if (!kn_span_has(p)) {
+		report_foreign(call, p);
+		return;
+	}
+	kn_stat_add(KN_STAT_free_slow, 1);
+	id = kn_load(&kn_span.map[kn_pfn(p)]);
+	if (id >= KN_ID_FIRST_CACHE)
+		kn_mag_free(&kn_cache_by_id(id)->mag, kn_window_of(p), (void *)p);
+	else if (id != KN_ID_LARGE || !free_large(p, kn_pfn(p)))
+		report_foreign(call, p);
+}
+
+void kfree(const void *p)
+{
+	const uintptr_t off = (uintptr_t)p - kn_hot.base;
+
+	if (likely(off < kn_hot.size)) {
+		const uint32_t id = kn_map_id(off);
+
+		if (likely(kn_push_object(p, off, id)))
+			return;
+	}
+	kn_free_slow(p, "kfree");
+}
+
+static kn_slow void cache_free_slow(struct kmem_cache *s, void *p)
+{
+	const uint32_t id = kn_span_has(p) ?
+		kn_load(&kn_span.map[kn_pfn(p)]) : KN_ID_NONE;
+
+	if (id >= KN_ID_FIRST_CACHE && id != s->mag.id)
+		kn_warn("kmem_cache_free(%s, %p): the object is of cache %s and "
+			"goes back there", s->name, p, kn_cache_by_id(id)->name);
+	kn_free_slow(p, "kmem_cache_free");
+}
+
+void kmem_cache_free(struct kmem_cache *s, void *p)
+{
+	const uintptr_t off = (uintptr_t)p - kn_hot.base;
+
+	if (likely(off < kn_hot.size)) {
+		const uint32_t id = kn_map_id(off);
+
+		if (likely(id == s->mag.id && kn_push_object(p, off, id)))
+			return;
+	}
+	cache_free_slow(s, p);
+}
+
+/* Bulk */
+
+int kmem_cache_alloc_bulk(struct kmem_cache *s, gfp_t gfp, size_t n, void **p)
+{
+	const bool zero = (gfp & __GFP_ZERO || kn_tun.init_on_alloc) && !s->ctor;
+	const int node = kn_mag_node();
+	size_t got = 0;
+
+	while (got < n) {
+		const uint32_t want = (uint32_t)KN_MIN(n - got, KN_BATCH_MAX);
+		uint32_t more = kn_mag_alloc_bulk(&s->mag, node, gfp, p + got,
+						  want);
+
+		if (!more) {
+			/* Other nodes, reclaim and the message, for one. */
+			p[got] = kn_cache_alloc_slow(s, gfp, NUMA_NO_NODE);
+			more = p[got] != NULL;
+		}
+		if (!more) {
+			kmem_cache_free_bulk(s, got, p);
+			return 0;
+		}
+		for (uint32_t i = 0; zero && i < more; i++)
+			memset(p[got + i], 0, s->size);
+		got += more;
+	}
+	return (int)n;
+}
+
+/* The objects from p[0] on that are of one cache and one node. */
+static size_t run_of(size_t n, void **p, uint32_t *id, int *node)
+{
+	size_t i = 0;
+
+	*id = KN_ID_NONE;
+	if (!kn_span_has(p[0]))
+		return 1;
+	*id = kn_load(&kn_span.map[kn_pfn(p[0])]);
+	*node = kn_window_of(p[0]);
+	while (++i < n && i < KN_BATCH_MAX)
+		if (!kn_span_has(p[i]) || kn_window_of(p[i]) != *node ||
+		    kn_load(&kn_span.map[kn_pfn(p[i])]) != *id)
+			break;
+	return i;
+}
+
+void kmem_cache_free_bulk(struct kmem_cache *s, size_t n, void **p)
+{
+	while (n) {
+		uint32_t id;
+		int node = 0;
+		const size_t run = run_of(n, p, &id, &node);
+
+		if (id >= KN_ID_FIRST_CACHE && (!s || s->mag.id == id))
+			kn_mag_free_bulk(&kn_cache_by_id(id)->mag, node, p,
+					 (uint32_t)run);
+		else
+			for (size_t i = 0; i < run; i++)
+				s ? kmem_cache_free(s, p[i]) : kfree(p[i]);
+		p += run;
+		n -= run;
+	}
+}
+
+void kfree_bulk(size_t n, void **p)
+{
+	kmem_cache_free_bulk(NULL, n, p);
+}
+
+/* Sizes */
+
+size_t ksize(const void *p)
+{
+	uint32_t id;
+
+	if (ZERO_OR_NULL_PTR(p) || !kn_span_has(p))
+		return 0;
+	id = kn_load(&kn_span.map[kn_pfn(p)]);
+	if (id >= KN_ID_FIRST_CACHE)
+		return kn_cache_by_id(id)->size;
+	if (id == KN_ID_LARGE)
+		return kn_page(kn_pfn(p))->nr_pages << KN_PAGE_SHIFT;
+	return 0;
+}
+
+size_t kmalloc_size_roundup(size_t size)
+{
+	if (size && size <= KMALLOC_MAX_CACHE_SIZE && kn_start())
+		return kn_kmalloc_cache(size)->size;
+	if (size <= KMALLOC_MAX_SIZE)
+		return KN_ALIGN_UP(size, KN_PAGE_SIZE);
+	return size;
+}
+
+void *krealloc(const void *p, size_t size, gfp_t gfp)
+{
+	const size_t have = ksize(p);
+	void *new;
+
+	if (ZERO_OR_NULL_PTR(p))
+		return kmalloc(size, gfp);
+	if (!size) {
+		kfree(p);
+		return ZERO_SIZE_PTR;
+	}
+	if (!have) {
+		report_foreign("krealloc", p);
+		return NULL;
+	}
+	if (size <= have) {
+		if (gfp & __GFP_ZERO)
+			memset((char *)p + size, 0, have - size);
+		return (void *)p;
+	}
+	new = kmalloc(size, gfp);
+	if (new) {
+		memcpy(new, p, have);
+		kfree(p);
+	}
+	return new;
+}
+
+void kfree_sensitive(const void *p)
+{
+	const size_t size = ksize(p);
+
+	if (size)
+		explicit_bzero((void *)p, size);
+	kfree(p);
+}

@@ -1,0 +1,522 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "alloc/slab/slab.h"
+
+#include <knuma/slab.h>
+#include <string.h>
+
+#include "alloc/base/assert.h"
+#include "alloc/base/bits.h"
+#include "alloc/page/page_alloc.h"
+#include "alloc/stats/stats.h"
+
+/* The state word of a slab, S2 and S3. */
+#define QUEUED ((uint32_t)1 << 31)
+#define COUNT(state) ((int32_t)((state) << 1) >> 1)
+
+/* Slabs with nothing in use that a node keeps of a cache, against thrashing. */
+#define KEEP_EMPTY 1
+
+/* Locks of slab lists: few enough that fork can take them all. */
+#define STRIPES 16
+static struct {
+	struct kn_lock lock[STRIPES];
+} locks[KN_MAX_NODES];
+
+static struct kn_lock *lock_of(const struct kmem_cache *s, int node)
+{
+	struct kn_lock *l = &locks[node].lock[s->mag.id % STRIPES];
+
+	l->rank = KN_RANK_slab;
+	return l;
+}
+
+static struct kmem_cache *cache_of(struct kn_magcache *c)
+{
+	return kn_container_of(c, struct kmem_cache, mag);
+}
+
+/*
+ * The smallest order that wastes at most 1/16 of the slab, then 1/8, 1/4, and
+ * holds 64 objects, a word of the bitmap, or else is the largest.
+ */
+void kn_slab_geometry(struct kmem_cache *s, uint32_t size)
+{
+	s->size = size;
+	s->reciprocal = (uint32_t)((((uint64_t)1 << 32) + size - 1) / size);
+	for (uint32_t fraction = 16; fraction; fraction /= 2) {
+		for (uint32_t order = 0; order <= KN_SLAB_MAX_ORDER; order++) {
+			const uint32_t bytes = (uint32_t)(KN_PAGE_SIZE << order);
+			const uint32_t n = KN_MIN(bytes / size,
+						  (uint32_t)KN_SLAB_MAX_OBJECTS);
+
+			if (!n || (bytes - n * size) * fraction > bytes)
+				continue;
+			if (n < 64 && order < KN_SLAB_MAX_ORDER &&
+			    2 * bytes / size <= KN_SLAB_MAX_OBJECTS)
+				continue;
+			s->order = (uint8_t)order;
+			s->nr_objects = (uint16_t)n;
+			return;
+		}
+	}
+	/* One object a slab, whatever is left over. */
+	s->order = (uint8_t)kn_log2_up((size + KN_PAGE_SIZE - 1) >> KN_PAGE_SHIFT);
+	s->nr_objects = 1;
+}
+
+static uint64_t full_word(const struct kmem_cache *s, uint32_t word)
+{
+	const int left = s->nr_objects - (int)word * 64;
+
+	if (left <= 0)
+		return 0;
+	return left >= 64 ? ~(uint64_t)0 : ((uint64_t)1 << left) - 1;
+}
+
+/* Adds @n free objects to the count.  True when the slab must be pushed, S3. */
+static bool count_freed(struct kmem_cache *s, struct page *head, uint32_t n)
+{
+	uint32_t old = kn_load(&head->state), new;
+
+	do {
+		const int32_t before = COUNT(old), after = before + (int32_t)n;
+		const bool event = (before <= 0 && after > 0) ||
+				   after == s->nr_objects;
+
+		new = ((uint32_t)after & ~QUEUED) | (old & QUEUED);
+		if (event)
+			new |= QUEUED;
+	} while (!ck_pr_cas_32_value(&head->state, old, new, &old));
+	return (new & QUEUED) && !(old & QUEUED);
+}
+
+static void claim_count(struct page *head, uint32_t n)
+{
+	uint32_t old = kn_load(&head->state), new;
+
+	do {
+		new = ((uint32_t)(COUNT(old) - (int32_t)n) & ~QUEUED) |
+		      (old & QUEUED);
+	} while (!ck_pr_cas_32_value(&head->state, old, new, &old));
+}
+
+static void give_back(struct kmem_cache *s, int node, struct page *head)
+{
+	const uint32_t pfn = kn_page_pfn(head), nr = 1u << s->order;
+	const uint8_t sure = head->touched == nr ? KN_PAGE_SURE : 0;
+
+	for (uint32_t i = 0; i < nr; i++)
+		kn_store(&kn_span.map[pfn + i], KN_ID_NONE);
+	ck_pr_dec_64(&s->node[node].nr_slabs);
+	kn_stat_add(KN_STAT_slab_freed, 1);
+	kn_pages_put(pfn, s->order, sure, false);
+}
+
+static bool is_empty(const struct kmem_cache *s, const struct page *head)
+{
+	return kn_load(&head->state) == s->nr_objects;
+}
+
+static void list_slab(struct kmem_cache *s, int node, struct page *head)
+{
+	struct kn_slab_node *sn = &s->node[node];
+
+	head->flags |= KN_PAGE_LISTED;
+	kn_page_list_add(&sn->partial, kn_page_pfn(head));
+}
+
+static void unlist_slab(struct kmem_cache *s, int node, struct page *head)
+{
+	head->flags &= (uint8_t)~KN_PAGE_LISTED;
+	kn_page_list_del(&s->node[node].partial, kn_page_pfn(head));
+}
+
+/*
+ * Files what frees pushed: a slab that was full goes on the partial list, one
+ * with nothing in use is given back when there is one in store already.
+ */
+static void file_slabs(struct kmem_cache *s, int node, uint32_t keep)
+{
+	struct kn_slab_node *sn = &s->node[node];
+	ck_stack_entry_t *e;
+
+	if (!ck_pr_load_ptr(&sn->to_file.head))
+		return;
+	e = ck_stack_batch_pop_upmc(&sn->to_file);
+	while (e) {
+		struct page *head = kn_container_of(e, struct page, link);
+
+		e = e->next;
+		ck_pr_and_32(&head->state, ~QUEUED);
+		if (!(head->flags & KN_PAGE_LISTED))
+			list_slab(s, node, head);
+		if (!is_empty(s, head))
+			continue;
+		if (sn->nr_empty < keep || s->flags & SLAB_TYPESAFE_BY_RCU) {
+			sn->nr_empty++;
+			continue;
+		}
+		unlist_slab(s, node, head);
+		give_back(s, node, head);
+	}
+}
+
+/* Writes one byte a page up to the end of object @last. */
+static void touch_to(const struct kmem_cache *s, struct page *head, uint32_t last)
+{
+	const size_t end = (size_t)(last + 1) * s->size;
+	const uint32_t pages = (uint32_t)((end + KN_PAGE_SIZE - 1) >> KN_PAGE_SHIFT);
+
+	for (uint32_t i = head->touched; i < pages; i++)
+		*(volatile char *)kn_pfn_address(kn_page_pfn(head) + i) = 0;
+	head->touched = (uint16_t)KN_MAX(head->touched, pages);
+}
+
+/* Objects that lie in the pages already in memory, S6. */
+static uint32_t nr_touched_objects(const struct kmem_cache *s,
+				   const struct page *head)
+{
+	const size_t bytes = (size_t)head->touched << KN_PAGE_SHIFT;
+
+	return KN_MIN((uint32_t)(bytes / s->size), (uint32_t)s->nr_objects);
+}
+
+/*
+ * Claims up to @n objects of a slab in address order, into @obj.  Only bits
+ * that are seen set are cleared, and nobody else clears bits: S1.
+ */
+static uint32_t claim(struct kmem_cache *s, struct page *head, void **obj,
+		      uint32_t n, uint32_t nr_usable)
+{
+	char *base = kn_page_addr(head);
+	uint32_t got = 0;
+
+	for (uint32_t w = 0; w < 4 && w * 64 < nr_usable && got < n; w++) {
+		uint64_t bits = kn_load_acquire(&head->free_map[w]);
+		uint64_t mask = 0;
+
+		while (bits && got < n) {
+			const uint32_t bit = (uint32_t)__builtin_ctzll(bits);
+
+			if (w * 64 + bit >= nr_usable)
+				break;
+			mask |= bits & -bits;
+			bits &= bits - 1;
+			obj[got++] = base + (size_t)(w * 64 + bit) * s->size;
+		}
+		if (mask)
+			ck_pr_and_64(&head->free_map[w], ~mask);
+	}
+	if (got)
+		claim_count(head, got);
+	return got;
+}
+
+static uint32_t claim_from(struct kmem_cache *s, struct page *head, void **obj,
+			   uint32_t n, bool may_block)
+{
+	return claim(s, head, obj, n, may_block ? s->nr_objects :
+						  nr_touched_objects(s, head));
+}
+
+/*
+ * Faults in what was claimed, in no lock.  Claims go in address order, so the
+ * free objects below are in memory already, and S6 holds whoever is first.
+ */
+static void touch(struct kmem_cache *s, void **obj, uint32_t n)
+{
+	for (uint32_t i = 0; i < n; i++) {
+		struct page *head = kn_slab_head(s, obj[i]);
+
+		if (i + 1 == n || kn_slab_head(s, obj[i + 1]) != head)
+			touch_to(s, head, kn_slab_index(s, head, obj[i]));
+	}
+}
+
+static uint32_t claim_partial(struct kmem_cache *s, int node, void **obj,
+			      uint32_t n, bool may_block)
+{
+	struct kn_lock *l = lock_of(s, node);
+	struct kn_slab_node *sn = &s->node[node];
+	uint32_t got = 0, pfn, next;
+
+	if (!kn_lock_if(l, may_block)) {
+		kn_stat_add(KN_STAT_nowait_contended, 1);
+		return 0;
+	}
+	file_slabs(s, node, KEEP_EMPTY);
+	for (pfn = sn->partial; pfn != KN_PFN_NONE && got < n; pfn = next) {
+		struct page *head = kn_page(pfn);
+		const bool was_empty = is_empty(s, head);
+		const uint32_t more = claim_from(s, head, obj + got, n - got,
+						 may_block);
+
+		next = head->next;
+		got += more;
+		if (was_empty && more && sn->nr_empty)
+			sn->nr_empty--;
+		if (COUNT(kn_load(&head->state)) <= 0)
+			unlist_slab(s, node, head);
+	}
+	kn_unlock_if(l, may_block);
+	return got;
+}
+
+/* Makes a slab of the pages at @pfn, all objects in it, unlisted. */
+static struct page *make_slab(struct kmem_cache *s, uint32_t pfn)
+{
+	struct page *head = kn_page(pfn);
+
+	head->type = KN_PAGE_SLAB;
+	head->cache = s->mag.id;
+	head->touched = head->flags & KN_PAGE_SURE ? (uint16_t)(1u << s->order) : 0;
+	head->flags = 0;
+	head->next = KN_PFN_NONE;
+	head->prev = KN_PFN_NONE;
+	for (uint32_t w = 0; w < 4; w++)
+		head->free_map[w] = full_word(s, w);
+	kn_store(&head->state, s->nr_objects);
+	if (s->ctor) {
+		touch_to(s, head, s->nr_objects - 1u);
+		for (uint32_t i = 0; i < s->nr_objects; i++)
+			s->ctor((char *)kn_page_addr(head) + (size_t)i * s->size);
+	}
+	for (uint32_t i = 0; i < 1u << s->order; i++)
+		kn_store(&kn_span.map[pfn + i], s->mag.id);
+	return head;
+}
+
+static uint32_t claim_new(struct kmem_cache *s, int node, gfp_t gfp, void **obj,
+			  uint32_t n)
+{
+	const bool may_block = gfpflags_allow_blocking(gfp);
+	struct kn_lock *l = lock_of(s, node);
+	const uint32_t pfn = kn_pages_get(node, s->order,
+					  gfp & ~(gfp_t)__GFP_ZERO);
+	struct page *head;
+	uint32_t got;
+
+	if (pfn == KN_PFN_NONE)
+		return 0;
+	head = make_slab(s, pfn);
+	got = claim_from(s, head, obj, n, may_block);
+	ck_pr_inc_64(&s->node[node].nr_slabs);
+	kn_stat_add(KN_STAT_slab_new, 1);
+	if (kn_lock_if(l, may_block)) {
+		if (COUNT(kn_load(&head->state)) > 0)
+			list_slab(s, node, head);
+		kn_unlock_if(l, may_block);
+		return got;
+	}
+	/* Filed by the next holder, as after a free. */
+	ck_pr_or_32(&head->state, QUEUED);
+	ck_stack_push_upmc(&s->node[node].to_file, &head->link);
+	return got;
+}
+
+uint32_t kn_slab_refill(struct kn_magcache *c, int node, gfp_t gfp,
+			void **obj, uint32_t n)
+{
+	struct kmem_cache *s = cache_of(c);
+	uint32_t got;
+
+	got = claim_partial(s, node, obj, n, gfpflags_allow_blocking(gfp));
+	if (!got)
+		got = claim_new(s, node, gfp, obj, n);
+	if (gfpflags_allow_blocking(gfp))
+		touch(s, obj, got);
+	return got;
+}
+
+static kn_slow void report_interior(struct kmem_cache *s, void *obj)
+{
+	kn_stat_add(KN_STAT_invalid_free, 1);
+	kn_bug("invalid free: %p is not the start of an object of cache %s",
+	       obj, s->name);
+}
+
+static kn_slow void report_double(struct kmem_cache *s, void *obj)
+{
+	kn_stat_add(KN_STAT_double_free, 1);
+	kn_bug("double free: object %p of cache %s was free already", obj,
+	       s->name);
+}
+
+/* Sets the bit of @obj.  False when that was no valid free. */
+static bool set_free(struct kmem_cache *s, struct page *head, void *obj)
+{
+	const uint32_t i = kn_slab_index(s, head, obj);
+
+	if (unlikely(!kn_slab_is_object(s, head, obj))) {
+		report_interior(s, obj);
+		return false;
+	}
+	if (unlikely(ck_pr_bts_64(&head->free_map[i / 64], i % 64))) {
+		report_double(s, obj);
+		return false;
+	}
+	return true;
+}
+
+/* Counts @n objects freed into @head, and has it filed if that is due. */
+static void freed(struct kmem_cache *s, int node, struct page *head, uint32_t n)
+{
+	struct kn_lock *l;
+
+	if (!n || !count_freed(s, head, n))
+		return;
+	ck_stack_push_upmc(&s->node[node].to_file, &head->link);
+	l = lock_of(s, node);
+	if (kn_trylock(l)) {
+		file_slabs(s, node, KEEP_EMPTY);
+		kn_unlock_quiet(l);
+	}
+}
+
+/* Two passes: the descriptors of cold slabs come from far away. */
+void kn_slab_flush(struct kn_magcache *c, int node, void **obj, uint32_t n)
+{
+	struct kmem_cache *s = cache_of(c);
+	struct page *head = NULL;
+	uint32_t run = 0;
+
+	for (uint32_t i = 0; i < n; i++)
+		__builtin_prefetch(kn_slab_head(s, obj[i]), 1);
+	for (uint32_t i = 0; i < n; i++) {
+		struct page *h = kn_slab_head(s, obj[i]);
+
+		if (h != head) {
+			freed(s, node, head, run);
+			head = h;
+			run = 0;
+		}
+		run += set_free(s, h, obj[i]);
+	}
+	freed(s, node, head, run);
+}
+
+uint64_t kn_slab_reap(struct kmem_cache *s, uint32_t keep)
+{
+	uint64_t left = 0;
+
+	for (int node = 0; node < kn_topo.nr_nodes; node++) {
+		struct kn_slab_node *sn = &s->node[node];
+		struct kn_lock *l = lock_of(s, node);
+		uint32_t pfn, next;
+
+		kn_lock(l);
+		file_slabs(s, node, keep);
+		for (pfn = sn->partial; pfn != KN_PFN_NONE; pfn = next) {
+			struct page *head = kn_page(pfn);
+
+			next = head->next;
+			if (sn->nr_empty <= keep || !is_empty(s, head))
+				continue;
+			sn->nr_empty--;
+			unlist_slab(s, node, head);
+			give_back(s, node, head);
+		}
+		left += kn_load(&sn->nr_slabs);
+		kn_unlock(l);
+	}
+	return left;
+}
+
+uint64_t kn_slab_in_use(struct kmem_cache *s, int node)
+{
+	struct kn_slab_node *sn = &s->node[node];
+	uint64_t n;
+
+	kn_lock(lock_of(s, node));
+	n = sn->nr_slabs * s->nr_objects;
+	for (uint32_t pfn = sn->partial; pfn != KN_PFN_NONE;
+	     pfn = kn_page(pfn)->next)
+		n -= (uint64_t)KN_MAX(COUNT(kn_load(&kn_page(pfn)->state)), 0);
+	kn_unlock(lock_of(s, node));
+	return n;
+}
+
+/* Slabs without a free object are on no list: the map finds them. */
+void kn_slab_each_in_use(struct kmem_cache *s, void (*fn)(void *obj))
+{
+	for (int node = 0; node < kn_topo.nr_nodes; node++) {
+		const uint32_t first = kn_pfn((void *)kn_window_base(node));
+		const uint64_t nr = (kn_load(&kn_zones[node].grown) -
+				     kn_window_base(node)) >> KN_PAGE_SHIFT;
+
+		for (uint64_t i = 0; i < nr; i += 1u << s->order) {
+			const uint32_t pfn = first + (uint32_t)i;
+			const struct page *head = kn_page(pfn);
+
+			if (kn_load(&kn_span.map[pfn]) != s->mag.id)
+				continue;
+			for (uint32_t o = 0; o < s->nr_objects; o++)
+				if (!(kn_load(&head->free_map[o / 64]) >> o % 64 & 1))
+					fn((char *)kn_page_addr(head) +
+					   (size_t)o * s->size);
+		}
+	}
+}
+
+static bool verify_slab(const struct kmem_cache *s, const struct page *head)
+{
+	int32_t bits = 0;
+
+	for (uint32_t w = 0; w < 4; w++) {
+		bits += __builtin_popcountll(head->free_map[w]);
+		if (head->free_map[w] & ~full_word(s, w)) {
+			kn_warn("S1: bits past the end of a slab of %s", s->name);
+			return false;
+		}
+	}
+	if (bits != COUNT(head->state)) {
+		kn_warn("S2: a slab of %s counts %d free objects and has %d",
+			s->name, COUNT(head->state), bits);
+		return false;
+	}
+	return true;
+}
+
+bool kn_slab_verify(struct kmem_cache *s)
+{
+	bool ok = true;
+
+	for (int node = 0; node < kn_topo.nr_nodes && ok; node++) {
+		uint64_t listed = 0;
+
+		kn_lock(lock_of(s, node));
+		file_slabs(s, node, UINT32_MAX);
+		for (uint32_t pfn = s->node[node].partial;
+		     pfn != KN_PFN_NONE && ok; pfn = kn_page(pfn)->next) {
+			ok = verify_slab(s, kn_page(pfn));
+			listed++;
+		}
+		if (listed > s->node[node].nr_slabs) {
+			kn_warn("S5: cache %s lists more slabs than it has", s->name);
+			ok = false;
+		}
+		kn_unlock(lock_of(s, node));
+	}
+	return ok;
+}
+
+void kn_slabs_lock_all(void)
+{
+	for (int node = 0; node < kn_topo.nr_nodes; node++)
+		for (int i = 0; i < STRIPES; i++)
+			kn_lock_next(&locks[node].lock[i]);
+}
+
+void kn_slabs_unlock_all(void)
+{
+	for (int node = 0; node < kn_topo.nr_nodes; node++)
+		for (int i = 0; i < STRIPES; i++)
+			kn_unlock(&locks[node].lock[i]);
+}
+
+void kn_slabs_reset(void)
+{
+	for (int node = 0; node < kn_topo.nr_nodes; node++)
+		for (int i = 0; i < STRIPES; i++)
+			kn_lock_reset(&locks[node].lock[i]);
+}

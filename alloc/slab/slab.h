@@ -1,0 +1,113 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * alloc/slab/slab.h - slabs: pages cut into objects of one cache on one node
+ *
+ * What is free in a slab is a bitmap in the descriptor of its first page, never
+ * in the objects: an overflow cannot bend it, a double free meets a bit that is
+ * set already, and a free object is not touched.
+ *
+ *   S1  A set bit is an object that is in the slab; a clear bit is one that a
+ *       magazine, a depot or the program has.  Anyone sets bits, atomically;
+ *       only the holder of the slab lock clears them.
+ *   S2  `state` counts the bits set, behind them: a free sets its bit, then adds
+ *       one.  It may lag, never lead, except while a claim is under way.
+ *   S3  The add that takes the count from 0 to 1 (the slab was full, so on no
+ *       list) or to all (the slab may be given back) also sets QUEUED, if it is
+ *       not set, and then pushes the slab on the node's to-file stack.
+ *   S4  A slab is given back only by the lock holder, with all objects free and
+ *       QUEUED clear: then no free is still under way in it.
+ *   S5  A slab is on the partial list or not listed (full, or only filed).
+ *   S6  The first `touched` pages of a slab are in memory.  A call that may not
+ *       wait claims objects of those only.
+ *
+ * Who may run beside whom (- free, L excluded by the slab lock):
+ *             free  claim  file  give back
+ *   free       -     -      -      S4
+ *   claim      -     L      L      L
+ *
+ * Design: docs/design/slab.md.
+ */
+#ifndef KN_SLAB_SLAB_H
+#define KN_SLAB_SLAB_H
+
+#include "alloc/base/list.h"
+#include "alloc/base/lock.h"
+#include "alloc/magazine/magazine.h"
+#include "alloc/page/frame.h"
+
+#define KN_SLAB_MAX_OBJECTS 256
+#define KN_SLAB_MAX_ORDER 4
+
+/* A cache's slabs on one node. */
+struct kn_slab_node {
+	uint32_t partial;	/* list; slab lock */
+	uint32_t nr_empty;	/* slabs on it with all objects free; slab lock */
+	uint64_t nr_slabs;	/* slab lock; read without */
+	ck_stack_t to_file;	/* S3 */
+} kn_cacheline;
+
+struct kmem_cache {
+	struct kn_magcache mag;
+	uint32_t size;		/* of an object's place */
+	uint32_t object_size;	/* as asked for */
+	uint32_t align;
+	uint32_t reciprocal;	/* of size: offset * reciprocal >> 32 = index */
+	uint16_t nr_objects;	/* in a slab */
+	uint8_t order;		/* of a slab's pages */
+	bool live;		/* created and not destroyed */
+	uint32_t flags;		/* SLAB_* */
+	void (*ctor)(void *obj);
+	struct kn_slab_node *node; /* by dense id */
+	struct kn_list list;	/* cache list lock */
+	char name[48];
+};
+
+/* Chooses order and number of objects for places of @size bytes. */
+void kn_slab_geometry(struct kmem_cache *s, uint32_t size);
+
+/* The refill and flush of a slab cache's kn_magcache. */
+uint32_t kn_slab_refill(struct kn_magcache *c, int node, gfp_t gfp,
+			void **obj, uint32_t n);
+void kn_slab_flush(struct kn_magcache *c, int node, void **obj, uint32_t n);
+
+/* Gives empty slabs of @s back, all but @keep a node; slabs that remain. */
+uint64_t kn_slab_reap(struct kmem_cache *s, uint32_t keep);
+
+/* Objects that are in no slab.  Exact when no other thread uses the cache. */
+uint64_t kn_slab_in_use(struct kmem_cache *s, int node);
+
+/* Calls @fn for each object of @s that is in no slab; cache not in use. */
+void kn_slab_each_in_use(struct kmem_cache *s, void (*fn)(void *obj));
+
+/* First page of the slab that holds @p, which lies in a slab of @s. */
+static inline struct page *kn_slab_head(const struct kmem_cache *s, const void *p)
+{
+	return kn_page(kn_pfn(p) & ~((1u << s->order) - 1));
+}
+
+static inline uint32_t kn_slab_index(const struct kmem_cache *s,
+				     const struct page *head, const void *p)
+{
+	const uint64_t offset = (uintptr_t)p - (uintptr_t)kn_page_addr(head);
+
+	return (uint32_t)(offset * s->reciprocal >> 32);
+}
+
+/* True when @p is the start of an object of the slab at @head. */
+static inline bool kn_slab_is_object(const struct kmem_cache *s,
+				     const struct page *head, const void *p)
+{
+	const uint32_t i = kn_slab_index(s, head, p);
+
+	return i < s->nr_objects &&
+	       (char *)kn_page_addr(head) + (size_t)i * s->size == p;
+}
+
+/* Checks S1, S2, S5 of a quiet cache; for tests. */
+bool kn_slab_verify(struct kmem_cache *s);
+
+void kn_slabs_lock_all(void);
+void kn_slabs_unlock_all(void);
+void kn_slabs_reset(void);
+
+#endif
