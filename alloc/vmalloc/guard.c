@@ -1,0 +1,74 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "alloc/vmalloc/guard.h"
+
+#include <sys/mman.h>
+
+#include "alloc/base/assert.h"
+#include "alloc/config/tunables.h"
+#include "numa/machine.h"
+
+#ifndef MADV_GUARD_INSTALL
+#define MADV_GUARD_INSTALL 102
+#define MADV_GUARD_REMOVE 103
+#endif
+
+static bool no_markers;		/* the kernel has no guard markers */
+static uint64_t nr_mappings;
+
+static void *page_at(struct page *area, uint64_t at)
+{
+	return (char *)kn_page_addr(area) + (at << KN_PAGE_SHIFT);
+}
+
+/* A PROT_NONE page splits a mapping in three. */
+static bool by_mprotect(struct page *area, uint64_t at)
+{
+	if (kn_load(&nr_mappings) + 2 > kn_tun.vma_budget) {
+		kn_warn_once("vma_budget of %llu mappings is used up: further "
+			     "vmalloc areas have no guard",
+			     (unsigned long long)kn_tun.vma_budget);
+		return false;
+	}
+	if (kn_machine.mprotect(page_at(area, at), KN_PAGE_SIZE, PROT_NONE))
+		return false;
+	ck_pr_add_64(&nr_mappings, 2);
+	return true;
+}
+
+void kn_guard_install(struct page *area, uint64_t at)
+{
+	if (!kn_tun.guard_pages)
+		return;
+	if (!kn_load(&no_markers)) {
+		if (!kn_machine.madvise(page_at(area, at), KN_PAGE_SIZE,
+					MADV_GUARD_INSTALL)) {
+			area->flags |= KN_PAGE_GUARDED;
+			return;
+		}
+		/* Locked memory refuses markers, too. */
+		if (!kn_tun.lock_memory)
+			kn_store(&no_markers, true);
+	}
+	if (by_mprotect(area, at))
+		area->flags |= KN_PAGE_GUARDED | KN_PAGE_SPLIT;
+}
+
+void kn_guard_remove(struct page *area, uint64_t at)
+{
+	if (!(area->flags & KN_PAGE_GUARDED))
+		return;
+	if (area->flags & KN_PAGE_SPLIT) {
+		kn_machine.mprotect(page_at(area, at), KN_PAGE_SIZE,
+				    PROT_READ | PROT_WRITE);
+		ck_pr_sub_64(&nr_mappings, 2);
+	} else {
+		kn_machine.madvise(page_at(area, at), KN_PAGE_SIZE,
+				   MADV_GUARD_REMOVE);
+	}
+	area->flags &= (uint8_t)~(KN_PAGE_GUARDED | KN_PAGE_SPLIT);
+}
+
+uint64_t kn_guard_mappings(void)
+{
+	return kn_load(&nr_mappings);
+}

@@ -1,0 +1,17 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* alloc/vmalloc/guard.h - the page behind an area that faults */
+#ifndef KN_VMALLOC_GUARD_H
+#define KN_VMALLOC_GUARD_H
+
+#include "alloc/page/frame.h"
+
+/* Makes page @at of an area fault; sets the area's flags. */
+void kn_guard_install(struct page *area, uint64_t at);
+
+/* Undoes kn_guard_install(); the page is usable again. */
+void kn_guard_remove(struct page *area, uint64_t at);
+
+/* Mappings that guards have split off. */
+uint64_t kn_guard_mappings(void);
+
+#endif

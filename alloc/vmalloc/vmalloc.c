@@ -1,0 +1,157 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <knuma/vmalloc.h>
+
+#include <errno.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#include "alloc/base/assert.h"
+#include "alloc/base/bits.h"
+#include "alloc/base/start.h"
+#include "alloc/config/tunables.h"
+#include "alloc/magazine/magazine.h"
+#include "alloc/page/page_alloc.h"
+#include "alloc/stats/stats.h"
+#include "alloc/vmalloc/vmap.h"
+#include "numa/machine.h"
+
+/* The area from the first node of the zonelist that has room for it. */
+static struct page *by_zonelist(int node, uint64_t nr, uint64_t align, gfp_t gfp,
+				bool *dirty)
+{
+	const struct kn_zonelist *zl = kn_zonelist(node);
+	struct page *area = NULL;
+	int got = node;
+
+	if (gfp & __GFP_THISNODE)
+		return kn_zone_take_room(node, nr) ?
+			kn_vmap_get(node, nr, align, dirty) : NULL;
+	for (int i = 0; i < zl->nr && !area; i++) {
+		got = zl->node[i];
+		if (kn_zone_take_room(got, nr))
+			area = kn_vmap_get(got, nr, align, dirty);
+	}
+	if (area)
+		kn_node_account(node, got);
+	return area;
+}
+
+static kn_slow void *refuse(unsigned long size, int err, gfp_t gfp, int nid)
+{
+	kn_stat_add(KN_STAT_alloc_failed, 1);
+	if (!(gfp & (__GFP_NOWARN | KN_GFP_MALLOC)))
+		kn_warn_once("vmalloc of %lu bytes on node %d failed: %s; further "
+			     "failures are only counted", size, nid,
+			     err == EINVAL ? "the request is invalid" :
+					     "no address space or no memory");
+	errno = err;
+	return NULL;
+}
+
+void *__vmalloc_node(unsigned long size, unsigned long align, gfp_t gfp,
+		     int nid, const void *caller)
+{
+	struct page *area;
+	bool dirty;
+	int node;
+
+	(void)caller;
+	if (!kn_start())
+		return NULL;
+	align = KN_MAX(align, KN_PAGE_SIZE);
+	if (!size || !kn_is_pow2(align) ||
+	    gfp & ~(__GFP_BITS_MASK | KN_GFP_MALLOC))
+		return refuse(size, EINVAL, gfp, nid);
+	if (size > kn_window_half() || align > kn_window_half() ||
+	    !gfpflags_allow_blocking(gfp))
+		return refuse(size, ENOMEM, gfp, nid);
+	if (!kn_node_wanted(nid, gfp, &node))
+		return NULL;
+	kn_slow_step(gfp);
+	area = by_zonelist(node, KN_ALIGN_UP(size, KN_PAGE_SIZE) >> KN_PAGE_SHIFT,
+			   align, gfp, &dirty);
+	if (!area)
+		return refuse(size, ENOMEM, gfp, nid);
+	if (dirty && (gfp & __GFP_ZERO || kn_tun.init_on_alloc))
+		memset(kn_page_addr(area), 0, area->nr_pages << KN_PAGE_SHIFT);
+	return kn_page_addr(area);
+}
+
+void *__vmalloc(unsigned long size, gfp_t gfp)
+{
+	return __vmalloc_node(size, 1, gfp, NUMA_NO_NODE, NULL);
+}
+
+void *vmalloc(unsigned long size)
+{
+	return __vmalloc_node(size, 1, GFP_KERNEL, NUMA_NO_NODE, NULL);
+}
+
+void *vzalloc(unsigned long size)
+{
+	return __vmalloc_node(size, 1, GFP_KERNEL | __GFP_ZERO, NUMA_NO_NODE,
+			      NULL);
+}
+
+void *vmalloc_node(unsigned long size, int nid)
+{
+	return __vmalloc_node(size, 1, GFP_KERNEL, nid, NULL);
+}
+
+void *vzalloc_node(unsigned long size, int nid)
+{
+	return __vmalloc_node(size, 1, GFP_KERNEL | __GFP_ZERO, nid, NULL);
+}
+
+void vfree(const void *p)
+{
+	struct page *area;
+
+	if (!p)
+		return;
+	area = kn_vmap_find(p);
+	if (!area) {
+		kn_stat_add(KN_STAT_invalid_free, 1);
+		kn_warn("vfree(%p): no vmalloc area starts there; ignored", p);
+		return;
+	}
+	kn_vmap_put(area, false);
+}
+
+/* Executable memory is writable or executable, never both. */
+
+void *vmalloc_exec(unsigned long size)
+{
+	return vmalloc(size);
+}
+
+static int set_memory(unsigned long addr, int numpages, int prot)
+{
+	struct page *area = kn_vmap_find((void *)addr);
+
+	if (!area || numpages <= 0 || (uint64_t)numpages > area->nr_pages)
+		return -EINVAL;
+	area->flags |= KN_PAGE_PROTECTED;
+	return kn_machine.mprotect((void *)addr, (size_t)numpages << KN_PAGE_SHIFT,
+				   prot);
+}
+
+int set_memory_rox(unsigned long addr, int numpages)
+{
+	return set_memory(addr, numpages, PROT_READ | PROT_EXEC);
+}
+
+int set_memory_rw(unsigned long addr, int numpages)
+{
+	return set_memory(addr, numpages, PROT_READ | PROT_WRITE);
+}
+
+bool is_vmalloc_addr(const void *p)
+{
+	return kn_vmap_has(p);
+}
+
+unsigned long vmalloc_nr_pages(void)
+{
+	return kn_vmap_used_bytes() >> KN_PAGE_SHIFT;
+}

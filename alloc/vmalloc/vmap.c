@@ -1,0 +1,614 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "alloc/vmalloc/vmap.h"
+
+#include <errno.h>
+#include <sched.h>
+#include <sys/mman.h>
+#include <time.h>
+
+#include "alloc/base/assert.h"
+#include "alloc/base/bits.h"
+#include "alloc/config/tunables.h"
+#include "alloc/page/zone.h"
+#include "alloc/stats/stats.h"
+#include "alloc/vmalloc/guard.h"
+#include "numa/machine.h"
+
+/* Lists by size: four for each doubling of pages, up to 2^31. */
+#define NR_BINS 128
+
+#define GROW_STEP ((size_t)64 << 20)
+#define GROW_FIRST ((size_t)4 << 20)
+
+/* Areas looked at in one list of the cache. */
+#define CACHE_SEARCH 8
+
+struct bins {
+	uint32_t head[NR_BINS];
+	uint64_t any[NR_BINS / 64];	/* lists that are not empty */
+};
+
+struct arena {
+	struct kn_lock lock;
+	bool huge;
+	uintptr_t base, end;	/* address space */
+	uintptr_t grown;	/* usable up to here; lock */
+	uintptr_t top;		/* handed out up to here; lock */
+	struct bins cached, extents; /* lock */
+	uint64_t used_pages, cached_pages; /* lock; read without */
+	ck_stack_t deferred;	/* areas freed while the lock was taken */
+	bool growing;		/* somebody is in mprotect(2); lock */
+} kn_cacheline;
+
+static struct arena arenas[KN_MAX_NODES][2];
+
+static unsigned bin_of(uint64_t pages)
+{
+	unsigned log;
+
+	if (pages < 4)
+		return (unsigned)pages;
+	log = kn_log2(pages);
+	return KN_MIN(4 * (log - 1) + (unsigned)(pages >> (log - 2) & 3),
+		      NR_BINS - 1u);
+}
+
+static void bin_add(struct bins *b, uint32_t pfn)
+{
+	const unsigned i = bin_of(kn_page(pfn)->capacity);
+
+	kn_page_list_add(&b->head[i], pfn);
+	b->any[i / 64] |= (uint64_t)1 << i % 64;
+}
+
+static void bin_del(struct bins *b, uint32_t pfn)
+{
+	const unsigned i = bin_of(kn_page(pfn)->capacity);
+
+	kn_page_list_del(&b->head[i], pfn);
+	if (b->head[i] == KN_PFN_NONE)
+		b->any[i / 64] &= ~((uint64_t)1 << i % 64);
+}
+
+/* The first list from @i on that is not empty, or NR_BINS. */
+static unsigned bin_next(const struct bins *b, unsigned i)
+{
+	for (unsigned w = i / 64; w < NR_BINS / 64; w++) {
+		uint64_t any = b->any[w];
+
+		if (w == i / 64)
+			any &= ~(uint64_t)0 << i % 64;
+		if (any)
+			return w * 64 + (unsigned)__builtin_ctzll(any);
+	}
+	return NR_BINS;
+}
+
+static uint64_t now_ms(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC_COARSE, &t);
+	return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
+}
+
+int kn_vmap_init(void)
+{
+	for (int node = 0; node < kn_topo.nr_nodes; node++) {
+		for (int i = 0; i < 2; i++) {
+			struct arena *a = &arenas[node][i];
+			const size_t size = kn_window_half() / 2;
+
+			a->lock = (struct kn_lock)KN_LOCK_INIT(vmap);
+			a->huge = i == 1;
+			a->base = kn_window_base(node) + kn_window_half() +
+				  (size_t)i * size;
+			a->end = a->base + size;
+			a->grown = a->base;
+			a->top = a->base;
+			for (unsigned b = 0; b < NR_BINS; b++) {
+				a->cached.head[b] = KN_PFN_NONE;
+				a->extents.head[b] = KN_PFN_NONE;
+			}
+		}
+	}
+	return 0;
+}
+
+static struct arena *arena_of(uint32_t pfn)
+{
+	const uintptr_t at = (uintptr_t)kn_pfn_address(pfn);
+	struct arena *pair = arenas[kn_pfn_node(pfn)];
+
+	return &pair[at >= pair[1].base];
+}
+
+/* Free extents. */
+
+static void extent_list(struct arena *a, uint32_t pfn, uint64_t pages)
+{
+	struct page *first = kn_page(pfn), *last = kn_page(pfn + (uint32_t)pages - 1);
+
+	last->capacity = pages;
+	last->type = KN_PAGE_VM_FREE_END;
+	first->capacity = pages;
+	first->type = KN_PAGE_VM_FREE;
+	bin_add(&a->extents, pfn);
+}
+
+static void extent_unlist(struct arena *a, uint32_t pfn)
+{
+	struct page *first = kn_page(pfn);
+
+	bin_del(&a->extents, pfn);
+	kn_page(pfn + (uint32_t)first->capacity - 1)->type = KN_PAGE_NONE;
+	first->type = KN_PAGE_NONE;
+}
+
+/* Adds address space without memory, joined with its neighbours: V2. */
+static void extent_add(struct arena *a, uint32_t pfn, uint64_t pages)
+{
+	const uint32_t lowest = kn_pfn((void *)a->base);
+	const uint32_t top = kn_pfn((void *)a->base) +
+			     (uint32_t)((a->top - a->base) >> KN_PAGE_SHIFT);
+	uint32_t next = pfn + (uint32_t)pages;
+
+	if (next < top && kn_page(next)->type == KN_PAGE_VM_FREE) {
+		const uint64_t more = kn_page(next)->capacity;
+
+		extent_unlist(a, next);
+		pages += more;
+	}
+	if (pfn > lowest && kn_page(pfn - 1)->type == KN_PAGE_VM_FREE_END) {
+		const uint64_t more = kn_page(pfn - 1)->capacity;
+
+		pfn -= (uint32_t)more;
+		extent_unlist(a, pfn);
+		pages += more;
+	}
+	if (pfn + pages == top)
+		a->top = (uintptr_t)kn_pfn_address(pfn);
+	else
+		extent_list(a, pfn, pages);
+}
+
+/* Pages to skip from @pfn on to reach a multiple of @align bytes. */
+static uint64_t skip_to(uint32_t pfn, uint64_t align)
+{
+	const uintptr_t at = (uintptr_t)kn_pfn_address(pfn);
+
+	return (KN_ALIGN_UP(at, align) - at) >> KN_PAGE_SHIFT;
+}
+
+/* Cuts @pages at a multiple of @align out of [pfn, pfn + have). */
+static uint32_t cut(struct arena *a, uint32_t pfn, uint64_t have, uint64_t pages,
+		    uint64_t align)
+{
+	const uint64_t skip = skip_to(pfn, align);
+
+	if (skip)
+		extent_list(a, pfn, skip);
+	if (have > skip + pages)
+		extent_list(a, pfn + (uint32_t)(skip + pages),
+			    have - skip - pages);
+	return pfn + (uint32_t)skip;
+}
+
+static uint32_t from_extents(struct arena *a, uint64_t pages, uint64_t align)
+{
+	for (unsigned i = bin_next(&a->extents, bin_of(pages)); i < NR_BINS;
+	     i = bin_next(&a->extents, i + 1)) {
+		uint32_t pfn = a->extents.head[i];
+
+		for (; pfn != KN_PFN_NONE; pfn = kn_page(pfn)->next) {
+			const uint64_t have = kn_page(pfn)->capacity;
+
+			if (have < skip_to(pfn, align) + pages)
+				continue;
+			extent_unlist(a, pfn);
+			return cut(a, pfn, have, pages, align);
+		}
+	}
+	return KN_PFN_NONE;
+}
+
+/* From behind the last area; KN_PFN_NONE when the arena must grow first. */
+static uint32_t from_top(struct arena *a, uint64_t pages, uint64_t align)
+{
+	const uintptr_t at = KN_ALIGN_UP(a->top, align);
+	const uint32_t pfn = kn_pfn((void *)a->top);
+	const uint64_t skip = (at - a->top) >> KN_PAGE_SHIFT;
+
+	if (at + (pages << KN_PAGE_SHIFT) > a->grown)
+		return KN_PFN_NONE;
+	a->top = at + (pages << KN_PAGE_SHIFT);
+	if (skip)
+		extent_list(a, pfn, skip);
+	return pfn + (uint32_t)skip;
+}
+
+/*
+ * Makes room for @pages more behind the top.  The lock is dropped over the
+ * system calls; one thread at a time grows an arena.
+ */
+static int grow(struct arena *a, uint64_t pages, uint64_t align)
+{
+	const size_t least = a->huge ? GROW_STEP : GROW_FIRST;
+	unsigned flags = kn_tun.lock_memory ? KN_GROW_LOCK : 0;
+	size_t need, step;
+	uintptr_t from;
+	int err;
+
+	kn_lock(&a->lock);
+	if (a->growing) {
+		kn_unlock(&a->lock);
+		sched_yield();
+		return 0;
+	}
+	from = a->grown;
+	need = KN_ALIGN_UP(a->top, align) + (pages << KN_PAGE_SHIFT) - from;
+	if (a->top > from || (intptr_t)need <= 0)
+		need = 0;
+	step = KN_ALIGN_UP(KN_MAX(need, least), GROW_FIRST);
+	if (from + step > a->end)
+		step = a->end - from;
+	if (!need || step < need) {
+		kn_unlock(&a->lock);
+		return need ? -ENOMEM : 0;
+	}
+	a->growing = true;
+	kn_unlock(&a->lock);
+
+	if (a->huge && kn_tun.huge_pages)
+		flags |= KN_GROW_HUGE;
+	err = kn_span_grow(from, step, flags);
+	if (err && step > KN_ALIGN_UP(need, GROW_FIRST)) {
+		step = KN_ALIGN_UP(need, GROW_FIRST);
+		err = kn_span_grow(from, step, flags);
+	}
+	kn_stat_add(err ? KN_STAT_grow_failed : KN_STAT_grow_calls, 1);
+
+	kn_lock(&a->lock);
+	a->growing = false;
+	if (!err)
+		a->grown = from + step;
+	kn_unlock(&a->lock);
+	return err;
+}
+
+/* The cache of freed areas. */
+
+static void cache_add(struct arena *a, struct page *area)
+{
+	area->type = KN_PAGE_VM_CACHED;
+	a->cached_pages += area->capacity;
+	bin_add(&a->cached, kn_page_pfn(area));
+}
+
+static void cache_del(struct arena *a, struct page *area)
+{
+	bin_del(&a->cached, kn_page_pfn(area));
+	a->cached_pages -= area->capacity;
+}
+
+static void take_deferred(struct arena *a)
+{
+	ck_stack_entry_t *e;
+
+	if (likely(!ck_pr_load_ptr(&a->deferred.head)))
+		return;
+	e = ck_stack_batch_pop_upmc(&a->deferred);
+	while (e) {
+		struct page *area = kn_container_of(e, struct page, link);
+
+		e = e->next;
+		ck_pr_sub_64(&a->used_pages, area->nr_pages);
+		cache_add(a, area);
+	}
+}
+
+/* A cached area that wastes at most a quarter; its protection is untouched. */
+static struct page *from_cache(struct arena *a, uint64_t pages, uint64_t align)
+{
+	const uint64_t most = pages + pages / 4;
+	const unsigned last = bin_of(most);
+
+	for (unsigned i = bin_next(&a->cached, bin_of(pages)); i <= last;
+	     i = bin_next(&a->cached, i + 1)) {
+		uint32_t pfn = a->cached.head[i];
+
+		for (int n = 0; n < CACHE_SEARCH && pfn != KN_PFN_NONE; n++) {
+			struct page *area = kn_page(pfn);
+
+			pfn = area->next;
+			if (area->capacity < pages || area->capacity > most ||
+			    area->flags & KN_PAGE_PROTECTED ||
+			    skip_to(kn_page_pfn(area), align))
+				continue;
+			cache_del(a, area);
+			return area;
+		}
+	}
+	return NULL;
+}
+
+/*
+ * Gives the memory of @area, off all lists, back, and its address space to the
+ * extents.  Without the lock until the end.
+ */
+static void purge(struct arena *a, struct page *area)
+{
+	const uintptr_t at = (uintptr_t)kn_page_addr(area);
+	const size_t bytes = area->capacity << KN_PAGE_SHIFT;
+
+	kn_guard_remove(area, area->nr_pages);
+	if (area->flags & KN_PAGE_PROTECTED)
+		kn_machine.mprotect((void *)at, bytes, PROT_READ | PROT_WRITE);
+	area->flags = 0;
+	if (kn_span_purge(at, bytes)) {
+		/* Refused: still dirty, so still a cached area. */
+		kn_lock(&a->lock);
+		cache_add(a, area);
+		kn_unlock(&a->lock);
+		return;
+	}
+	kn_stat_add(KN_STAT_vmalloc_purged, 1);
+	kn_stat_add(KN_STAT_purged_bytes, bytes);
+	kn_lock(&a->lock);
+	extent_add(a, kn_page_pfn(area), area->capacity);
+	kn_unlock(&a->lock);
+}
+
+/* A cached area to purge: the oldest of some list that is due. */
+static struct page *due(struct arena *a, uint64_t before_ms, uint64_t keep_pages)
+{
+	if (a->cached_pages <= keep_pages && !before_ms)
+		return NULL;
+	for (unsigned i = bin_next(&a->cached, 0); i < NR_BINS;
+	     i = bin_next(&a->cached, i + 1)) {
+		for (uint32_t pfn = a->cached.head[i]; pfn != KN_PFN_NONE;
+		     pfn = kn_page(pfn)->next) {
+			struct page *area = kn_page(pfn);
+
+			if (a->cached_pages <= keep_pages &&
+			    area->freed_ms > before_ms)
+				continue;
+			cache_del(a, area);
+			return area;
+		}
+	}
+	return NULL;
+}
+
+static void trim_arena(struct arena *a, uint64_t before_ms, uint64_t keep_pages)
+{
+	struct page *area;
+	int most = 1024;
+
+	do {
+		kn_lock(&a->lock);
+		take_deferred(a);
+		area = due(a, before_ms, keep_pages);
+		kn_unlock(&a->lock);
+		if (area)
+			purge(a, area);
+	} while (area && most--);
+}
+
+void kn_vmap_trim(uint64_t now, bool all)
+{
+	const uint64_t delay = kn_tun.vmalloc_delay_ms;
+	const uint64_t before = all ? UINT64_MAX :
+				now > delay ? now - delay : 0;
+
+	for (int node = 0; node < kn_topo.nr_nodes; node++)
+		for (int i = 0; i < 2; i++)
+			trim_arena(&arenas[node][i], before,
+				   kn_tun.vmalloc_cache >> KN_PAGE_SHIFT);
+}
+
+/* Areas. */
+
+/* Address space for an area; the lock is taken for each try. */
+static struct page *find_area(struct arena *a, uint64_t pages, uint64_t align,
+			      bool *dirty)
+{
+	struct page *area = NULL;
+	uint32_t pfn = KN_PFN_NONE;
+
+	*dirty = false;
+	for (int tries = 0; tries < 1000; tries++) {
+		kn_lock(&a->lock);
+		take_deferred(a);
+		/* 1. A cached area of about that size. */
+		area = from_cache(a, pages, align);
+		*dirty = area != NULL;
+		/* 2. Free address space between areas, then behind them. */
+		if (!area)
+			pfn = from_extents(a, pages, align);
+		if (!area && pfn == KN_PFN_NONE)
+			pfn = from_top(a, pages, align);
+		kn_unlock(&a->lock);
+		if (area)
+			return area;
+		if (pfn != KN_PFN_NONE)
+			break;
+		/* 3. More of it. */
+		if (grow(a, pages, align))
+			return NULL;
+	}
+	if (pfn == KN_PFN_NONE)
+		return NULL;
+	area = kn_page(pfn);
+	area->capacity = pages;
+	area->flags = 0;
+	return area;
+}
+
+/* Puts the guard behind @nr pages; it may be there from the last use. */
+static void place_guard(struct page *area, uint64_t nr)
+{
+	if (area->flags & KN_PAGE_GUARDED && area->nr_pages == nr)
+		return;
+	kn_guard_remove(area, area->nr_pages);
+	kn_guard_install(area, nr);
+}
+
+struct page *kn_vmap_get(int node, uint64_t nr, uint64_t align, bool *dirty)
+{
+	const bool huge = nr << KN_PAGE_SHIFT >= KN_HUGE_SIZE;
+	struct arena *a = &arenas[node][huge];
+	struct page *area;
+
+	if (huge)
+		align = KN_MAX(align, KN_HUGE_SIZE);
+	if (nr >= kn_window_half() >> KN_PAGE_SHIFT)
+		return NULL;
+	if (kn_load(&a->cached_pages) > kn_tun.vmalloc_cache >> KN_PAGE_SHIFT)
+		trim_arena(a, 0, kn_tun.vmalloc_cache >> KN_PAGE_SHIFT);
+	area = find_area(a, nr + 1, align, dirty);
+	if (!area)
+		return NULL;
+	place_guard(area, nr);
+	area->nr_pages = nr;
+	area->type = KN_PAGE_VM_USED;
+	ck_pr_add_64(&a->used_pages, nr);
+	kn_stat_add(*dirty ? KN_STAT_vmalloc_reused : KN_STAT_vmalloc_new, 1);
+	kn_store_release(&kn_span.map[kn_page_pfn(area)], KN_ID_VMALLOC);
+	return area;
+}
+
+void kn_vmap_put(struct page *area, bool may_block)
+{
+	struct arena *a = arena_of(kn_page_pfn(area));
+
+	kn_store(&kn_span.map[kn_page_pfn(area)], KN_ID_NONE);
+	area->freed_ms = now_ms();
+	if (!kn_lock_if(&a->lock, may_block)) {
+		ck_stack_push_upmc(&a->deferred, &area->link);
+		return;
+	}
+	take_deferred(a);
+	ck_pr_sub_64(&a->used_pages, area->nr_pages);
+	cache_add(a, area);
+	kn_unlock_if(&a->lock, may_block);
+	if (may_block &&
+	    kn_load(&a->cached_pages) > kn_tun.vmalloc_cache >> KN_PAGE_SHIFT)
+		trim_arena(a, 0, kn_tun.vmalloc_cache >> KN_PAGE_SHIFT);
+}
+
+struct page *kn_vmap_find(const void *p)
+{
+	struct page *area;
+
+	if (!kn_vmap_has(p) ||
+	    kn_load_acquire(&kn_span.map[kn_pfn(p)]) != KN_ID_VMALLOC)
+		return NULL;
+	area = kn_page(kn_pfn(p));
+	return p == kn_page_addr(area) ? area : NULL;
+}
+
+static uint64_t sum(uint64_t (*fn)(const struct arena *a))
+{
+	uint64_t n = 0;
+
+	for (int node = 0; node < kn_topo.nr_nodes; node++)
+		for (int i = 0; i < 2; i++)
+			n += fn(&arenas[node][i]);
+	return n;
+}
+
+static uint64_t used_bytes(const struct arena *a)
+{
+	return kn_load(&a->used_pages) << KN_PAGE_SHIFT;
+}
+
+static uint64_t cached_bytes(const struct arena *a)
+{
+	return kn_load(&a->cached_pages) << KN_PAGE_SHIFT;
+}
+
+static uint64_t grown_bytes(const struct arena *a)
+{
+	return kn_load(&a->grown) - a->base;
+}
+
+uint64_t kn_vmap_used_bytes(void)
+{
+	return sum(used_bytes);
+}
+
+uint64_t kn_vmap_cached_bytes(void)
+{
+	return sum(cached_bytes);
+}
+
+uint64_t kn_vmap_grown_bytes(void)
+{
+	return sum(grown_bytes);
+}
+
+static bool verify_arena(struct arena *a)
+{
+	uintptr_t at = a->base;
+	bool was_free = false;
+
+	while (at < a->top) {
+		const struct page *first = kn_page(kn_pfn((void *)at));
+		const bool is_free = first->type == KN_PAGE_VM_FREE;
+
+		if (!is_free && first->type != KN_PAGE_VM_USED &&
+		    first->type != KN_PAGE_VM_CACHED) {
+			kn_warn("V1: %#lx starts no area", (unsigned long)at);
+			return false;
+		}
+		if (is_free && was_free) {
+			kn_warn("V2: two free extents touch at %#lx",
+				(unsigned long)at);
+			return false;
+		}
+		if (!is_free && first->nr_pages >= first->capacity) {
+			kn_warn("V3: no guard behind %#lx", (unsigned long)at);
+			return false;
+		}
+		was_free = is_free;
+		at += first->capacity << KN_PAGE_SHIFT;
+	}
+	return true;
+}
+
+bool kn_vmap_verify(int node)
+{
+	bool ok = true;
+
+	for (int i = 0; i < 2 && ok; i++) {
+		kn_lock(&arenas[node][i].lock);
+		take_deferred(&arenas[node][i]);
+		ok = verify_arena(&arenas[node][i]);
+		kn_unlock(&arenas[node][i].lock);
+	}
+	return ok;
+}
+
+void kn_vmap_lock_all(void)
+{
+	for (int node = 0; node < kn_topo.nr_nodes; node++)
+		for (int i = 0; i < 2; i++)
+			kn_lock_next(&arenas[node][i].lock);
+}
+
+void kn_vmap_unlock_all(void)
+{
+	for (int node = 0; node < kn_topo.nr_nodes; node++)
+		for (int i = 0; i < 2; i++)
+			kn_unlock(&arenas[node][i].lock);
+}
+
+void kn_vmap_reset(void)
+{
+	for (int node = 0; node < kn_topo.nr_nodes; node++)
+		for (int i = 0; i < 2; i++) {
+			kn_lock_reset(&arenas[node][i].lock);
+			arenas[node][i].growing = false;
+		}
+}

@@ -1,0 +1,73 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * alloc/vmalloc/vmap.h - address space of vmalloc areas, by node
+ *
+ * The vmalloc part of a window has two halves, each grown from its bottom: one
+ * on base pages for areas below 2 MiB, one that asks for huge pages for the
+ * rest.  A freed area is first cached whole, memory, guard and all, so that a
+ * loop of vmalloc and vfree makes no system call; when it was not reused for a
+ * while its memory is given back, and the address space joins free neighbours.
+ *
+ *   used -> cached -> free extent (no memory, reads as zero) -> used
+ *              \-> used, dirty
+ *
+ *   V1  An area or extent is described by the descriptor of its first page; a
+ *       free extent also by that of its last, for its neighbour.
+ *   V2  No two free extents touch.
+ *   V3  Behind the pages that were asked for lies at least one more: the guard.
+ *   V4  map[first page] is KN_ID_VMALLOC exactly while the area is used.
+ *
+ * Guards: MADV_GUARD_INSTALL (Linux 6.13) needs no mapping of its own; where
+ * the kernel lacks it a guard is a PROT_NONE page within the budget of
+ * mappings, and past the budget an unused page that does not fault.
+ *
+ * Design: docs/design/vmalloc.md.
+ */
+#ifndef KN_VMALLOC_VMAP_H
+#define KN_VMALLOC_VMAP_H
+
+#include <knuma/gfp.h>
+
+#include "alloc/base/lock.h"
+#include "alloc/magazine/ids.h"
+#include "alloc/page/frame.h"
+
+int kn_vmap_init(void);
+
+/*
+ * An area of @nr pages on the dense node @node, aligned to @align bytes (a
+ * power of two, a page at least).  NULL when there is none.  *@dirty: its
+ * content is that of an earlier area.
+ *
+ * Context: may wait.
+ */
+struct page *kn_vmap_get(int node, uint64_t nr, uint64_t align, bool *dirty);
+
+/* Takes a used area back.  With @may_block, also trims an overfull cache. */
+void kn_vmap_put(struct page *area, bool may_block);
+
+/* The used area that starts at @p, or NULL. */
+struct page *kn_vmap_find(const void *p);
+
+/* True for any address in a vmalloc part. */
+static inline bool kn_vmap_has(const void *p)
+{
+	return kn_span_has(p) &&
+	       (((uintptr_t)p - kn_span.base) & kn_window_half()) != 0;
+}
+
+/* Gives back areas cached since before @now_ms - vmalloc_delay_ms, or @all. */
+void kn_vmap_trim(uint64_t now_ms, bool all);
+
+uint64_t kn_vmap_used_bytes(void);
+uint64_t kn_vmap_cached_bytes(void);
+uint64_t kn_vmap_grown_bytes(void);
+
+/* Checks V1-V3 of a quiet node; for tests. */
+bool kn_vmap_verify(int node);
+
+void kn_vmap_lock_all(void);
+void kn_vmap_unlock_all(void);
+void kn_vmap_reset(void);
+
+#endif
