@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * alloc/deferred/kfree_rcu.h - frees after a grace period
+ *
+ * An object waits linked through its own rcu_head, so queueing needs no memory,
+ * no lock and no system call, and works in a signal handler.  The second word
+ * of the head keeps the head's offset in the object; a request without a head
+ * has a small block of its own, whose word is the object.
+ */
+#ifndef KN_DEFERRED_KFREE_RCU_H
+#define KN_DEFERRED_KFREE_RCU_H
+
+#include <stdbool.h>
+
+void kn_rcu_init(void);
+
+/* Starts what kfree_rcu() may not start; from calls that may wait. */
+void kn_rcu_step(void);
+
+void kn_rcu_before_fork(void);
+void kn_rcu_after_fork_parent(void);
+void kn_rcu_after_fork_child(void);
+
+#endif

@@ -1,0 +1,115 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * alloc/kvmalloc/kvmalloc.c - a path by size and node
+ *
+ *   1. up to a page: a slab object
+ *   2. up to kvmalloc_pages_max: the same, or contiguous pages, one light try
+ *   3. past that, or when pages are fragmented: a vmalloc area
+ *
+ * Each step goes along the zonelist of the node, unless __GFP_THISNODE.
+ */
+#include <knuma/kvmalloc.h>
+
+#include <errno.h>
+#include <limits.h>
+#include <knuma/slab.h>
+#include <knuma/vmalloc.h>
+#include <string.h>
+
+#include "alloc/base/assert.h"
+#include "alloc/base/start.h"
+#include "alloc/config/tunables.h"
+#include "alloc/stats/stats.h"
+#include "alloc/vmalloc/vmap.h"
+
+/* Flags of a try that has another way behind it. */
+static gfp_t light(gfp_t gfp)
+{
+	return (gfp & ~(gfp_t)(__GFP_NOFAIL | __GFP_RETRY_MAYFAIL)) |
+	       __GFP_NORETRY | __GFP_NOWARN;
+}
+
+void *kvmalloc_node(size_t size, gfp_t gfp, int node)
+{
+	const bool may_block = gfpflags_allow_blocking(gfp);
+	void *p;
+
+	if (unlikely(!kn_start()))
+		return NULL;
+	/* 1. Nothing is smaller than a page but an object. */
+	if (size <= KN_PAGE_SIZE)
+		return kmalloc_node(size, gfp, node);
+	/* 2. Contiguous; the only way for a call that may not wait. */
+	if (size <= (may_block ? kn_tun.kvmalloc_pages_max : KMALLOC_MAX_SIZE)) {
+		p = kmalloc_node(size, may_block ? light(gfp) : gfp, node);
+		if (p || !may_block)
+			return p;
+	}
+	/* 3. Contiguous in address space only. */
+	if (size > INT_MAX || !may_block) {
+		kn_stat_add(KN_STAT_too_large, 1);
+		if (!(gfp & __GFP_NOWARN))
+			kn_warn_once("kvmalloc of %zu bytes: the largest is %d, "
+				     "and %zu for a call that may not wait; "
+				     "vmalloc has no such limit", size, INT_MAX,
+				     (size_t)KMALLOC_MAX_SIZE);
+		errno = ENOMEM;
+		return NULL;
+	}
+	return __vmalloc_node(size, 1, gfp, node, __builtin_return_address(0));
+}
+
+void kvfree(const void *p)
+{
+	if (kn_vmap_has(p))
+		vfree(p);
+	else
+		kfree(p);
+}
+
+void kvfree_sensitive(const void *p, size_t len)
+{
+	if (ZERO_OR_NULL_PTR(p))
+		return;
+	explicit_bzero((void *)p, len);
+	kvfree(p);
+}
+
+/* Bytes that may be used of a kvmalloc()ed object. */
+static size_t size_of(const void *p)
+{
+	const struct page *area;
+
+	if (!kn_vmap_has(p))
+		return ksize(p);
+	area = kn_vmap_find(p);
+	return area ? area->nr_pages << KN_PAGE_SHIFT : 0;
+}
+
+void *kvrealloc(const void *p, size_t size, gfp_t gfp)
+{
+	const size_t have = size_of(p);
+	void *new;
+
+	if (ZERO_OR_NULL_PTR(p))
+		return kvmalloc_node(size, gfp, NUMA_NO_NODE);
+	if (!have) {
+		kn_bug("kvrealloc(%p): nothing is allocated there", p);
+		return NULL;
+	}
+	if (!size) {
+		kvfree(p);
+		return ZERO_SIZE_PTR;
+	}
+	if (size <= have) {
+		if (gfp & __GFP_ZERO)
+			memset((char *)p + size, 0, have - size);
+		return (void *)p;
+	}
+	new = kvmalloc_node(size, gfp, NUMA_NO_NODE);
+	if (new) {
+		memcpy(new, p, have);
+		kvfree(p);
+	}
+	return new;
+}

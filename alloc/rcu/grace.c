@@ -1,0 +1,284 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "alloc/rcu/grace.h"
+
+#include <errno.h>
+#include <linux/futex.h>
+#include <pthread.h>
+#include <signal.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+#include <urcu/flavor.h>
+
+#include "alloc/base/assert.h"
+#include "alloc/config/tunables.h"
+
+#define MAX_FLAVORS 16
+#define SHARDS 16
+
+struct kn_grace {
+	const struct rcu_flavor_struct *flavor;	/* set once; NULL: unused */
+	pthread_mutex_t in_round;	/* held by the thread in a round, and by
+					   a thread that forks */
+	uint32_t wake;		/* futex: moves when the thread shall look */
+	uint32_t begun;		/* rounds begun; seq_cst against pushes */
+	uint32_t ended;		/* futex: rounds ended */
+	uint32_t has_thread;
+	bool paused;		/* by fork; the forking thread's */
+	struct {
+		ck_stack_t stack;
+	} kn_cacheline shard[SHARDS];
+};
+
+static struct kn_grace graces[MAX_FLAVORS];
+static uint64_t nr_periods;
+static bool cut_off;	/* child of a fork inside a read section */
+static kn_tls char thread_mark;
+
+void (*kn_grace_done)(struct kn_grace_entry *e);
+
+static void futex_wait(uint32_t *word, uint32_t value, uint64_t ms)
+{
+	const struct timespec t = {
+		.tv_sec = (time_t)(ms / 1000),
+		.tv_nsec = (long)(ms % 1000) * 1000000,
+	};
+	const int saved_errno = errno;
+
+	syscall(SYS_futex, word, FUTEX_WAIT_PRIVATE, value, &t, NULL, 0);
+	errno = saved_errno;
+}
+
+static void futex_wake(uint32_t *word)
+{
+	const int saved_errno = errno;
+
+	ck_pr_inc_32(word);
+	syscall(SYS_futex, word, FUTEX_WAKE_PRIVATE, INT32_MAX, NULL, NULL, 0);
+	errno = saved_errno;
+}
+
+struct kn_grace *kn_grace_of(const struct rcu_flavor_struct *flavor)
+{
+	for (int i = 0; i < MAX_FLAVORS; i++) {
+		struct kn_grace *g = &graces[i];
+		const struct rcu_flavor_struct *seen = kn_load(&g->flavor);
+
+		if (!seen && ck_pr_cas_ptr(&g->flavor, NULL, (void *)flavor))
+			seen = flavor;
+		if ((seen ? seen : kn_load(&g->flavor)) == flavor)
+			return g;
+	}
+	return NULL;
+}
+
+void kn_grace_push(struct kn_grace *g, struct kn_grace_entry *e)
+{
+	const uint64_t hash = ((uintptr_t)&thread_mark >> 6) * 0x9e3779b97f4a7c15ull;
+
+	ck_stack_push_upmc(&g->shard[hash >> 60].stack, &e->link);
+}
+
+static bool has_entries(const struct kn_grace *g)
+{
+	for (int i = 0; i < SHARDS; i++)
+		if (ck_pr_load_ptr(&g->shard[i].stack.head))
+			return true;
+	return false;
+}
+
+/* One round; true when there was anything to do. */
+static bool run_round(struct kn_grace *g)
+{
+	ck_stack_entry_t *taken[SHARDS];
+	bool any = false;
+
+	ck_pr_inc_32(&g->begun);
+	for (int i = 0; i < SHARDS; i++) {
+		taken[i] = ck_stack_batch_pop_upmc(&g->shard[i].stack);
+		any |= taken[i] != NULL;
+	}
+	if (any) {
+		g->flavor->update_synchronize_rcu();
+		kn_count(&nr_periods, 1);
+	}
+	for (int i = 0; i < SHARDS; i++) {
+		ck_stack_entry_t *e = taken[i];
+
+		while (e) {
+			struct kn_grace_entry *entry = kn_container_of(
+				e, struct kn_grace_entry, link);
+
+			e = e->next;
+			kn_grace_done(entry);
+		}
+	}
+	futex_wake(&g->ended);
+	return any;
+}
+
+static void *grace_thread(void *arg)
+{
+	struct kn_grace *g = arg;
+	uint64_t nap_ms = kn_tun.rcu_delay_ms;
+
+	pthread_setname_np(pthread_self(), "knuma/rcu");
+	for (;;) {
+		const uint32_t wake = kn_load(&g->wake);
+		bool any;
+
+		pthread_mutex_lock(&g->in_round);
+		any = run_round(g);
+		pthread_mutex_unlock(&g->in_round);
+		/* An idle thread looks ever more seldom. */
+		if (any)
+			nap_ms = KN_MAX(kn_tun.rcu_delay_ms, 1);
+		else
+			nap_ms = KN_MIN(nap_ms * 2 + 1, 100);
+		futex_wait(&g->wake, wake, nap_ms);
+	}
+	return NULL;
+}
+
+static void start_thread(struct kn_grace *g)
+{
+	sigset_t all, old;
+	pthread_attr_t attr;
+	pthread_t thread;
+
+	if (cut_off || !ck_pr_cas_32(&g->has_thread, 0, 1))
+		return;
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &old);
+	pthread_attr_init(&attr);
+	pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
+	pthread_attr_setstacksize(&attr, 256 << 10);
+	if (pthread_create(&thread, &attr, grace_thread, g))
+		kn_store(&g->has_thread, 0);
+	pthread_attr_destroy(&attr);
+	pthread_sigmask(SIG_SETMASK, &old, NULL);
+}
+
+void kn_grace_start_threads(void)
+{
+	for (int i = 0; i < MAX_FLAVORS && kn_load(&graces[i].flavor); i++)
+		if (!kn_load(&graces[i].has_thread) && has_entries(&graces[i]))
+			start_thread(&graces[i]);
+}
+
+/*
+ * Leaves the caller's read side for a wait, as liburcu's rcu_barrier() does: a
+ * QSBR reader goes offline.  Inside a section of another flavour the wait would
+ * never end.  False then.
+ */
+static bool leave_read_side(const struct rcu_flavor_struct *f, bool *online)
+{
+	*online = f->read_ongoing() != 0;
+	if (!*online)
+		return true;
+	f->thread_offline();
+	if (!f->read_ongoing())
+		return true;
+	kn_bug("waiting for a grace period inside a read section");
+	return false;
+}
+
+static void wait_for_round(struct kn_grace *g)
+{
+	const uint32_t begun = (ck_pr_fence_memory(), kn_load(&g->begun));
+	uint32_t ended;
+
+	/* The round after the one that may be under way: G2. */
+	while ((int32_t)((ended = kn_load_acquire(&g->ended)) - (begun + 1)) < 0) {
+		start_thread(g);
+		futex_wake(&g->wake);
+		futex_wait(&g->ended, ended, 10);
+		if (cut_off)
+			return;
+	}
+}
+
+void kn_grace_barrier(void)
+{
+	for (int i = 0; i < MAX_FLAVORS && kn_load(&graces[i].flavor); i++) {
+		struct kn_grace *g = &graces[i];
+		bool online;
+
+		if (!kn_load(&g->has_thread) && !has_entries(g))
+			continue;
+		if (!leave_read_side(g->flavor, &online))
+			continue;
+		wait_for_round(g);
+		if (online)
+			g->flavor->thread_online();
+	}
+}
+
+void kn_grace_synchronize_one(const struct rcu_flavor_struct *flavor)
+{
+	bool online;
+
+	if (!leave_read_side(flavor, &online))
+		return;
+	flavor->update_synchronize_rcu();
+	kn_count(&nr_periods, 1);
+	if (online)
+		flavor->thread_online();
+}
+
+void kn_grace_synchronize(void)
+{
+	for (int i = 0; i < MAX_FLAVORS && kn_load(&graces[i].flavor); i++)
+		kn_grace_synchronize_one(graces[i].flavor);
+}
+
+uint64_t kn_grace_periods(void)
+{
+	return kn_load(&nr_periods);
+}
+
+void kn_grace_before_fork(void)
+{
+	for (int i = 0; i < MAX_FLAVORS && kn_load(&graces[i].flavor); i++) {
+		struct kn_grace *g = &graces[i];
+		bool online;
+
+		g->paused = false;
+		if (!kn_load(&g->has_thread))
+			continue;
+		online = g->flavor->read_ongoing() != 0;
+		if (online) {
+			g->flavor->thread_offline();
+			/* Inside a section the thread may be waiting for us. */
+			if (g->flavor->read_ongoing())
+				continue;
+		}
+		pthread_mutex_lock(&g->in_round);
+		g->paused = true;
+		if (online)
+			g->flavor->thread_online();
+	}
+}
+
+void kn_grace_after_fork_parent(void)
+{
+	for (int i = 0; i < MAX_FLAVORS && kn_load(&graces[i].flavor); i++)
+		if (graces[i].paused)
+			pthread_mutex_unlock(&graces[i].in_round);
+}
+
+void kn_grace_after_fork_child(void)
+{
+	for (int i = 0; i < MAX_FLAVORS && kn_load(&graces[i].flavor); i++) {
+		struct kn_grace *g = &graces[i];
+
+		if (g->has_thread && !g->paused) {
+			cut_off = true;
+			kn_warn("fork inside an RCU read section: kfree_rcu in "
+				"the child keeps its memory");
+		}
+		pthread_mutex_init(&g->in_round, NULL);
+		g->paused = false;
+		kn_store(&g->has_thread, 0);
+	}
+}
