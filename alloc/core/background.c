@@ -1,0 +1,138 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "alloc/core/background.h"
+
+#include <errno.h>
+#include <knuma/tunables.h>
+#include <knuma/types.h>
+#include <pthread.h>
+#include <signal.h>
+#include <sys/single_threaded.h>
+#include <time.h>
+
+#include "alloc/base/atomic.h"
+#include "alloc/base/lock.h"
+#include "alloc/config/tunables.h"
+#include "alloc/core/start.h"
+#include "alloc/deferred/kfree_rcu.h"
+#include "alloc/magazine/drain.h"
+#include "alloc/page/page_alloc.h"
+#include "alloc/slab/cache.h"
+#include "alloc/vmalloc/vmap.h"
+
+/* The rate at which memory goes back: bytes a tick and node. */
+#define PURGE_BYTES ((uint64_t)256 << 20)
+
+static uint32_t running;	/* the thread exists; atomic */
+static uint32_t ticking;	/* a tick is under way; atomic */
+static uint64_t next_ms;	/* of the slow path's tick; atomic */
+
+static uint64_t now_ms(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC_COARSE, &t);
+	return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
+}
+
+static void tick(bool all)
+{
+	if (!ck_pr_cas_32(&ticking, 0, 1))
+		return;
+	kn_regions_make_wanted();
+	kn_rcu_step();
+	kn_drain_idle();
+	kn_caches_trim();
+	kn_vmap_trim(now_ms(), all);
+	kn_page_trim(all ? UINT64_MAX : PURGE_BYTES, all);
+	kn_store_release(&ticking, 0);
+}
+
+static void *background(void *unused)
+{
+	(void)unused;
+	pthread_setname_np(pthread_self(), "knuma/trim");
+	for (;;) {
+		const uint64_t ms = kn_tun.trim_delay_ms;
+		const struct timespec nap = {
+			.tv_sec = (time_t)(ms / 1000),
+			.tv_nsec = (long)(ms % 1000) * 1000000,
+		};
+
+		nanosleep(ms ? &nap : &(struct timespec){ .tv_sec = 1 }, NULL);
+		if (ms)
+			tick(false);
+	}
+	return NULL;
+}
+
+void kn_background_start(void)
+{
+	sigset_t all, old;
+	pthread_attr_t attr;
+	pthread_t thread;
+
+	if (likely(kn_load(&running)) || kn_tun.background == KN_CHOICE_NO ||
+	    !kn_load_acquire(&kn_started) || !ck_pr_cas_32(&running, 0, 1))
+		return;
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &old);
+	pthread_attr_init(&attr);
+	pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
+	pthread_attr_setstacksize(&attr, 256 << 10);
+	if (pthread_create(&thread, &attr, background, NULL))
+		kn_store(&running, 0);
+	pthread_attr_destroy(&attr);
+	pthread_sigmask(SIG_SETMASK, &old, NULL);
+}
+
+/* The slow path's step: of a page refill that may wait, in no lock. */
+static void slow_path_step(bool from_malloc)
+{
+	uint64_t now, due;
+
+	kn_rcu_step();
+	if (kn_load(&running))
+		return;
+	if (!__libc_single_threaded && !from_malloc) {
+		kn_background_start();
+		return;
+	}
+	if (!kn_tun.trim_delay_ms)
+		return;
+	now = now_ms();
+	due = kn_load(&next_ms);
+	if (now < due || !ck_pr_cas_64(&next_ms, due, now + kn_tun.trim_delay_ms))
+		return;
+	if (due)
+		tick(false);
+}
+
+void kn_background_init(void)
+{
+	kn_slow_hook = slow_path_step;
+	if (kn_tun.background == KN_CHOICE_YES)
+		kn_background_start();
+}
+
+void kn_background_after_fork_child(void)
+{
+	kn_store(&running, 0);
+	kn_store(&ticking, 0);
+}
+
+int knuma_trim(void)
+{
+	if (!kn_start())
+		return -ENOMEM;
+	kn_caches_reclaim();
+	tick(true);
+	return 0;
+}
+
+/* Called by the preload library after each pthread_create(). */
+void knuma_thread_created(void) KN_API;
+void knuma_thread_created(void)
+{
+	if (unlikely(!kn_load(&running)))
+		kn_background_start();
+}

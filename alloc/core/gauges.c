@@ -1,0 +1,134 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "alloc/core/gauges.h"
+
+#include <knuma/stats.h>
+#include <knuma/version.h>
+
+#include "alloc/magazine/drain.h"
+#include "alloc/page/page_alloc.h"
+#include "alloc/rcu/grace.h"
+#include "alloc/slab/cache.h"
+#include "alloc/stats/stats.h"
+#include "alloc/view/stats_view.h"
+#include "alloc/vmalloc/vmap.h"
+
+static uint64_t magazine_pops(void)
+{
+	uint64_t popped, present;
+
+	kn_mag_totals(&popped, &present);
+	return popped;
+}
+
+/* Every object that was pushed was popped or is still there. */
+static uint64_t magazine_pushes(void)
+{
+	uint64_t popped, present;
+
+	kn_mag_totals(&popped, &present);
+	return popped + present;
+}
+
+static uint64_t zone_pages(size_t field)
+{
+	uint64_t pages = 0;
+
+	for (int node = 0; node < kn_topo.nr_nodes; node++)
+		pages += kn_load((uint64_t *)((char *)&kn_zones[node] + field));
+	return pages << KN_PAGE_SHIFT;
+}
+
+static uint64_t page_free_bytes(void)
+{
+	return zone_pages(offsetof(struct kn_zone, nr_free));
+}
+
+static uint64_t page_managed_bytes(void)
+{
+	return zone_pages(offsetof(struct kn_zone, managed));
+}
+
+static void add_slabs(struct kmem_cache *s, void *bytes)
+{
+	for (int node = 0; node < kn_topo.nr_nodes; node++)
+		*(uint64_t *)bytes += kn_load(&s->node[node].nr_slabs)
+				      << (s->order + KN_PAGE_SHIFT);
+}
+
+static uint64_t slab_bytes(void)
+{
+	uint64_t bytes = 0;
+
+	kn_cache_each(add_slabs, &bytes);
+	return bytes;
+}
+
+static void add_objects(struct kmem_cache *s, void *bytes)
+{
+	for (int node = 0; node < kn_topo.nr_nodes; node++)
+		*(uint64_t *)bytes += kn_slab_in_use(s, node) * s->size;
+}
+
+static uint64_t metadata_bytes(void)
+{
+	return kn_block_bytes() + kn_region_bytes();
+}
+
+static uint64_t mapped_bytes(void)
+{
+	return page_managed_bytes() + kn_vmap_grown_bytes();
+}
+
+static uint64_t active_bytes(void)
+{
+	return page_managed_bytes() - page_free_bytes() + kn_vmap_used_bytes();
+}
+
+/* Objects in magazines and depots count as allocated: no slab has them. */
+static uint64_t allocated_bytes(void)
+{
+	uint64_t objects = 0;
+
+	kn_cache_each(add_objects, &objects);
+	return active_bytes() - slab_bytes() + objects;
+}
+
+const char *knuma_mode(void)
+{
+	return kn_mag_mode == KN_MAG_RSEQ ? "rseq" : "fallback";
+}
+
+const char *knuma_mode_reason(void)
+{
+	if (kn_mag_reason)
+		return kn_mag_reason;
+	return kn_hot.cid_off == kn_hot.rseq_off + 4 ?
+		"magazines are numbered by CPU" :
+		"magazines are numbered by mm_cid";
+}
+
+void kn_gauges_init(void)
+{
+	kn_view_info.version = KNUMA_VERSION_STRING;
+	kn_view_info.mode = knuma_mode();
+	kn_view_info.reason = knuma_mode_reason();
+	kn_view_info.mbind_state = !kn_span.bind_wanted ? "not needed" :
+				   kn_span.bind_error ? "denied" : "ok";
+	kn_view_info.nr_nodes = kn_topo.nr_nodes;
+	for (int node = 0; node < kn_topo.nr_nodes; node++)
+		kn_view_info.node_id[node] = kn_topo.kernel_id[node];
+	kn_view_info.page_size = KN_PAGE_SIZE;
+	kn_view_info.huge_page_size = KN_HUGE_SIZE;
+	kn_stat_source(KN_STAT_rcu_grace_periods, kn_grace_periods);
+	kn_stat_source(KN_STAT_magazine_pops, magazine_pops);
+	kn_stat_source(KN_STAT_magazine_pushes, magazine_pushes);
+	kn_stat_source(KN_STAT_allocated_bytes, allocated_bytes);
+	kn_stat_source(KN_STAT_active_bytes, active_bytes);
+	kn_stat_source(KN_STAT_mapped_bytes, mapped_bytes);
+	kn_stat_source(KN_STAT_metadata_bytes, metadata_bytes);
+	kn_stat_source(KN_STAT_slab_bytes, slab_bytes);
+	kn_stat_source(KN_STAT_page_free_bytes, page_free_bytes);
+	kn_stat_source(KN_STAT_page_managed_bytes, page_managed_bytes);
+	kn_stat_source(KN_STAT_vmalloc_bytes, kn_vmap_used_bytes);
+	kn_stat_source(KN_STAT_vmalloc_cached_bytes, kn_vmap_cached_bytes);
+}

@@ -1,0 +1,107 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * alloc/core/start.c - the order in which the library starts
+ *
+ * It starts inside the first allocation, perhaps inside the dynamic loader, so
+ * nothing here allocates, opens a library or creates a thread, and what can
+ * wait does.  Whoever comes second waits for the lock; a start that failed is
+ * tried again by the next call.
+ */
+#include "alloc/core/start.h"
+
+#include <errno.h>
+#include <knuma/version.h>
+#include <stdlib.h>
+
+#include "alloc/base/assert.h"
+#include "alloc/base/lock.h"
+#include "alloc/config/tunables.h"
+#include "alloc/core/background.h"
+#include "alloc/core/fork.h"
+#include "alloc/core/gauges.h"
+#include "alloc/deferred/kfree_rcu.h"
+#include "alloc/magazine/magazine.h"
+#include "alloc/page/page_alloc.h"
+#include "alloc/slab/cache.h"
+#include "alloc/view/stats_view.h"
+#include "alloc/vmalloc/vmap.h"
+#include "numa/span.h"
+
+bool kn_started;
+
+static struct kn_lock start_lock = KN_LOCK_INIT(start);
+static kn_tls bool starting;	/* this thread is inside start() */
+
+/* What the fast paths load; the last step before they may run. */
+static void open_fast_paths(void)
+{
+	kn_hot.gfp_slow = kn_tun.init_on_alloc ? ~0u :
+		__GFP_ZERO | (uint32_t)~__GFP_BITS_MASK;
+	kn_hot.base = kn_span.base;
+	kn_hot.map = kn_span.map;
+	kn_hot.window_shift = kn_span.window_shift;
+	kn_hot.small_max = kn_tun.init_on_alloc ? 0 : KN_KMALLOC_SMALL_MAX;
+	kn_store_release(&kn_hot.size, kn_span.size);
+}
+
+static bool start_layers(void)
+{
+	/* 1. What the machine is and what the user wants. */
+	kn_topology_init();
+	kn_tunables_load();
+	/* 2. Address space. */
+	if (kn_span_reserve(kn_tun.span))
+		return false;
+	/* 3. The layers, from below. */
+	if (kn_mag_init(kn_tun.rseq) || kn_page_init() || kn_vmap_init() ||
+	    kn_cache_init()) {
+		kn_warn("cannot map the first tables of the heap: "
+			"raise the limit on virtual memory (ulimit -v)");
+		return false;
+	}
+	open_fast_paths();
+	return true;
+}
+
+/* What may call malloc, and so comes after the heap is up. */
+static void finish(void)
+{
+	kn_gauges_init();
+	kn_rcu_init();
+	kn_fork_init();
+	kn_background_init();
+	if (kn_tun.stats)
+		kn_banner();
+}
+
+kn_slow bool kn_start_slow(void)
+{
+	const int saved_errno = errno;
+	bool ok, first = false;
+
+	if (starting) {
+		errno = ENOMEM;
+		return false;
+	}
+	starting = true;
+	kn_lock(&start_lock);
+	ok = kn_load(&kn_started);
+	if (!ok) {
+		ok = start_layers();
+		first = ok;
+		kn_store_release(&kn_started, ok);
+	}
+	kn_unlock(&start_lock);
+	starting = false;
+	if (first)
+		finish();
+	errno = ok ? saved_errno : ENOMEM;
+	return ok;
+}
+
+/* A program that prints its statistics does so after its own destructors. */
+__attribute__((destructor)) static void at_exit(void)
+{
+	if (kn_load_acquire(&kn_started))
+		kn_stats_exit();
+}

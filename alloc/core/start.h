@@ -1,0 +1,8 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* alloc/core/start.h - see alloc/base/start.h */
+#ifndef KN_CORE_START_H
+#define KN_CORE_START_H
+
+#include "alloc/base/start.h"
+
+#endif

@@ -1,0 +1,181 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * alloc/malloc/malloc.c - the same heap behind malloc's promises
+ *
+ * Alignment 16, no limit of size, ENOMEM, errno kept by free.  What the preload
+ * library puts behind malloc(3) is here, in libknuma, so that a program that
+ * links knuma and is preloaded, too, has one heap.
+ */
+#include <knuma/malloc.h>
+
+#include <errno.h>
+#include <knuma/slab.h>
+#include <knuma/vmalloc.h>
+#include <limits.h>
+#include <string.h>
+
+#include "alloc/base/assert.h"
+#include "alloc/base/bits.h"
+#include "alloc/base/start.h"
+#include "alloc/config/tunables.h"
+#include "alloc/page/page_alloc.h"
+#include "alloc/slab/kmalloc.h"
+#include "alloc/stats/stats.h"
+#include "alloc/vmalloc/vmap.h"
+
+#define GFP_MALLOC (GFP_KERNEL | __GFP_NOWARN | KN_GFP_MALLOC)
+
+/* Sizes above the magazines: pages, then areas. */
+static void *large(size_t size, size_t align, gfp_t gfp)
+{
+	void *p = NULL;
+
+	if (kn_tun.init_on_alloc)
+		gfp |= __GFP_ZERO;
+	if (size <= kn_tun.kvmalloc_pages_max &&
+	    align <= KN_PAGE_SIZE << KN_MAX_ORDER)
+		p = kn_large_alloc(size, KN_MAX(align, KN_PAGE_SIZE), gfp,
+				   kn_mag_node());
+	if (!p && size <= PTRDIFF_MAX)
+		p = __vmalloc_node(size, align, gfp, NUMA_NO_NODE, NULL);
+	if (!p)
+		errno = ENOMEM;
+	return p;
+}
+
+static kn_slow void *malloc_slow(size_t size, gfp_t gfp)
+{
+	if (unlikely(!kn_start()))
+		return NULL;
+	size = KN_MAX(size, 1);
+	if (size <= KMALLOC_MAX_CACHE_SIZE)
+		return kn_kmalloc_alloc(size, gfp, NUMA_NO_NODE);
+	return large(size, 1, gfp);
+}
+
+void *knuma_malloc(size_t size)
+{
+	if (likely(size - 1 < kn_hot.small_max)) {
+		void *p = kn_rseq_pop(kn_kmalloc_id[(size - 1) / 16]);
+
+		if (likely(kn_rseq_popped(p)))
+			return p;
+	}
+	return malloc_slow(size, GFP_MALLOC);
+}
+
+void *knuma_calloc(size_t n, size_t size)
+{
+	size_t bytes;
+
+	if (unlikely(__builtin_mul_overflow(n, size, &bytes))) {
+		errno = ENOMEM;
+		return NULL;
+	}
+	if (likely(bytes - 1 < kn_hot.small_max)) {
+		void *p = kn_rseq_pop(kn_kmalloc_id[(bytes - 1) / 16]);
+
+		if (likely(kn_rseq_popped(p)))
+			return memset(p, 0, bytes);
+	}
+	return malloc_slow(bytes, GFP_MALLOC | __GFP_ZERO);
+}
+
+/*
+ * Memory of the loader from before the preload, or of another allocator: what
+ * is not of this heap is reported once and left alone.
+ */
+static kn_slow void free_slow(void *p)
+{
+	const int saved_errno = errno;
+	struct page *area;
+
+	if (!p)
+		return;
+	if (!kn_span_has(p)) {
+		kn_stat_add(KN_STAT_invalid_free, 1);
+		kn_warn_once("free(%p): the pointer is not of this heap; it and "
+			     "others like it are left alone", p);
+		return;
+	}
+	area = kn_vmap_find(p);
+	if (area)
+		kn_vmap_put(area, true);
+	else
+		kn_free_slow(p, "free");
+	errno = saved_errno;
+}
+
+void knuma_free(void *p)
+{
+	const uintptr_t off = (uintptr_t)p - kn_hot.base;
+
+	if (likely(off < kn_hot.size)) {
+		const uint32_t id = kn_map_id(off);
+
+		if (likely(kn_push_object(p, off, id)))
+			return;
+	}
+	free_slow(p);
+}
+
+size_t knuma_malloc_usable_size(void *p)
+{
+	const struct page *area;
+
+	if (!p || !kn_load_acquire(&kn_started))
+		return 0;
+	area = kn_vmap_find(p);
+	return area ? area->nr_pages << KN_PAGE_SHIFT : ksize(p);
+}
+
+void *knuma_realloc(void *p, size_t size)
+{
+	size_t have;
+	void *new;
+
+	if (!p)
+		return knuma_malloc(size);
+	if (!size) {
+		knuma_free(p);
+		return NULL;
+	}
+	have = knuma_malloc_usable_size(p);
+	if (unlikely(!have)) {
+		kn_bug("realloc(%p, %zu): nothing is allocated there", p, size);
+		errno = ENOMEM;
+		return NULL;
+	}
+	/* A shrink below half gives memory back. */
+	if (size <= have && size >= have / 2)
+		return p;
+	new = knuma_malloc(size);
+	if (new) {
+		memcpy(new, p, KN_MIN(have, size));
+		knuma_free(p);
+	}
+	return new;
+}
+
+/* A size that is a multiple of the alignment has a class aligned to it. */
+void *knuma_memalign(size_t align, size_t size)
+{
+	size_t rounded;
+
+	if (unlikely(!kn_is_pow2(align))) {
+		errno = EINVAL;
+		return NULL;
+	}
+	if (align <= 16)
+		return knuma_malloc(size);
+	if (__builtin_add_overflow(KN_MAX(size, 1), align - 1, &rounded)) {
+		errno = ENOMEM;
+		return NULL;
+	}
+	rounded &= ~(align - 1);
+	if (rounded <= KMALLOC_MAX_CACHE_SIZE)
+		return knuma_malloc(rounded);
+	if (unlikely(!kn_start()))
+		return NULL;
+	return large(size, align, GFP_MALLOC);
+}

@@ -1,0 +1,222 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * alloc/preload/preload.c - malloc(3) and its family, over libknuma.so.0
+ *
+ * Thin on purpose: the heap is libknuma's, so a program that links knuma and is
+ * preloaded, too, has one heap.  glibc's behaviour where programs rely on it:
+ * realloc(p, 0) frees and gives NULL, malloc(0) is unique, every failure sets
+ * ENOMEM, free() keeps errno.
+ */
+#include <dlfcn.h>
+#include <errno.h>
+#include <knuma/malloc.h>
+#include <knuma/stats.h>
+#include <knuma/tunables.h>
+#include <malloc.h>
+#include <pthread.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "alloc/base/compiler.h"
+
+/* Of libknuma, for this library alone. */
+void knuma_thread_created(void);
+
+/* All that follows is for the program; preload.lds lists it. */
+#pragma GCC visibility push(default)
+
+void *malloc(size_t size)
+{
+	return knuma_malloc(size);
+}
+
+void free(void *p)
+{
+	knuma_free(p);
+}
+
+void *calloc(size_t n, size_t size)
+{
+	return knuma_calloc(n, size);
+}
+
+void *realloc(void *p, size_t size)
+{
+	return knuma_realloc(p, size);
+}
+
+void *reallocarray(void *p, size_t n, size_t size)
+{
+	size_t bytes;
+
+	if (__builtin_mul_overflow(n, size, &bytes)) {
+		errno = ENOMEM;
+		return NULL;
+	}
+	return knuma_realloc(p, bytes);
+}
+
+void cfree(void *p);
+void cfree(void *p)
+{
+	knuma_free(p);
+}
+
+void free_sized(void *p, size_t size);
+void free_sized(void *p, size_t size)
+{
+	(void)size;
+	knuma_free(p);
+}
+
+void free_aligned_sized(void *p, size_t align, size_t size);
+void free_aligned_sized(void *p, size_t align, size_t size)
+{
+	(void)align;
+	(void)size;
+	knuma_free(p);
+}
+
+/* Alignment */
+
+int posix_memalign(void **p, size_t align, size_t size)
+{
+	const int saved_errno = errno;
+	void *new;
+
+	if (align < sizeof(void *) || (align & (align - 1)))
+		return EINVAL;
+	new = knuma_memalign(align, size);
+	errno = saved_errno;
+	if (!new)
+		return ENOMEM;
+	*p = new;
+	return 0;
+}
+
+void *aligned_alloc(size_t align, size_t size)
+{
+	return knuma_memalign(align, size);
+}
+
+/* glibc rounds an alignment that is no power of two up to one. */
+void *memalign(size_t align, size_t size)
+{
+	if (align & (align - 1))
+		align = (size_t)1 << (64 - __builtin_clzl(align - 1));
+	return knuma_memalign(KN_MAX(align, 1), size);
+}
+
+void *valloc(size_t size)
+{
+	return knuma_memalign(knuma_page_size(), size);
+}
+
+void *pvalloc(size_t size)
+{
+	const size_t page = knuma_page_size();
+
+	if (size > SIZE_MAX - page) {
+		errno = ENOMEM;
+		return NULL;
+	}
+	return knuma_memalign(page, KN_ALIGN_UP(size, page));
+}
+
+/* Questions and settings */
+
+size_t malloc_usable_size(void *p)
+{
+	return knuma_malloc_usable_size(p);
+}
+
+
+void malloc_stats(void)
+{
+	knuma_stats_print(STDERR_FILENO);
+}
+
+/* Nothing of mallopt() applies: knuma has a file of its own for that. */
+int mallopt(int param, int value)
+{
+	(void)param;
+	(void)value;
+	return 1;
+}
+
+static uint64_t stat_of(const char *name)
+{
+	uint64_t value = 0;
+
+	return knuma_stats_read(name, &value) ? 0 : value;
+}
+
+/* 1 when memory went back to the system. */
+int malloc_trim(size_t pad)
+{
+	const uint64_t before = stat_of("purged_bytes");
+
+	(void)pad;
+	knuma_trim();
+	return stat_of("purged_bytes") != before;
+}
+
+struct mallinfo2 mallinfo2(void)
+{
+	return (struct mallinfo2){
+		.arena = stat_of("page_managed_bytes"),
+		.hblkhd = stat_of("vmalloc_bytes"),
+		.uordblks = stat_of("allocated_bytes"),
+		.fordblks = stat_of("page_free_bytes"),
+		.keepcost = stat_of("page_free_bytes"),
+	};
+}
+
+struct mallinfo mallinfo(void)
+{
+	const struct mallinfo2 m = mallinfo2();
+
+	return (struct mallinfo){
+		.arena = (int)m.arena,
+		.hblkhd = (int)m.hblkhd,
+		.uordblks = (int)m.uordblks,
+		.fordblks = (int)m.fordblks,
+		.keepcost = (int)m.keepcost,
+	};
+}
+
+int malloc_info(int options, FILE *out)
+{
+	if (options) {
+		errno = EINVAL;
+		return -1;
+	}
+	fprintf(out, "<malloc version=\"1\">\n<heap nr=\"0\">\n</heap>\n"
+		"<system type=\"current\" size=\"%llu\"/>\n"
+		"<total type=\"mmap\" count=\"0\" size=\"%llu\"/>\n</malloc>\n",
+		(unsigned long long)stat_of("mapped_bytes"),
+		(unsigned long long)stat_of("vmalloc_bytes"));
+	return 0;
+}
+
+/*
+ * Threads: the first one is when a background thread may exist, too.  Until
+ * then the process has one thread, and unshare(2) and setns(2) work.
+ */
+int pthread_create(pthread_t *thread, const pthread_attr_t *attr,
+		   void *(*start)(void *), void *arg)
+{
+	static int (*real)(pthread_t *, const pthread_attr_t *,
+			   void *(*)(void *), void *);
+	int err;
+
+	if (!__atomic_load_n(&real, __ATOMIC_ACQUIRE))
+		__atomic_store_n(&real, dlsym(RTLD_NEXT, "pthread_create"),
+				 __ATOMIC_RELEASE);
+	err = real(thread, attr, start, arg);
+	if (!err)
+		knuma_thread_created();
+	return err;
+}
