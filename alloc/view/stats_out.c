@@ -1,0 +1,170 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Where the statistics go: a descriptor, a file, and what exit asks for. */
+#define _GNU_SOURCE
+#include "alloc/view/stats_view.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "alloc/config/tunables.h"
+#include "numa/machine.h"
+
+/*
+ * OpenMetrics is the longest format: under 250 bytes for each row, and for a
+ * row of nodes under 60 more for each of them.
+ */
+#define TEXT_MAX (128u << 10)
+#define NODE_ROW (250u + KN_STAT_NODES * 60u)
+KN_STATIC_ASSERT(KN_NR_STATS * 250u + KN_NR_NODE_STATS * NODE_ROW < TEXT_MAX,
+		 "the statistics fit into one mapping");
+
+void kn_stats_write(int fd, enum kn_view_fmt fmt)
+{
+	char *buf = kn_machine.mmap(NULL, TEXT_MAX, PROT_READ | PROT_WRITE,
+				    MAP_PRIVATE | MAP_ANONYMOUS);
+	struct kn_text t = {buf, TEXT_MAX, 0};
+
+	if (kn_is_err(buf)) {
+		kn_print("no memory to print the statistics");
+		return;
+	}
+	kn_stats_format(&t, fmt);
+	kn_write_all(fd, buf, KN_MIN(t.len, (size_t)TEXT_MAX - 1));
+	kn_machine.munmap(buf, TEXT_MAX);
+}
+
+/* A device, a pipe: something that must not be replaced by a file. */
+static bool is_special(const char *path)
+{
+	struct stat st;
+
+	return !stat(path, &st) && !S_ISREG(st.st_mode);
+}
+
+static int save_into(const char *path)
+{
+	const int fd = open(path, O_WRONLY | O_CLOEXEC | O_NOCTTY);
+
+	if (fd < 0)
+		return -errno;
+	kn_stats_write(fd, KN_VIEW_PROM);
+	close(fd);
+	return 0;
+}
+
+static int save_beside(const char *path, const char *temporary)
+{
+	const int flags = O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC;
+	int fd = open(temporary, flags, 0644), err = 0;
+
+	/* Left behind by a process of the same id that was killed. */
+	if (fd < 0 && errno == EEXIST && !unlink(temporary))
+		fd = open(temporary, flags, 0644);
+	if (fd < 0)
+		return -errno;
+	kn_stats_write(fd, KN_VIEW_PROM);
+	if (close(fd) || rename(temporary, path)) {
+		err = -errno;
+		unlink(temporary);
+	}
+	return err;
+}
+
+int kn_stats_save(const char *path)
+{
+	const int saved_errno = errno;
+	char temporary[KN_TUNABLE_LEN + 32];
+	int err = -ENAMETOOLONG, n;
+
+	n = snprintf(temporary, sizeof(temporary), "%s.%d.tmp", path, getpid());
+	if (is_special(path))
+		err = save_into(path);
+	else if (n > 0 && (size_t)n < sizeof(temporary))
+		err = save_beside(path, temporary);
+	errno = saved_errno;
+	return err;
+}
+
+static void size_word(size_t bytes, char *buf, size_t len)
+{
+	if (bytes >= 1u << 20)
+		snprintf(buf, len, "%zuM", bytes >> 20);
+	else
+		snprintf(buf, len, "%zuK", bytes >> 10);
+}
+
+/*
+ * Many programs close standard error at exit before a library's last word; so
+ * at start it is duplicated.  A program that closes descriptors it did not open
+ * may have given that number to another file: then nothing is printed.
+ */
+#define KEPT_FD_MIN 200 /* above what shells and programs count on */
+
+static struct {
+	int fd;
+	dev_t dev;
+	ino_t ino;
+} kept = {.fd = -1};
+
+static void keep_stderr(void)
+{
+	const int saved_errno = errno;
+	struct stat st;
+
+	kept.fd = fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, KEPT_FD_MIN);
+	if (kept.fd >= 0 && !fstat(kept.fd, &st)) {
+		kept.dev = st.st_dev;
+		kept.ino = st.st_ino;
+	}
+	errno = saved_errno;
+}
+
+static int last_stderr(void)
+{
+	struct stat st;
+
+	if (fcntl(STDERR_FILENO, F_GETFD) >= 0)
+		return STDERR_FILENO;
+	if (kept.fd >= 0 && !fstat(kept.fd, &st) && st.st_dev == kept.dev &&
+	    st.st_ino == kept.ino)
+		return kept.fd;
+	return -1;
+}
+
+void kn_banner(void)
+{
+	const struct kn_view_info *info = &kn_view_info;
+	char page[16], huge[16] = "";
+
+	keep_stderr();
+	size_word(info->page_size, page, sizeof(page));
+	if (info->huge_page_size)
+		size_word(info->huge_page_size, huge, sizeof(huge));
+	kn_print("version %s, process %d, mode %s (%s), %d node%s, "
+		 "page sizes %s%s%s, mbind %s",
+		 info->version, getpid(), info->mode, info->reason,
+		 info->nr_nodes, info->nr_nodes == 1 ? "" : "s", page,
+		 huge[0] ? " " : "", huge, info->mbind_state);
+}
+
+void kn_stats_exit(void)
+{
+	const bool mine = !kn_tun.stats_pid ||
+			  kn_tun.stats_pid == (uint64_t)getpid();
+	const int fd = last_stderr();
+	int err;
+
+	if (kn_tun.stats && fd >= 0)
+		kn_stats_write(fd, KN_VIEW_TEXT);
+	if (!kn_tun.stats_file[0] || !mine)
+		return;
+	err = kn_stats_save(kn_tun.stats_file);
+	if (err)
+		kn_print("stats_file %s cannot be written: %s",
+			 kn_tun.stats_file, strerrordesc_np(-err));
+}

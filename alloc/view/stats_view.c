@@ -1,0 +1,245 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#define _GNU_SOURCE
+#include "alloc/view/stats_view.h"
+
+#include <inttypes.h>
+#include <unistd.h>
+
+#include <knuma/version.h>
+
+#include "alloc/base/assert.h"
+#include "numa/topology.h"
+
+KN_STATIC_ASSERT(KN_STAT_NODES >= KN_MAX_NODES, "statistics for every node");
+
+struct kn_view_info kn_view_info = {
+	.version = KNUMA_VERSION_STRING,
+	.mode = "not started",
+	.reason = "nothing was allocated",
+	.mbind_state = "not tried",
+};
+
+void kn_view_take(struct kn_view *v)
+{
+	KN_ASSERT(kn_view_info.nr_nodes <= KN_STAT_NODES);
+	v->info = kn_view_info;
+	v->info.pid = getpid();
+	for (int i = 0; i < KN_NR_STATS; i++) {
+		const enum kn_stat id = (enum kn_stat)i;
+
+		v->stat[i].known = kn_stat_known(id);
+		v->stat[i].value = v->stat[i].known ? kn_stat_read(id) : 0;
+	}
+	for (int n = 0; n < v->info.nr_nodes; n++)
+		for (int i = 0; i < KN_NR_NODE_STATS; i++)
+			v->node[n][i] =
+				kn_node_stat_read(n, (enum kn_node_stat)i);
+}
+
+static uint64_t node_total(const struct kn_view *v, int i)
+{
+	uint64_t sum = 0;
+
+	for (int n = 0; n < v->info.nr_nodes; n++)
+		sum += v->node[n][i];
+	return sum;
+}
+
+/* Text: one row a line, the nodes in columns as numastat(8) has them. */
+
+static void text_nodes(struct kn_text *t, const struct kn_view *v)
+{
+	if (!v->info.nr_nodes)
+		return;
+	kn_text_add(t, "\n%-22s", "");
+	for (int n = 0; n < v->info.nr_nodes; n++)
+		kn_text_add(t, " %9s%-4d", "node", v->info.node_id[n]);
+	kn_text_add(t, " %13s\n", "Total");
+	for (int i = 0; i < KN_NR_NODE_STATS; i++) {
+		kn_text_add(t, "%-22s", kn_node_stat_rows[i].name);
+		for (int n = 0; n < v->info.nr_nodes; n++)
+			kn_text_add(t, " %13" PRIu64, v->node[n][i]);
+		kn_text_add(t, " %13" PRIu64 "\n", node_total(v, i));
+	}
+}
+
+static void text_kind(struct kn_text *t, const struct kn_view *v,
+		      enum kn_stat_kind kind)
+{
+	for (int i = 0; i < KN_NR_STATS; i++) {
+		const struct kn_stat_row *row = &kn_stat_rows[i];
+
+		if (v->stat[i].known && row->kind == kind)
+			kn_text_add(t, "%-22s %13" PRIu64 " %-8s %s\n",
+				    row->name, v->stat[i].value, row->unit,
+				    row->help);
+	}
+}
+
+static void print_text(struct kn_text *t, const struct kn_view *v)
+{
+	kn_text_add(t, "knuma %s, process %d: mode %s (%s), mbind %s\n\n",
+		    v->info.version, v->info.pid, v->info.mode, v->info.reason,
+		    v->info.mbind_state);
+	text_kind(t, v, KN_STAT_GAUGE);
+	text_kind(t, v, KN_STAT_COUNTER);
+	text_nodes(t, v);
+}
+
+/* JSON */
+
+static void json_string(struct kn_text *t, const char *name, const char *s)
+{
+	kn_text_add(t, "\"%s\":\"", name);
+	for (; *s; s++) {
+		if (*s == '"' || *s == '\\')
+			kn_text_add(t, "\\%c", *s);
+		else if ((unsigned char)*s < ' ')
+			kn_text_add(t, "\\u%04x", (unsigned)*s);
+		else
+			kn_text_add(t, "%c", *s);
+	}
+	kn_text_add(t, "\",");
+}
+
+static void json_node(struct kn_text *t, const struct kn_view *v, int n)
+{
+	kn_text_add(t, "%s{\"node\":%d", n ? "," : "", v->info.node_id[n]);
+	for (int i = 0; i < KN_NR_NODE_STATS; i++)
+		kn_text_add(t, ",\"%s\":%" PRIu64, kn_node_stat_rows[i].name,
+			    v->node[n][i]);
+	kn_text_add(t, "}");
+}
+
+static void print_json(struct kn_text *t, const struct kn_view *v)
+{
+	const char *comma = "";
+
+	kn_text_add(t, "{\"schema\":%d,", KN_STATS_SCHEMA);
+	json_string(t, "version", v->info.version);
+	json_string(t, "mode", v->info.mode);
+	json_string(t, "reason", v->info.reason);
+	json_string(t, "mbind", v->info.mbind_state);
+	kn_text_add(t, "\"pid\":%d,\"page_size\":%zu,\"huge_page_size\":%zu,",
+		    v->info.pid, v->info.page_size, v->info.huge_page_size);
+	kn_text_add(t, "\"stats\":{");
+	for (int i = 0; i < KN_NR_STATS; i++) {
+		if (!v->stat[i].known)
+			continue;
+		kn_text_add(t, "%s\"%s\":%" PRIu64, comma, kn_stat_rows[i].name,
+			    v->stat[i].value);
+		comma = ",";
+	}
+	kn_text_add(t, "},\"nodes\":[");
+	for (int n = 0; n < v->info.nr_nodes; n++)
+		json_node(t, v, n);
+	kn_text_add(t, "]}\n");
+}
+
+/* CSV: long form, the node column empty for the whole process. */
+
+static void print_csv(struct kn_text *t, const struct kn_view *v)
+{
+	kn_text_add(t, "name,node,value,unit\n");
+	for (int i = 0; i < KN_NR_STATS; i++)
+		if (v->stat[i].known)
+			kn_text_add(t, "%s,,%" PRIu64 ",%s\n",
+				    kn_stat_rows[i].name, v->stat[i].value,
+				    kn_stat_rows[i].unit);
+	for (int i = 0; i < KN_NR_NODE_STATS; i++)
+		for (int n = 0; n < v->info.nr_nodes; n++)
+			kn_text_add(t, "%s,%d,%" PRIu64 ",%s\n",
+				    kn_node_stat_rows[i].name,
+				    v->info.node_id[n], v->node[n][i],
+				    kn_node_stat_rows[i].unit);
+}
+
+/* OpenMetrics: counters end in _total, labels are quoted. */
+
+static void prom_label(struct kn_text *t, const char *name, const char *s)
+{
+	kn_text_add(t, "%s=\"", name);
+	for (; *s; s++) {
+		if (*s == '"' || *s == '\\')
+			kn_text_add(t, "\\%c", *s);
+		else if (*s == '\n')
+			kn_text_add(t, "\\n");
+		else
+			kn_text_add(t, "%c", *s);
+	}
+	kn_text_add(t, "\",");
+}
+
+static void prom_family(struct kn_text *t, const struct kn_stat_row *row)
+{
+	kn_text_add(t, "# TYPE knuma_%s %s\n", row->name,
+		    row->kind == KN_STAT_COUNTER ? "counter" : "gauge");
+	if (kn_stat_is_bytes(row))
+		kn_text_add(t, "# UNIT knuma_%s bytes\n", row->name);
+	kn_text_add(t, "# HELP knuma_%s %s\n", row->name, row->help);
+}
+
+static void prom_info(struct kn_text *t, const struct kn_view_info *info)
+{
+	kn_text_add(t, "# TYPE knuma_build info\n"
+		       "# HELP knuma_build which knuma runs, and how\n"
+		       "knuma_build_info{");
+	prom_label(t, "version", info->version);
+	prom_label(t, "mode", info->mode);
+	prom_label(t, "reason", info->reason);
+	prom_label(t, "mbind", info->mbind_state);
+	kn_text_add(t,
+		    "pid=\"%d\",page_size=\"%zu\",huge_page_size=\"%zu\"} 1\n",
+		    info->pid, info->page_size, info->huge_page_size);
+}
+
+static void print_prom(struct kn_text *t, const struct kn_view *v)
+{
+	prom_info(t, &v->info);
+	for (int i = 0; i < KN_NR_STATS; i++) {
+		const struct kn_stat_row *row = &kn_stat_rows[i];
+
+		if (!v->stat[i].known)
+			continue;
+		prom_family(t, row);
+		kn_text_add(t, "knuma_%s%s %" PRIu64 "\n", row->name,
+			    row->kind == KN_STAT_COUNTER ? "_total" : "",
+			    v->stat[i].value);
+	}
+	for (int i = 0; v->info.nr_nodes && i < KN_NR_NODE_STATS; i++) {
+		prom_family(t, &kn_node_stat_rows[i]);
+		for (int n = 0; n < v->info.nr_nodes; n++)
+			kn_text_add(t,
+				    "knuma_%s_total{node=\"%d\"} %" PRIu64 "\n",
+				    kn_node_stat_rows[i].name,
+				    v->info.node_id[n], v->node[n][i]);
+	}
+	kn_text_add(t, "# EOF\n");
+}
+
+void kn_view_print(struct kn_text *t, const struct kn_view *v,
+		   enum kn_view_fmt fmt)
+{
+	switch (fmt) {
+	case KN_VIEW_TEXT:
+		print_text(t, v);
+		break;
+	case KN_VIEW_JSON:
+		print_json(t, v);
+		break;
+	case KN_VIEW_CSV:
+		print_csv(t, v);
+		break;
+	case KN_VIEW_PROM:
+		print_prom(t, v);
+		break;
+	}
+}
+
+void kn_stats_format(struct kn_text *t, enum kn_view_fmt fmt)
+{
+	struct kn_view v;
+
+	kn_view_take(&v);
+	kn_view_print(t, &v, fmt);
+}
