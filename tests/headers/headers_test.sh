@@ -1,0 +1,52 @@
+#!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
+#
+# Each public header compiles alone, and twice in a row, as strict C11 and as
+# C++17, with gcc and clang, without a warning. Each kernel header name
+# (<linux/x.h>) does so too, beside the system headers that use the real ones.
+
+set -uo pipefail
+
+warnings=(-pedantic -Wall -Wextra -Werror -Wconversion -Wno-sign-conversion
+	-Wshadow -Wundef -Wvla)
+failed=0
+n=0
+
+# compile NAME INCLUDE-LINES EXTRA-FLAG...
+compile() {
+	local name=$1 text=$2 row messages
+	shift 2
+
+	for row in "gcc -x c -std=c11 -Wstrict-prototypes" \
+		"clang -x c -std=c11 -Wstrict-prototypes" \
+		"g++ -x c++ -std=c++17" "clang++ -x c++ -std=c++17"; do
+		n=$((n + 1))
+		# shellcheck disable=SC2086  # a row is a command
+		messages=$(printf '%s\nint used;\n' "$text" |
+			$row "${warnings[@]}" "$@" -fsyntax-only - 2>&1) && continue
+		failed=$((failed + 1))
+		echo "FAIL: $name with ${row%% *}"
+		head -4 <<<"$messages"
+	done
+}
+
+for header in include/knuma/*.h include/knuma/linux/*.h; do
+	[[ -e $header ]] || continue
+	name=${header#include/}
+	compile "<$name>" "#include <$name>
+#include <$name>" -Iinclude
+done
+
+for header in include/knuma/linux/*.h; do
+	[[ -e $header ]] || continue
+	name=${header#include/knuma/}
+	compile "<$name>" "#include <sys/socket.h>
+#include <$name>
+#include <linux/futex.h>
+#include <netinet/in.h>
+#include <sys/stat.h>
+#include <sys/sysinfo.h>" -Iinclude -Iinclude/knuma
+done
+
+echo "$n compilations, $failed failed"
+((n > 0 && failed == 0))

@@ -1,0 +1,61 @@
+#!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
+#
+# bazelw passes its arguments on when every package is there, and says what is
+# missing where it cannot install.
+
+set -uo pipefail
+
+tmp=$TEST_TMPDIR
+failed=0
+
+fail() {
+	echo "FAIL: $*"
+	failed=$((failed + 1))
+}
+
+mkdir -p "$tmp/tree" "$tmp/bin" "$tmp/no-apt"
+cp bazelw "$tmp/tree"
+
+command_file() {
+	printf '#!/bin/bash\n%s\n' "$2" >"$tmp/bin/$1"
+	chmod +x "$tmp/bin/$1"
+}
+
+command_file bazel 'echo "bazel in $PWD: $*"'
+command_file apt-get 'echo "apt-get $*" >>"${0%/*}/../apt.log"'
+command_file dpkg-query '
+for package in "${@:3}"; do
+	echo -n "$package=installed "
+done'
+
+# 1. All there: Bazel runs in the workspace, nothing is installed.
+out=$(cd / && PATH=$tmp/bin:$PATH "$tmp/tree/bazelw" test //a:b --x='1 2')
+[[ $out == "bazel in $(realpath "$tmp/tree"): test //a:b --x=1 2" ]] ||
+	fail "arguments: $out"
+[[ ! -e $tmp/apt.log ]] || fail "apt-get ran: $(cat "$tmp/apt.log")"
+
+# 2. A folder inside the workspace stays the current one.
+mkdir "$tmp/tree/sub"
+out=$(cd "$tmp/tree/sub" && PATH=$tmp/bin:$PATH ../bazelw build)
+[[ $out == "bazel in $(realpath "$tmp/tree/sub"): build" ]] || fail "folder: $out"
+
+# 3. No apt-get: the list, and exit code 2.
+for name in bash dirname cat; do
+	ln -s "$(command -v "$name")" "$tmp/no-apt/$name"
+done
+err=$(PATH=$tmp/no-apt "$tmp/tree/bazelw" build 2>&1)
+code=$?
+((code == 2)) || fail "exit code $code without apt-get"
+[[ $err == *bazel-bootstrap*libhwloc-dev* ]] || fail "no list: $err"
+
+# 4. ... unless the caller vouches for them.
+ln -s ../bin/bazel "$tmp/no-apt/bazel"
+out=$(cd "$tmp/tree" && PATH=$tmp/no-apt BAZELW_NO_INSTALL=1 ./bazelw info)
+[[ $out == "bazel in "*": info" ]] || fail "vouched: $out"
+
+out=$("$tmp/tree/bazelw" --help) || fail "--help fails"
+[[ $out == usage:* ]] || fail "--help: $out"
+
+echo "$failed failed"
+((failed == 0))
