@@ -1,0 +1,44 @@
+"""Compiler options, the only place that lists them."""
+
+_WARNINGS = [
+    "-Wall",
+    "-Wextra",
+    "-Werror",
+    "-Wshadow",
+    "-Wstrict-prototypes",
+    "-Wundef",
+    "-Wvla",
+]
+
+# Equal to `#define _GNU_SOURCE`, so that a file may also say it itself.
+_GNU = ["-D_GNU_SOURCE="]
+
+# gcc 12 takes the address of a struct's first array, indexed in a loop, for a
+# null pointer and deletes the call around it; this option keeps the call.
+_GCC12 = ["-fno-delete-null-pointer-checks"]
+
+# The library. The last five undo or refine what the toolchain sets.
+KN_COPTS = _GNU + _GCC12 + _WARNINGS + [
+    "-Wconversion",
+    "-Wno-sign-conversion",
+    "-fvisibility=hidden",
+    "-ftls-model=initial-exec",
+    "-fomit-frame-pointer",
+    "-fno-stack-protector",
+    "-fno-semantic-interposition",
+]
+
+# The command line tool and the benchmarks.
+KN_TOOL_COPTS = _GNU + _GCC12 + _WARNINGS + [
+    "-Wconversion",
+    "-Wno-sign-conversion",
+]
+
+# Tests keep assert().
+KN_TEST_COPTS = _GNU + _GCC12 + _WARNINGS + ["-UNDEBUG"]
+KN_TEST_CXXOPTS = [
+    "-Wall",
+    "-Wextra",
+    "-Werror",
+    "-UNDEBUG",
+]

@@ -1,0 +1,72 @@
+"""One cc_library for each folder of the layer table."""
+
+load("//tools:copts.bzl", "KN_COPTS")
+load("//tools:layers.bzl", "LAYERS", "PRELOAD", "SYSTEM_LIBRARIES")
+
+# Row 0 is //:headers.
+SOURCE_FOLDERS = [f for row in LAYERS[1:] for f in row]
+
+_HEADERS = ["**/*.h"]
+_TABLES = ["**/*.def"]
+_SOURCES = ["**/*.c", "**/*.S"]
+
+def _row_of(folder):
+    for i, row in enumerate(LAYERS):
+        if folder in row:
+            return i
+    fail("tools/layers.bzl has no row for " + folder)
+
+def _library(folder, visibility, deps):
+    native.cc_library(
+        name = folder.split("/")[-1],
+        srcs = native.glob(_SOURCES, allow_empty = True),
+        hdrs = native.glob(_HEADERS, allow_empty = True),
+        textual_hdrs = native.glob(_TABLES, allow_empty = True),
+        copts = KN_COPTS,
+        # Exports and constructors that nothing references stay in.
+        alwayslink = True,
+        visibility = visibility,
+        deps = ["//:headers"] + deps + [
+            "@system//:" + row
+            for row in SYSTEM_LIBRARIES.get(folder, [])
+        ],
+    )
+
+    # For tools/check_layers.py.
+    native.filegroup(
+        name = "sources",
+        srcs = native.glob(_SOURCES + _HEADERS + _TABLES, allow_empty = True),
+        visibility = ["//tools:__pkg__"],
+    )
+
+def knuma_layer():
+    """The library of this package: sees lower rows, is seen by higher ones."""
+    folder = native.package_name()
+    row = _row_of(folder)
+    lower = [f for r in LAYERS[1:row] for f in r]
+    higher = [f for r in LAYERS[row + 1:] for f in r]
+    _library(
+        folder,
+        visibility = [
+            "//:__pkg__",
+            "//tests:__subpackages__",
+            "//tools:__subpackages__",
+        ] + ["//%s:__pkg__" % f for f in higher],
+        deps = ["//" + f for f in lower],
+    )
+    if row == 1:
+        # What the preload shim may include without linking it.
+        native.cc_library(
+            name = "headers",
+            hdrs = native.glob(_HEADERS, allow_empty = True),
+            textual_hdrs = native.glob(_TABLES, allow_empty = True),
+            visibility = ["//%s:__pkg__" % PRELOAD],
+        )
+
+def knuma_preload():
+    """The objects of libknuma_malloc.so.0."""
+    _library(
+        native.package_name(),
+        visibility = ["//:__pkg__"],
+        deps = ["//alloc/base:headers"],
+    )
