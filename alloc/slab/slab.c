@@ -161,17 +161,6 @@ static void file_slabs(struct kmem_cache *s, int node, uint32_t keep)
 	}
 }
 
-/* Writes one byte a page up to the end of object @last. */
-static void touch_to(const struct kmem_cache *s, struct page *head, uint32_t last)
-{
-	const size_t end = (size_t)(last + 1) * s->size;
-	const uint32_t pages = (uint32_t)((end + KN_PAGE_SIZE - 1) >> KN_PAGE_SHIFT);
-
-	for (uint32_t i = head->touched; i < pages; i++)
-		*(volatile char *)kn_pfn_address(kn_page_pfn(head) + i) = 0;
-	head->touched = (uint16_t)KN_MAX(head->touched, pages);
-}
-
 /* Objects that lie in the pages already in memory, S6. */
 static uint32_t nr_touched_objects(const struct kmem_cache *s,
 				   const struct page *head)
@@ -219,18 +208,30 @@ static uint32_t claim_from(struct kmem_cache *s, struct page *head, void **obj,
 						  nr_touched_objects(s, head));
 }
 
+/* Writes a byte of @obj in each page of it that is not known to be in memory. */
+static void touch_object(const struct kmem_cache *s, struct page *head, char *obj)
+{
+	const uint32_t first = kn_page_pfn(head);
+	const uint32_t last = kn_pfn(obj + s->size - 1) - first;
+	uint32_t touched = kn_load(&head->touched);
+
+	if (likely(last < touched))
+		return;
+	for (uint32_t i = kn_pfn(obj) - first; i <= last; i++)
+		*(volatile char *)KN_MAX(obj, (char *)kn_pfn_address(first + i)) = 0;
+	kn_store(&head->touched, (uint16_t)(last + 1));
+}
+
 /*
- * Faults in what was claimed, in no lock.  Claims go in address order, so the
- * free objects below are in memory already, and S6 holds whoever is first.
+ * Faults in what was claimed, in no lock, and so through the claimed objects
+ * themselves: what else lies in their pages may be in use already.  Claims go in
+ * address order, so the free objects below are in memory, and S6 holds whoever
+ * is first.
  */
 static void touch(struct kmem_cache *s, void **obj, uint32_t n)
 {
-	for (uint32_t i = 0; i < n; i++) {
-		struct page *head = kn_slab_head(s, obj[i]);
-
-		if (i + 1 == n || kn_slab_head(s, obj[i + 1]) != head)
-			touch_to(s, head, kn_slab_index(s, head, obj[i]));
-	}
+	for (uint32_t i = 0; i < n; i++)
+		touch_object(s, kn_slab_head(s, obj[i]), obj[i]);
 }
 
 static uint32_t claim_partial(struct kmem_cache *s, int node, void **obj,
@@ -277,9 +278,9 @@ static struct page *make_slab(struct kmem_cache *s, uint32_t pfn)
 		head->free_map[w] = full_word(s, w);
 	kn_store(&head->state, s->nr_objects);
 	if (s->ctor) {
-		touch_to(s, head, s->nr_objects - 1u);
 		for (uint32_t i = 0; i < s->nr_objects; i++)
 			s->ctor((char *)kn_page_addr(head) + (size_t)i * s->size);
+		head->touched = (uint16_t)(1u << s->order);
 	}
 	for (uint32_t i = 0; i < 1u << s->order; i++)
 		kn_store(&kn_span.map[pfn + i], s->mag.id);
