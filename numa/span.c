@@ -74,7 +74,8 @@ static void bind_window(int node)
 	char name[32];
 	int err;
 
-	if (kn_span.bind_error)
+	/* A node without memory cannot be bound to, and nothing lies there. */
+	if (kn_span.bind_error || !(kn_topo.has_memory >> node & 1))
 		return;
 	err = kn_machine.mbind_preferred((void *)kn_window_base(node),
 					 (size_t)1 << kn_span.window_shift, id);

@@ -172,10 +172,14 @@ static void number_nodes(const struct reading *r)
 
 	/* When not all fit: nodes with memory first, then those online. */
 	room = choose(&chosen, &r->has_memory, room);
-	room = choose(&chosen, &r->online, room);
-	choose(&chosen, &possible, room);
+	choose(&chosen, &r->online, room);
+	if (next_id(&chosen, -1) < 0)
+		add_id(&chosen, (unsigned)KN_MAX(next_id(&possible, -1), 0));
 
 	memset(kn_topo.dense_id, -1, sizeof(kn_topo.dense_id));
+	for (int id = next_id(&possible, -1); id >= 0;
+	     id = next_id(&possible, id))
+		kn_topo.dense_id[id] = KN_NODE_OFFLINE;
 	for (int id = next_id(&chosen, -1); id >= 0;
 	     id = next_id(&chosen, id)) {
 		kn_topo.dense_id[id] = (int8_t)kn_topo.nr_nodes;

@@ -22,7 +22,7 @@
 #define KN_MAX_CPUS 8192	/* the kernel's own limit on any machine */
 
 struct kn_topology {
-	int nr_nodes;			/* possible nodes, dense */
+	int nr_nodes;			/* nodes with windows, dense */
 	int nr_cpus;			/* highest possible CPU id + 1 */
 	int16_t kernel_id[KN_MAX_NODES];
 	int8_t dense_id[KN_MAX_NODE_IDS]; /* -1: not possible */
@@ -80,7 +80,14 @@ enum kn_fmt { KN_FMT_TEXT, KN_FMT_JSON, KN_FMT_CSV };
 /* What is known of the machine, for people or programs; kernel node ids. */
 void kn_topology_print(struct kn_text *t, enum kn_fmt fmt);
 
-/* Dense id of a kernel id, or -1 when that node is not possible. */
+/*
+ * A node that is possible and was offline at start has no dense id, and so no
+ * window: virtual machines declare 128 nodes and have one.  Memory that is
+ * plugged into such a node is used by processes that start afterwards.
+ */
+#define KN_NODE_OFFLINE (-2)
+
+/* Dense id of a kernel id; -1 when not possible, else KN_NODE_OFFLINE. */
 static inline int kn_node_dense(int kernel_id)
 {
 	if (kernel_id < 0 || kernel_id >= KN_MAX_NODE_IDS)

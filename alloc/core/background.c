@@ -18,6 +18,7 @@
 #include "alloc/page/page_alloc.h"
 #include "alloc/slab/cache.h"
 #include "alloc/vmalloc/vmap.h"
+#include "numa/rseq.h"
 
 /* The rate at which memory goes back: bytes a tick and node. */
 #define PURGE_BYTES ((uint64_t)256 << 20)
@@ -34,10 +35,20 @@ static uint64_t now_ms(void)
 	return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
 }
 
+/* Nodes that came, went, or are no longer allowed; one node never changes. */
+static void follow_topology(void)
+{
+	if (kn_topo.nr_nodes == 1)
+		return;
+	kn_topology_reread();
+	kn_cpu_rows_update();
+}
+
 static void tick(bool all)
 {
 	if (!ck_pr_cas_32(&ticking, 0, 1))
 		return;
+	follow_topology();
 	kn_regions_make_wanted();
 	kn_rcu_step();
 	kn_drain_idle();
@@ -51,6 +62,9 @@ static void *background(void *unused)
 {
 	(void)unused;
 	pthread_setname_np(pthread_self(), "knuma/trim");
+	/* Distances and memory attributes, where there is a choice of nodes. */
+	if (kn_topo.nr_nodes > 1)
+		kn_topology_refine();
 	for (;;) {
 		const uint64_t ms = kn_tun.trim_delay_ms;
 		const struct timespec nap = {
@@ -90,7 +104,8 @@ static void slow_path_step(bool from_malloc)
 {
 	uint64_t now, due;
 
-	kn_rcu_step();
+	if (!from_malloc)
+		kn_rcu_step();
 	if (kn_load(&running))
 		return;
 	if (!__libc_single_threaded && !from_malloc) {

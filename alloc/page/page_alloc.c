@@ -117,6 +117,14 @@ bool kn_node_wanted(int nid, gfp_t gfp, int *node)
 		return true;
 	}
 	*node = kn_node_dense(nid);
+	if (*node == KN_NODE_OFFLINE && !(gfp & __GFP_THISNODE)) {
+		*node = kn_mag_node();
+		return true;
+	}
+	if (*node == KN_NODE_OFFLINE) {
+		errno = ENOMEM;
+		return false;
+	}
 	if (*node < 0) {
 		kn_stat_add(KN_STAT_invalid_node, 1);
 		kn_warn_once("node %d is not a possible node of this machine; "
