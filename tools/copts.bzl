@@ -26,6 +26,8 @@ KN_COPTS = _GNU + _GCC12 + _WARNINGS + [
     "-fomit-frame-pointer",
     "-fno-stack-protector",
     "-fno-semantic-interposition",
+    # malloc() of the preload library is a jump to libknuma: one, not two.
+    "-fno-plt",
 ]
 
 # The command line tool and the benchmarks.

@@ -13,6 +13,8 @@
 #define kn_always_inline inline __attribute__((always_inline))
 /* The rest of a fast path: kept out of its way and of its cache lines. */
 #define kn_slow __attribute__((noinline, cold))
+/* An entry point with a fast path: starts a line of instructions. */
+#define kn_fast __attribute__((hot, aligned(64)))
 #define kn_noinline __attribute__((noinline))
 #define kn_printf(f, a) __attribute__((format(printf, f, a)))
 #define kn_cacheline __attribute__((aligned(64)))

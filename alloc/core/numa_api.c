@@ -46,6 +46,16 @@ int knuma_numa_mem_id(void)
 	return kn_start() ? kn_topo.kernel_id[kn_this_node()] : 0;
 }
 
+/* As kn_node_wanted() without __GFP_THISNODE; -1 when not possible. */
+static int serving_node(int node)
+{
+	const int dense = kn_node_dense(node);
+
+	if (node == NUMA_NO_NODE || dense == KN_NODE_OFFLINE)
+		return kn_this_node();
+	return dense;
+}
+
 int knuma_zonelist(int node, int *nodes, int n)
 {
 	const struct kn_zonelist *list;
@@ -53,7 +63,7 @@ int knuma_zonelist(int node, int *nodes, int n)
 
 	if (!kn_start())
 		return -ENOMEM;
-	dense = node == NUMA_NO_NODE ? kn_this_node() : kn_node_dense(node);
+	dense = serving_node(node);
 	if (dense < 0)
 		return -EINVAL;
 	list = kn_zonelist(dense);
@@ -70,14 +80,17 @@ int knuma_distance(int a, int b)
 		return -ENOMEM;
 	from = kn_node_dense(a);
 	to = kn_node_dense(b);
-	if (from < 0 || to < 0)
+	if (from == -1 || to == -1)
 		return -EINVAL;
+	if (from == KN_NODE_OFFLINE || to == KN_NODE_OFFLINE)
+		return -ENODEV;
 	return kn_load(&kn_topo.distance[from][to]);
 }
 
-/* Needs no heap: it is for any memory of the process. */
 long knuma_placement(const void *p, size_t bytes, long *pages_per_node, int n)
 {
+	if (!kn_start())
+		return -ENOMEM;
 	return kn_placement(p, bytes, pages_per_node, n);
 }
 

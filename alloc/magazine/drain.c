@@ -81,6 +81,8 @@ bool kn_mag_open(struct kn_magcache *c, int node, bool may_block)
 	struct kn_magazine *m;
 	bool opened = false;
 
+	if (cid < 0 && kn_mag_mode == KN_MAG_RSEQ)
+		kn_stat_add(KN_STAT_fallback_unregistered, 1);
 	if (cid < 0 || c->id >= KN_NR_MAGAZINES || !c->capacity)
 		return false;
 	if (!kn_region_row((uint64_t)node)[cid]) {

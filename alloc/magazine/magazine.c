@@ -208,6 +208,13 @@ static kn_slow void report_dup(struct kn_magcache *c, int node, void *obj)
 	       "not allocated since", obj, c->id, kn_topo.kernel_id[node]);
 }
 
+/* Counts a batch that goes home to @node. */
+static void account_home(int node)
+{
+	kn_node_stat_add(node, node == kn_mag_node() ? KN_NODE_STAT_free_local :
+						       KN_NODE_STAT_free_remote, 1);
+}
+
 /* Moves a batch out of a full magazine.  False when there was none to move. */
 static bool make_room(struct kn_magcache *c, int node)
 {
@@ -221,7 +228,10 @@ static bool make_room(struct kn_magcache *c, int node)
 	if (!b) {
 		if (n)
 			c->flush(c, node, batch, n);
-		kn_stat_add(KN_STAT_flush_slab, n != 0);
+		if (n) {
+			account_home(node);
+			kn_stat_add(KN_STAT_flush_slab, 1);
+		}
 		return n != 0;
 	}
 	if (!n) {
@@ -230,6 +240,7 @@ static bool make_room(struct kn_magcache *c, int node)
 	}
 	b->nr = n;
 	kn_depot_put(&c->depot[node], b);
+	account_home(node);
 	kn_stat_add(KN_STAT_flush_depot, 1);
 	return true;
 }

@@ -53,7 +53,7 @@ static kn_slow void *malloc_slow(size_t size, gfp_t gfp)
 	return large(size, 1, gfp);
 }
 
-void *knuma_malloc(size_t size)
+kn_fast void *knuma_malloc(size_t size)
 {
 	if (likely(size - 1 < kn_hot.small_max)) {
 		void *p = kn_rseq_pop(kn_kmalloc_id[(size - 1) / 16]);
@@ -64,7 +64,7 @@ void *knuma_malloc(size_t size)
 	return malloc_slow(size, GFP_MALLOC);
 }
 
-void *knuma_calloc(size_t n, size_t size)
+kn_fast void *knuma_calloc(size_t n, size_t size)
 {
 	size_t bytes;
 
@@ -106,7 +106,7 @@ static kn_slow void free_slow(void *p)
 	errno = saved_errno;
 }
 
-void knuma_free(void *p)
+kn_fast void knuma_free(void *p)
 {
 	const uintptr_t off = (uintptr_t)p - kn_hot.base;
 

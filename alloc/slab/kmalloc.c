@@ -75,7 +75,7 @@ void *kn_kmalloc_alloc(size_t size, gfp_t gfp, int nid)
 				     kmem_cache_alloc_node(s, gfp, nid);
 }
 
-void *kmalloc(size_t size, gfp_t gfp)
+kn_fast void *kmalloc(size_t size, gfp_t gfp)
 {
 	if (likely(size - 1 < kn_hot.small_max && !(gfp & kn_hot.gfp_slow))) {
 		void *p = kn_rseq_pop(kn_kmalloc_id[(size - 1) / 16]);
@@ -86,7 +86,7 @@ void *kmalloc(size_t size, gfp_t gfp)
 	return kmalloc_slow(size, gfp, NUMA_NO_NODE);
 }
 
-void *kmalloc_node(size_t size, gfp_t gfp, int nid)
+kn_fast void *kmalloc_node(size_t size, gfp_t gfp, int nid)
 {
 	if (likely(size - 1 < kn_hot.small_max && !(gfp & kn_hot.gfp_slow))) {
 		const int node = kn_node_dense(nid);
@@ -105,7 +105,7 @@ void *kmalloc_node(size_t size, gfp_t gfp, int nid)
 
 /* kmem_cache */
 
-void *kmem_cache_alloc(struct kmem_cache *s, gfp_t gfp)
+kn_fast void *kmem_cache_alloc(struct kmem_cache *s, gfp_t gfp)
 {
 	if (likely(!(gfp & kn_hot.gfp_slow) && s->mag.id < KN_NR_MAGAZINES)) {
 		void *p = kn_rseq_pop(s->mag.id);
@@ -116,7 +116,7 @@ void *kmem_cache_alloc(struct kmem_cache *s, gfp_t gfp)
 	return kn_cache_alloc_slow(s, gfp, NUMA_NO_NODE);
 }
 
-void *kmem_cache_alloc_node(struct kmem_cache *s, gfp_t gfp, int nid)
+kn_fast void *kmem_cache_alloc_node(struct kmem_cache *s, gfp_t gfp, int nid)
 {
 	const int node = kn_node_dense(nid);
 
@@ -162,7 +162,7 @@ kn_slow void kn_free_slow(const void *p, const char *call)
 		report_foreign(call, p);
 }
 
-void kfree(const void *p)
+kn_fast void kfree(const void *p)
 {
 	const uintptr_t off = (uintptr_t)p - kn_hot.base;
 
@@ -186,7 +186,7 @@ static kn_slow void cache_free_slow(struct kmem_cache *s, void *p)
 	kn_free_slow(p, "kmem_cache_free");
 }
 
-void kmem_cache_free(struct kmem_cache *s, void *p)
+kn_fast void kmem_cache_free(struct kmem_cache *s, void *p)
 {
 	const uintptr_t off = (uintptr_t)p - kn_hot.base;
 

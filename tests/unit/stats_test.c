@@ -149,15 +149,15 @@ static void a_function_adds_to_what_was_counted(void **state)
 {
 	(void)state;
 	level = 100;
-	kn_stat_source(KN_STAT_rcu_throttled, read_level);
-	kn_stat_add(KN_STAT_rcu_throttled, 1);
-	assert_int_equal(kn_stat_read(KN_STAT_rcu_throttled), 101);
-	kn_stat_source(KN_STAT_rcu_throttled, NULL);
-	assert_int_equal(kn_stat_read(KN_STAT_rcu_throttled), 1);
-	kn_node_stat_source(KN_NODE_STAT_fallback, read_node);
-	kn_node_stat_add(2, KN_NODE_STAT_fallback, 1);
-	assert_int_equal(kn_node_stat_read(2, KN_NODE_STAT_fallback), 21);
-	kn_node_stat_source(KN_NODE_STAT_fallback, NULL);
+	kn_stat_source(KN_STAT_rcu_grace_periods, read_level);
+	kn_stat_add(KN_STAT_rcu_grace_periods, 1);
+	assert_int_equal(kn_stat_read(KN_STAT_rcu_grace_periods), 101);
+	kn_stat_source(KN_STAT_rcu_grace_periods, NULL);
+	assert_int_equal(kn_stat_read(KN_STAT_rcu_grace_periods), 1);
+	kn_node_stat_source(KN_NODE_STAT_free_local, read_node);
+	kn_node_stat_add(2, KN_NODE_STAT_free_local, 1);
+	assert_int_equal(kn_node_stat_read(2, KN_NODE_STAT_free_local), 21);
+	kn_node_stat_source(KN_NODE_STAT_free_local, NULL);
 }
 
 #define TEST(f) cmocka_unit_test_setup(f, start)
