@@ -25,7 +25,7 @@ struct kn_topology {
 	int nr_nodes;			/* nodes with windows, dense */
 	int nr_cpus;			/* highest possible CPU id + 1 */
 	int16_t kernel_id[KN_MAX_NODES];
-	int8_t dense_id[KN_MAX_NODE_IDS]; /* -1: not possible */
+	int8_t dense_id[KN_MAX_NODE_IDS]; /* -1: not possible; KN_NODE_OFFLINE */
 	uint64_t has_memory;		/* masks of dense ids */
 	uint64_t has_cpu;
 	uint64_t allowed;		/* Mems_allowed of this process */

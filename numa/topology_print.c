@@ -3,7 +3,7 @@
  * numa/topology_print.c - the machine as text, JSON and CSV
  *
  * Nodes are named by the kernel's ids, as numactl does.  Nodes that are
- * possible but not online are counted and left out.
+ * possible but not online, or were not at start, are counted and left out.
  */
 #include "numa/topology.h"
 
@@ -17,6 +17,16 @@ static bool in(const uint64_t *mask, int node)
 static bool is_online(int node)
 {
 	return in(&kn_topo.online, node);
+}
+
+/* With those that were offline at start, which have no dense id. */
+static int nodes_possible(void)
+{
+	int nr = 0;
+
+	for (int id = 0; id < KN_MAX_NODE_IDS; id++)
+		nr += kn_node_dense(id) != -1;
+	return nr;
 }
 
 static const char *source(void)
@@ -148,7 +158,7 @@ static void print_text(struct kn_text *t)
 	kn_text_add(t,
 		    "%d nodes possible, %d online; %d CPUs possible; "
 		    "distances from %s\n",
-		    kn_topo.nr_nodes,
+		    nodes_possible(),
 		    __builtin_popcountll(kn_load(&kn_topo.online)),
 		    kn_topo.nr_cpus, source());
 	kn_text_add(t, "\nnode memory allowed  total MiB   free MiB"
@@ -198,7 +208,7 @@ static void print_json(struct kn_text *t)
 	kn_text_add(t,
 		    "{\"schema\":1,\"source\":\"%s\",\"nodes_possible\":%d,"
 		    "\"cpus_possible\":%d,\"nodes\":[",
-		    source(), kn_topo.nr_nodes, kn_topo.nr_cpus);
+		    source(), nodes_possible(), kn_topo.nr_cpus);
 	each_online(t, json_node);
 	kn_text_add(t, "\n]}\n");
 }

@@ -99,6 +99,16 @@ kn_slow bool kn_start_slow(void)
 	return ok;
 }
 
+/*
+ * Who asks for the banner or for statistics gets them from a program that never
+ * allocates, too.  Nobody else pays for more than two looks at the environment.
+ */
+__attribute__((constructor)) static void at_load(void)
+{
+	if (secure_getenv("KNUMA_STATS") || secure_getenv("KNUMA_STATS_FILE"))
+		kn_start();
+}
+
 /* A program that prints its statistics does so after its own destructors. */
 __attribute__((destructor)) static void at_exit(void)
 {

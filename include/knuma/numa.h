@@ -6,6 +6,12 @@
  * the next instead of counting:
  *
  *   for (int n = knuma_next_node(-1); n >= 0; n = knuma_next_node(n))
+ *
+ * A process uses the nodes that are online or have memory when it starts, at
+ * most 64.  A node that is possible and offline then is not used: memory that
+ * is plugged into it later serves processes that start afterwards.  In this one
+ * an allocation that names it comes from the nearest node with memory to the
+ * caller's CPU; with __GFP_THISNODE it fails with ENOMEM.
  */
 #ifndef KNUMA_NUMA_H
 #define KNUMA_NUMA_H
@@ -28,7 +34,7 @@ KN_BEGIN_DECLS
 int knuma_node_of(const void *p) KN_API;
 
 /**
- * knuma_nr_nodes - number of nodes with memory
+ * knuma_nr_nodes - number of nodes with memory, of those the process uses
  *
  * Context: any thread, any signal handler.
  * Return:  at least 1.  Not a bound for node ids: use knuma_next_node().
@@ -36,7 +42,7 @@ int knuma_node_of(const void *p) KN_API;
 int knuma_nr_nodes(void) KN_API;
 
 /**
- * knuma_next_node - next node with memory, by rising id
+ * knuma_next_node - next node with memory that the process uses, by rising id
  * @node: a node id, or -1 for the first one
  *
  * Context: any thread, any signal handler.
@@ -46,6 +52,8 @@ int knuma_next_node(int node) KN_API;
 
 /**
  * knuma_numa_node_id - node of the running CPU, with or without memory
+ *
+ * For a CPU of a node that the process does not use: as knuma_numa_mem_id().
  *
  * Context: any thread, any signal handler.
  * Return:  the node id, a moment old: the thread may have moved on.
@@ -68,9 +76,12 @@ int knuma_numa_mem_id(void) KN_API;
  * @nodes: room for n ids, filled [0, min(n, return value)), nearest first
  * @n: ids that fit, at least 0
  *
+ * For a possible node that the process does not use: the list of NUMA_NO_NODE.
+ *
  * Context: any thread, any signal handler.
  * Return:  the length of the whole list.
- * Errors:  -EINVAL when @node is no possible id.
+ * Errors:  -EINVAL when @node is no possible id, -ENOMEM when the library
+ *          cannot start.
  */
 int knuma_zonelist(int node, int *nodes, int n) KN_API;
 
@@ -81,7 +92,8 @@ int knuma_zonelist(int node, int *nodes, int n) KN_API;
  *
  * Context: any thread, any signal handler.
  * Return:  as in the firmware's table: 10 within a node, larger when farther.
- * Errors:  -EINVAL when one of them is no possible id.
+ * Errors:  -EINVAL when one of them is no possible id, -ENODEV when the process
+ *          does not use one of them, -ENOMEM when the library cannot start.
  */
 int knuma_distance(int a, int b) KN_API;
 
@@ -99,7 +111,7 @@ int knuma_distance(int a, int b) KN_API;
  * Context: any thread, any signal handler.  Makes system calls.
  * Return:  pages that are present, also those on a node of id @n or above.
  * Errors:  -EINVAL when the range wraps around, -EPERM or -ENOSYS when the
- *          system refuses move_pages(2).
+ *          system refuses move_pages(2), -ENOMEM when the library cannot start.
  */
 long knuma_placement(const void *p, size_t bytes, long *pages_per_node,
 		     int n) KN_API;
@@ -113,8 +125,11 @@ long knuma_placement(const void *p, size_t bytes, long *pages_per_node,
  * Context: Any thread, no signal handler.  Calls dlopen(3), reads files,
  *          allocates with malloc(3).  Allocation goes on meanwhile.
  * Return:  0.
- * Errors:  -ENOENT when hwloc is not installed, -ENOMEM, or what it reports;
- *          the zonelists are as before.
+ * Errors:  -ENOENT when hwloc is not installed, -EBUSY when another thread is
+ *          reading the machine, -EXDEV when hwloc was told to describe another
+ *          machine, -EPERM in a privileged (setuid) program, -ENOMEM when the
+ *          library cannot start, or what hwloc reports; the zonelists are as
+ *          before.
  */
 int knuma_topology_refine(void) KN_API;
 

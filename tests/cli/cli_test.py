@@ -218,7 +218,8 @@ class Run(Cli):
         _, err = self.knuma("run", "true", code=2,
                             env={"KNUMA_PRELOAD": "/no/library.so"})
         self.assertIn("KNUMA_PRELOAD=/no/library.so", err)
-        alone = shutil.copy(KNUMA, self.path("knuma"))
+        os.makedirs(self.path("a/b"))
+        alone = shutil.copy(KNUMA, self.path("a/b/knuma"))
         done = subprocess.run([alone, "run", "true"], env={
             k: v for k, v in self.env.items() if k != "KNUMA_PRELOAD"},
             capture_output=True, text=True, timeout=60, check=False)

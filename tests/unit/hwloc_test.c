@@ -127,22 +127,9 @@ static int refine(void)
 	return ret;
 }
 
-/* The lists of the nodes online. */
-static const char *lists(void)
-{
-	static char s[512];
-	const char *line = zonelists_text();
-
-	s[0] = '\0';
-	for (; *line; line = strchr(line, '\n') + 1)
-		if (*line != '2' && *line != '3')
-			strncat(s, line,
-				(size_t)(strchr(line, '\n') - line) + 1);
-	return s;
-}
-
 static int distance(int from, int to)
 {
+	assert_true(kn_node_dense(from) >= 0 && kn_node_dense(to) >= 0);
 	return kn_topo.distance[kn_node_dense(from)][kn_node_dense(to)];
 }
 
@@ -159,7 +146,7 @@ static void without_hwloc_the_first_reading_stays(void **state)
 	assert_int_not_equal(refine(), 0);
 	kn_hwloc_library = library;
 	assert_false(kn_topo.refined);
-	assert_string_equal(lists(), by_sysfs);
+	assert_string_equal(zonelists_text(), by_sysfs);
 	drop_xml();
 }
 
@@ -167,10 +154,10 @@ static void nothing_to_add(void **state)
 {
 	(void)state;
 	machine("");
-	assert_string_equal(lists(), by_sysfs);
+	assert_string_equal(zonelists_text(), by_sysfs);
 	assert_int_equal(refine(), 0);
 	assert_true(kn_topo.refined);
-	assert_string_equal(lists(), by_sysfs);
+	assert_string_equal(zonelists_text(), by_sysfs);
 	drop_xml();
 }
 
@@ -189,7 +176,7 @@ static void an_unreadable_machine_is_an_error(void **state)
 	(void)state;
 	machine(NULL);
 	assert_true(refine() < 0);
-	assert_string_equal(lists(), by_sysfs);
+	assert_string_equal(zonelists_text(), by_sysfs);
 	assert_false(kn_topo.refined);
 	drop_xml();
 }
@@ -202,14 +189,14 @@ static void distances_replace_those_of_sysfs(void **state)
 	assert_int_equal(refine(), 0);
 	assert_int_equal(distance(0, 5), 28);
 	assert_int_equal(distance(1, 5), 35);
-	assert_int_equal(distance(0, 2), 20);
-	assert_string_equal(lists(), "0: 0 1 4 5\n1: 1 0 4 5\n"
-				     "4: 4 5 0 1\n5: 5 4 0 1\n");
+	assert_string_equal(zonelists_text(), "0: 0 1 4 5\n1: 1 0 4 5\n"
+					      "4: 4 5 0 1\n5: 5 4 0 1\n");
 	/* They stay when something else is read again. */
 	fake_sysfs_file("self/status", "Mems_allowed_list:\t1,4\n");
 	kn_topology_reread();
 	assert_int_equal(distance(1, 5), 35);
-	assert_string_equal(lists(), "0: 1 4\n1: 1 4\n4: 4 1\n5: 4 1\n");
+	assert_string_equal(zonelists_text(),
+			    "0: 1 4\n1: 1 4\n4: 4 1\n5: 4 1\n");
 	drop_xml();
 }
 
@@ -240,7 +227,7 @@ static void latency_of_a_pair_is_its_distance(void **state)
 	/* A node without CPUs measures nothing. */
 	assert_int_equal(distance(1, 0), 20);
 	assert_int_equal(kn_topo.latency_ns[kn_node_dense(1)], 200);
-	assert_int_equal(kn_topo.latency_ns[kn_node_dense(2)], 0);
+	assert_int_equal(kn_topo.bandwidth_mib[kn_node_dense(1)], 0);
 	drop_xml();
 }
 
@@ -255,8 +242,30 @@ static void slow_memory_comes_last_at_one_distance(void **state)
 	assert_int_equal(kn_topo.tier[kn_node_dense(4)], 0);
 	assert_int_equal(kn_topo.tier[kn_node_dense(5)], 12);
 	assert_int_equal(kn_topo.bandwidth_mib[kn_node_dense(5)], 50000);
-	assert_string_equal(lists(), "0: 0 4 5 1\n1: 1 4 0 5\n"
-				     "4: 4 0 5 1\n5: 5 0 4 1\n");
+	assert_int_equal(kn_topo.latency_ns[kn_node_dense(5)], 0);
+	assert_string_equal(zonelists_text(), "0: 0 4 5 1\n1: 1 4 0 5\n"
+					      "4: 4 0 5 1\n5: 5 0 4 1\n");
+	drop_xml();
+}
+
+/* hwloc knows a node that came online after the start of this process. */
+static void a_node_offline_at_start_is_passed_over(void **state)
+{
+	(void)state;
+	machine(MATRIX(ROW(12, "10 14 21 28 "), ROW(12, "14 10 28 35 "),
+		       ROW(12, "21 28 10 14 "), ROW(12, "28 35 14 10 "))
+			LATENCY(VALUE(3, "0x1", 80), VALUE(4, "0x1", 200),
+				VALUE(7, "0x2", 80), VALUE(8, "0x2", 120)));
+	fake_sysfs_machine("0-5\n", "0-1\n", nodes, 3, "0-5");
+	kn_topology_init();
+	assert_int_equal(kn_node_dense(5), KN_NODE_OFFLINE);
+	assert_int_equal(refine(), 0);
+	assert_int_equal(kn_topo.nr_nodes, 3);
+	assert_int_equal(distance(0, 1), 25);
+	assert_int_equal(distance(1, 4), 28);
+	assert_int_equal(distance(4, 1), 28);
+	assert_int_equal(kn_topo.latency_ns[kn_node_dense(4)], 80);
+	assert_string_equal(zonelists_text(), "0: 0 4 1\n1: 1 0 4\n4: 4 0 1\n");
 	drop_xml();
 }
 
@@ -283,6 +292,7 @@ int main(void)
 		cmocka_unit_test(other_scales_are_brought_to_ten),
 		cmocka_unit_test(latency_of_a_pair_is_its_distance),
 		cmocka_unit_test(slow_memory_comes_last_at_one_distance),
+		cmocka_unit_test(a_node_offline_at_start_is_passed_over),
 		cmocka_unit_test_prestate(real_machine, &real),
 	};
 

@@ -4,14 +4,17 @@
 #include "numa/placement.h"
 
 #include <errno.h>
+#include <knuma/numa.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <cmocka.h>
 
+#include "alloc/base/start.h"
 #include "numa/machine.h"
 
 static size_t page_size, nr_calls, most, fail_call;
@@ -174,6 +177,22 @@ static void by_libnuma(void **state)
 	assert_int_equal(kn_libnuma_load(), 0);
 }
 
+/* In a child: the heap of the machine that runs the test. */
+static void the_call_starts_the_library(void **state)
+{
+	const pid_t child = fork();
+	int status;
+
+	if (!child) {
+		kn_machine = *(const struct kn_machine *)*state;
+		(void)knuma_placement(&page_size, 1, NULL, 0);
+		_exit(!kn_started);
+	}
+	assert_true(child > 0);
+	assert_int_equal(waitpid(child, &status, 0), child);
+	assert_int_equal(status, 0);
+}
+
 int main(void)
 {
 	static struct kn_machine real;
@@ -185,6 +204,7 @@ int main(void)
 		cmocka_unit_test(errors),
 		cmocka_unit_test_prestate(by_the_system, &real),
 		cmocka_unit_test(by_libnuma),
+		cmocka_unit_test_prestate(the_call_starts_the_library, &real),
 	};
 
 	real = kn_machine;

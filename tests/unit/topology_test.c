@@ -7,6 +7,7 @@
 #include "numa/topology.h"
 
 #include <errno.h>
+#include <knuma/numa.h>
 #include <pthread.h>
 #include <sched.h>
 #include <setjmp.h>
@@ -19,6 +20,7 @@
 
 #include <cmocka.h>
 
+#include "alloc/base/start.h"
 #include "numa/machine.h"
 #include "tests/support/fake_sysfs.h"
 
@@ -64,6 +66,13 @@ static void check_invariants(void)
 	}
 	for (int cpu = 0; cpu < kn_topo.nr_cpus; cpu++)
 		assert_true(usable >> kn_cpu_node[cpu] & 1);
+	for (int id = 0; id < KN_MAX_NODE_IDS; id++) {
+		const int node = kn_node_dense(id);
+
+		assert_in_range(node + 2, 0, kn_topo.nr_nodes + 1);
+		if (node >= 0)
+			assert_int_equal(kn_topo.kernel_id[node], id);
+	}
 }
 
 static void init(void)
@@ -113,13 +122,19 @@ static void one_online_of_many_possible_needs_no_node_files(void **state)
 
 	(void)state;
 	/* As virtual machines present it. */
-	MACHINE("0-63\n", "0-7\n", one, "0");
+	MACHINE("0-127\n", "0-7\n", one, "0");
 	init();
 	assert_int_equal(fake_sysfs_reads(), 6);
-	assert_int_equal(kn_topo.nr_nodes, 64);
+	assert_int_equal(kn_topo.nr_nodes, 1);
 	assert_int_equal(kn_topo.online, 1);
+	assert_string_equal(zonelists_text(), "0: 0\n");
 	assert_string_equal(cpu_nodes_text(), "0 0 0 0 0 0 0 0");
-	assert_int_equal(kn_zonelist(63)->nr, 1);
+	assert_int_equal(kn_node_dense(1), KN_NODE_OFFLINE);
+	assert_int_equal(kn_node_dense(127), KN_NODE_OFFLINE);
+	assert_int_equal(kn_node_dense(128), -1);
+	/* Whatever comes online, this process stays on its one node. */
+	kn_topology_reread();
+	assert_int_equal(fake_sysfs_reads(), 6);
 }
 
 static void two_nodes(void **state)
@@ -176,11 +191,37 @@ static void offline_possible_node_between(void **state)
 	/* The columns of a distance row are the nodes online. */
 	MACHINE("0-2\n", "0-3\n", nodes, "0-2");
 	init();
+	assert_int_equal(kn_topo.nr_nodes, 2);
+	assert_int_equal(kn_node_dense(1), KN_NODE_OFFLINE);
+	assert_int_equal(kn_node_dense(2), 1);
+	assert_int_equal(kn_node_dense(3), -1);
+	assert_int_equal(kn_topo.distance[0][1], 40);
+	assert_string_equal(zonelists_text(), "0: 0 2\n2: 2 0\n");
+	assert_string_equal(cpu_nodes_text(), "0 0 2 2");
+}
+
+/* The files contradict each other: memory counts. */
+static void memory_on_a_node_not_online(void **state)
+{
+	(void)state;
+	MACHINE("0-2\n", "0-3\n", two, "0-2");
+	fake_sysfs_file("node/has_memory", "0,2\n");
+	init();
 	assert_int_equal(kn_topo.nr_nodes, 3);
-	assert_int_equal(kn_topo.distance[0][2], 40);
-	assert_int_equal(kn_topo.distance[0][1], 20);
-	assert_string_equal(zonelists_text(), "0: 0 2\n1: 2 0\n2: 2 0\n");
-	assert_false(kn_node_usable(1));
+	assert_int_equal(kn_topo.online, 3);
+	assert_int_equal(kn_topo.has_memory, 5);
+}
+
+static void nothing_possible_is_online(void **state)
+{
+	(void)state;
+	MACHINE("3-5\n", "0-3\n", two, "0-1");
+	init();
+	assert_int_equal(kn_topo.nr_nodes, 1);
+	assert_int_equal(kn_node_dense(3), 0);
+	assert_int_equal(kn_node_dense(4), KN_NODE_OFFLINE);
+	assert_int_equal(kn_node_dense(0), -1);
+	assert_string_equal(zonelists_text(), "3: 3\n");
 }
 
 static void memoryless_node_borrows(void **state)
@@ -232,6 +273,52 @@ static void this_node_and_home_differ_without_memory(void **state)
 	assert_int_equal(kn_this_node(), 0);
 	cpu_now = 5;
 	assert_int_equal(kn_this_home(), 0);
+	kn_machine.getcpu = real;
+}
+
+static void callers_of_nodes_offline_at_start(void **state)
+{
+	int (*const real)(void) = kn_machine.getcpu;
+	static const struct fake_node nodes[] = {
+		{0, "0-1", 1, "10 40"},
+		{2, "2-3", 1, "41 10"},
+	};
+	int id[4] = {-1, -1, -1, -1};
+
+	(void)state;
+	MACHINE("0-3\n", "0-3\n", nodes, "0-3");
+	init();
+	kn_machine.getcpu = fake_getcpu;
+	cpu_now = 2;
+	/* The machine is the fake one: nothing is to start. */
+	kn_store(&kn_started, true);
+	assert_int_equal(knuma_nr_nodes(), 2);
+	assert_int_equal(knuma_next_node(-1), 0);
+	assert_int_equal(knuma_next_node(0), 2);
+	assert_int_equal(knuma_next_node(2), -1);
+	/* As NUMA_NO_NODE: the caller's node serves. */
+	assert_int_equal(knuma_zonelist(1, id, 4), 2);
+	assert_int_equal(id[0], 2);
+	assert_int_equal(id[1], 0);
+	assert_int_equal(id[2], -1);
+	cpu_now = 0;
+	assert_int_equal(knuma_zonelist(3, id, 1), 2);
+	assert_int_equal(id[0], 0);
+	assert_int_equal(knuma_zonelist(NUMA_NO_NODE, id, 1), 2);
+	assert_int_equal(id[0], 0);
+	assert_int_equal(knuma_zonelist(2, id, 1), 2);
+	assert_int_equal(id[0], 2);
+	assert_int_equal(knuma_zonelist(4, id, 4), -EINVAL);
+	assert_int_equal(knuma_zonelist(KN_NODE_OFFLINE, id, 4), -EINVAL);
+	assert_int_equal(knuma_distance(0, 2), 40);
+	assert_int_equal(knuma_distance(2, 0), 41);
+	assert_int_equal(knuma_distance(0, 1), -ENODEV);
+	assert_int_equal(knuma_distance(3, 2), -ENODEV);
+	assert_int_equal(knuma_distance(1, 1), -ENODEV);
+	assert_int_equal(knuma_distance(0, 4), -EINVAL);
+	assert_int_equal(knuma_distance(1, 4), -EINVAL);
+	assert_int_equal(knuma_distance(NUMA_NO_NODE, 0), -EINVAL);
+	kn_store(&kn_started, false);
 	kn_machine.getcpu = real;
 }
 
@@ -308,7 +395,7 @@ static void node_id_300(void **state)
 	assert_string_equal(cpu_nodes_text(), "0 300");
 }
 
-static void of_200_nodes_those_in_use_are_kept(void **state)
+static void of_200_nodes_those_in_use_are_numbered(void **state)
 {
 	static const struct fake_node nodes[] = {
 		{0, "0", 1, "10 20 40 80"},
@@ -320,17 +407,17 @@ static void of_200_nodes_those_in_use_are_kept(void **state)
 	(void)state;
 	MACHINE("0-199\n", "0-3\n", nodes, "0-199");
 	init();
-	assert_int_equal(kn_topo.nr_nodes, KN_MAX_NODES);
+	assert_int_equal(kn_topo.nr_nodes, 4);
 	assert_int_equal(kn_node_dense(0), 0);
-	assert_int_equal(kn_node_dense(8), 8);
-	assert_int_equal(kn_node_dense(61), 61);
-	assert_int_equal(kn_node_dense(62), -1);
-	assert_int_equal(kn_node_dense(150), 62);
-	assert_int_equal(kn_node_dense(199), 63);
-	assert_int_equal(kn_topo.distance[0][62], 40);
-	assert_int_equal(kn_topo.distance[63][8], 40);
+	assert_int_equal(kn_node_dense(8), 1);
+	assert_int_equal(kn_node_dense(61), KN_NODE_OFFLINE);
+	assert_int_equal(kn_node_dense(150), 2);
+	assert_int_equal(kn_node_dense(199), 3);
+	assert_int_equal(kn_node_dense(200), -1);
+	assert_int_equal(kn_topo.distance[0][2], 40);
+	assert_int_equal(kn_topo.distance[3][1], 40);
 	assert_int_equal(kn_zonelist(0)->nr, 3);
-	assert_int_equal(kn_zonelist(0)->node[1], 62);
+	assert_int_equal(kn_zonelist(0)->node[1], 2);
 	assert_string_equal(cpu_nodes_text(), "0 150 150 199");
 }
 
@@ -353,6 +440,9 @@ static void nodes_in_use_are_kept_even_when_more_than_64(void **state)
 	assert_int_equal(kn_topo.kernel_id[3], 3);
 	assert_int_equal(kn_topo.kernel_id[4], 40);
 	assert_int_equal(kn_topo.kernel_id[63], 99);
+	/* One too many is as good as offline. */
+	assert_int_equal(kn_node_dense(4), KN_NODE_OFFLINE);
+	assert_int_equal(kn_node_dense(39), KN_NODE_OFFLINE);
 	assert_int_equal(kn_zonelist(0)->nr, 60);
 }
 
@@ -569,21 +659,67 @@ static void reread_follows_hotplug(void **state)
 	};
 
 	(void)state;
-	MACHINE("0-2\n", "0-3\n", two, "0-2");
-	init();
-	assert_string_equal(zonelists_text(), "0: 0 1\n1: 1 0\n2: 0 1\n");
 	MACHINE("0-2\n", "0-3\n", three, "0-2");
-	kn_topology_reread();
-	check_invariants();
+	init();
 	assert_string_equal(zonelists_text(), "0: 0 2 1\n1: 1 2 0\n2: 2 0 1\n");
 	/* CPU 3 goes offline and keeps its home. */
 	fake_sysfs_file("node/node1/cpulist", "2\n");
 	kn_topology_reread();
+	check_invariants();
 	assert_string_equal(cpu_nodes_text(), "0 0 1 1");
-	/* Node 2 leaves. */
+	/* Node 2 leaves, and keeps its dense id. */
 	MACHINE("0-2\n", "0-3\n", two, "0-2");
 	kn_topology_reread();
+	check_invariants();
+	assert_int_equal(kn_node_dense(2), 2);
+	assert_false(kn_node_usable(2));
 	assert_string_equal(zonelists_text(), "0: 0 1\n1: 1 0\n2: 0 1\n");
+	/* And comes back. */
+	MACHINE("0-2\n", "0-3\n", three, "0-2");
+	kn_topology_reread();
+	check_invariants();
+	assert_string_equal(zonelists_text(), "0: 0 2 1\n1: 1 2 0\n2: 2 0 1\n");
+}
+
+static void a_node_offline_at_start_is_for_the_next_process(void **state)
+{
+	static const struct fake_node before[] = {
+		{0, "0-1", 1, "10 40"},
+		{2, "2-3", 1, "40 10"},
+	};
+	static const struct fake_node after[] = {
+		{0, "0-1", 1, "10 15 41"},
+		{1, "4-5", 1, "15 10 15"},
+		{2, "2-3", 1, "42 15 10"},
+	};
+
+	(void)state;
+	MACHINE("0-2\n", "0-5\n", before, "0-2");
+	init();
+	assert_string_equal(zonelists_text(), "0: 0 2\n2: 2 0\n");
+	MACHINE("0-2\n", "0-5\n", after, "0-2");
+	kn_topology_reread();
+	check_invariants();
+	assert_int_equal(kn_topo.nr_nodes, 2);
+	assert_int_equal(kn_node_dense(1), KN_NODE_OFFLINE);
+	assert_int_equal(kn_topo.online, 3);
+	assert_int_equal(kn_topo.has_memory, 3);
+	assert_string_equal(zonelists_text(), "0: 0 2\n2: 2 0\n");
+	assert_string_equal(cpu_nodes_text(), "0 0 2 2 0 0");
+	/* Its column is passed over. */
+	assert_int_equal(kn_topo.distance[0][1], 41);
+	assert_int_equal(kn_topo.distance[1][0], 42);
+	/* A cpuset of nothing else cannot be followed. */
+	fake_sysfs_file("self/status", "Mems_allowed_list:\t1\n");
+	kn_topology_reread();
+	check_invariants();
+	assert_string_equal(zonelists_text(), "0: 0 2\n2: 2 0\n");
+	/* A process that starts now. */
+	MACHINE("0-2\n", "0-5\n", after, "0-2");
+	init();
+	assert_int_equal(kn_node_dense(1), 1);
+	assert_string_equal(zonelists_text(), "0: 0 1 2\n1: 1 2 0\n2: 2 1 0\n");
+	assert_string_equal(cpu_nodes_text(), "0 0 2 2 1 1");
 }
 
 static bool stop;
@@ -663,11 +799,13 @@ static void meminfo(void **state)
 	init();
 	assert_int_equal(kn_node_free_bytes(0), 1000ll << 20);
 	assert_int_equal(kn_node_free_bytes(1), 1001ll << 20);
-	assert_int_equal(kn_node_free_bytes(2), -ENOENT);
-	assert_int_equal(kn_node_free_bytes(3), -EINVAL);
+	assert_int_equal(kn_node_free_bytes(2), -EINVAL);
 	assert_int_equal(kn_node_free_bytes(-1), -EINVAL);
+	assert_int_equal(kn_node_free_bytes(KN_NODE_OFFLINE), -EINVAL);
 	fake_sysfs_file("node/node1/meminfo", "Node 1 MemTotal: 5 kB\n");
 	assert_int_equal(kn_node_free_bytes(1), -EIO);
+	fake_sysfs_remove("node/node1/meminfo");
+	assert_int_equal(kn_node_free_bytes(1), -ENOENT);
 	/* No NUMA in the kernel. */
 	fake_sysfs_start();
 	fake_sysfs_file("meminfo", "MemTotal:   80 kB\nMemFree:    16 kB\n");
@@ -718,7 +856,7 @@ static void printed_forms(void **state)
 		"\"free_mib\":1000,\"latency_ns\":null,"
 		"\"bandwidth_mib_s\":null,\"distance\":[10,20],"
 		"\"zonelist\":[0]},\n"
-		"{\"node\":2,\"window\":2,\"has_memory\":true,"
+		"{\"node\":2,\"window\":1,\"has_memory\":true,"
 		"\"allowed\":false,\"cpus\":\"\",\"total_mib\":4096,"
 		"\"free_mib\":1002,\"latency_ns\":null,"
 		"\"bandwidth_mib_s\":null,\"distance\":[20,10],"
@@ -728,7 +866,7 @@ static void printed_forms(void **state)
 		"node,window,has_memory,allowed,total_mib,free_mib,latency_ns,"
 		"bandwidth_mib_s,cpus,distance,zonelist,source\n"
 		"0,0,1,1,4096,1000,,,\"0-1,4\",10 20,0,sysfs\n"
-		"2,2,1,0,4096,1002,,,\"\",20 10,0,sysfs\n");
+		"2,1,1,0,4096,1002,,,\"\",20 10,0,sysfs\n");
 	kn_topology_print(&none, KN_FMT_TEXT);
 	assert_int_equal(none.len, strlen(printed(KN_FMT_TEXT)));
 }
@@ -759,13 +897,16 @@ int main(void)
 		cmocka_unit_test(interleaved_cpus),
 		cmocka_unit_test(sparse_ids),
 		cmocka_unit_test(offline_possible_node_between),
+		cmocka_unit_test(memory_on_a_node_not_online),
+		cmocka_unit_test(nothing_possible_is_online),
 		cmocka_unit_test(memoryless_node_borrows),
 		cmocka_unit_test(this_node_and_home_differ_without_memory),
+		cmocka_unit_test(callers_of_nodes_offline_at_start),
 		cmocka_unit_test(node_without_cpus_serves_last_or_first),
 		cmocka_unit_test(ring_of_four),
 		cmocka_unit_test(eight_nodes_in_two_sockets),
 		cmocka_unit_test(node_id_300),
-		cmocka_unit_test(of_200_nodes_those_in_use_are_kept),
+		cmocka_unit_test(of_200_nodes_those_in_use_are_numbered),
 		cmocka_unit_test(nodes_in_use_are_kept_even_when_more_than_64),
 		cmocka_unit_test(all_files_missing),
 		cmocka_unit_test(only_possible_is_there),
@@ -778,6 +919,8 @@ int main(void)
 		cmocka_unit_test(mems_allowed_without_memory_is_not_believed),
 		cmocka_unit_test(reread_follows_the_cpuset),
 		cmocka_unit_test(reread_follows_hotplug),
+		cmocka_unit_test(
+			a_node_offline_at_start_is_for_the_next_process),
 		cmocka_unit_test(readers_need_no_lock),
 		cmocka_unit_test(a_fork_child_reads_again),
 		cmocka_unit_test(meminfo),
