@@ -1,0 +1,88 @@
+#!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
+# Programs that know nothing of knuma, run on it unchanged.
+set -u
+
+run="$PWD/tools/knuma run --no-stat-file --"
+export KNUMA_PRELOAD=$PWD/libknuma_malloc.so.0
+dir=$(mktemp -d) || exit 1
+server=
+cleanup() {
+	[ -z "$server" ] || kill "$server" 2>/dev/null
+	rm -rf "$dir"
+}
+trap cleanup EXIT
+failures=0
+
+check() { # NAME COMMAND...
+	local name=$1
+	shift
+	if "$@" >"$dir/out" 2>&1; then
+		echo "ok: $name"
+	else
+		echo "FAIL: $name: exit $?"
+		tail -n 20 "$dir/out"
+		failures=$((failures + 1))
+	fi
+}
+
+answers_ping() {
+	for _ in $(seq 100); do
+		redis-cli -s "$dir/redis.sock" ping 2>/dev/null | grep -q PONG &&
+			return 0
+		sleep 0.1
+	done
+	return 1
+}
+
+is_mapped() { # PID: the heap of that process is knuma's
+	grep -q libknuma_malloc "/proc/$1/maps"
+}
+
+same_output() { # COMMAND...: with and without knuma
+	"$@" >"$dir/plain" 2>&1
+	local code=$?
+	$run "$@" >"$dir/knuma" 2>&1
+	[ $? -eq $code ] && cmp "$dir/plain" "$dir/knuma"
+}
+
+check "ls prints what it prints" same_output ls -laR /etc/default
+check "python3 computes what it computes" same_output python3 -c '
+import json, threading, zlib
+d = {str(i): [i] * (i % 50) for i in range(20000)}
+s = json.dumps(d)
+assert json.loads(s) == d
+t = [threading.Thread(target=lambda: zlib.compress(s.encode())) for _ in range(8)]
+[x.start() for x in t]; [x.join() for x in t]
+print(len(s))'
+check "python3 starts processes" $run python3 -c '
+import multiprocessing, subprocess
+if __name__ == "__main__":
+    with multiprocessing.Pool(4) as p:
+        assert p.map(len, ["x" * i for i in range(500)]) == list(range(500))
+    for _ in range(20):
+        assert subprocess.run(["true"]).returncode == 0'
+check "C++ threads and operators" $run tests/preload/threads
+check "a threaded program that forks" $run tests/preload/forks
+check "the same without rseq" env GLIBC_TUNABLES=glibc.pthread.rseq=0 \
+	$run tests/preload/forks
+check "a limit on address space" bash -c "ulimit -v 3000000; $run python3 -c 'print(1)'"
+
+if command -v redis-server >/dev/null && command -v redis-benchmark >/dev/null; then
+	$run redis-server --port 0 --unixsocket "$dir/redis.sock" --save "" \
+		--dir "$dir" >"$dir/redis.log" 2>&1 &
+	server=$!
+	check "redis answers" answers_ping
+	check "redis lives on knuma" is_mapped "$server"
+	check "redis-benchmark" redis-benchmark -s "$dir/redis.sock" -q -n 20000 \
+		-P 16 -r 10000 -t set,get,lpush,lpop,sadd,hset,zadd,mset
+	check "redis saves, which forks" redis-cli -s "$dir/redis.sock" save
+	redis-cli -s "$dir/redis.sock" shutdown nosave >/dev/null 2>&1
+	wait "$server"
+	check "redis ends well" test $? -eq 0
+	server=
+else
+	echo "FAIL: redis-server is not installed; ./bazelw installs it"
+	failures=$((failures + 1))
+fi
+exit $((failures != 0))
