@@ -140,6 +140,7 @@ void kn_unlock_if(struct kn_lock *l, bool may_block)
 
 void kn_lock_reset(struct kn_lock *l)
 {
+	rank_drop(l);
 	kn_store(&l->word, FREE);
 }
 

@@ -139,9 +139,10 @@ int knuma_trim(void)
 {
 	if (!kn_start())
 		return -ENOMEM;
+	kn_store(&kn_span.purge_error, 0);
 	kn_caches_reclaim();
 	tick(true);
-	return 0;
+	return kn_load(&kn_span.purge_error);
 }
 
 /* Called by the preload library after each pthread_create(). */

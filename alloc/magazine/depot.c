@@ -65,6 +65,17 @@ struct kn_block *kn_block_get(int node, bool may_block)
 	return may_block ? make_blocks(node) : NULL;
 }
 
+void kn_block_stock(int node)
+{
+	struct kn_block *b;
+
+	if (likely(ck_pr_load_ptr(&empty[node].stack.head)))
+		return;
+	b = make_blocks(node);
+	if (b)
+		kn_block_put(node, b);
+}
+
 void kn_block_put(int node, struct kn_block *b)
 {
 	ck_stack_push_mpmc(&empty[node].stack, &b->link);

@@ -159,8 +159,10 @@ static uint32_t from_source(struct kn_magcache *c, int node, gfp_t gfp, void **o
 	uint32_t n;
 
 	kn_slow_step(gfp);
-	if (gfpflags_allow_blocking(gfp))
+	if (gfpflags_allow_blocking(gfp)) {
 		kn_regions_make_wanted();
+		kn_block_stock(node);
+	}
 	n = c->refill(c, node, gfp, obj, want);
 	if (n) {
 		kn_store(&d->ramp, KN_MIN(want * 2, (uint32_t)c->batch));
@@ -215,8 +217,11 @@ static void account_home(int node)
 						       KN_NODE_STAT_free_remote, 1);
 }
 
-/* Moves a batch out of a full magazine.  False when there was none to move. */
-static bool make_room(struct kn_magcache *c, int node)
+/*
+ * Moves a batch out of a full magazine; *@top is the object that was on its top.
+ * False when there was none to move.
+ */
+static bool make_room(struct kn_magcache *c, int node, void **top)
 {
 	struct kn_block *b = NULL;
 	void *batch[KN_BATCH_MAX];
@@ -225,6 +230,7 @@ static bool make_room(struct kn_magcache *c, int node)
 	if (kn_load(&c->depot[node].nr_full) < c->depot_max)
 		b = kn_block_get(node, false);
 	n = pop_some(c, node, b ? b->obj : batch, c->batch);
+	*top = n ? (b ? b->obj : batch)[n - 1] : NULL;
 	if (!b) {
 		if (n)
 			c->flush(c, node, batch, n);
@@ -248,13 +254,14 @@ static bool make_room(struct kn_magcache *c, int node)
 void kn_mag_free(struct kn_magcache *c, int node, void *obj)
 {
 	enum kn_rseq_ret ret;
+	void *top = NULL;
 
 	/* 1. The magazine: the section may have been interrupted. */
 	ret = push_some(c, node, &obj, 1);
 	/* 2. It is full, or was never opened. */
 	if (ret == KN_RSEQ_DECLINED &&
-	    (make_room(c, node) || kn_mag_open(c, node, false)))
-		ret = push_some(c, node, &obj, 1);
+	    (make_room(c, node, &top) || kn_mag_open(c, node, false)))
+		ret = top == obj ? KN_RSEQ_DUP : push_some(c, node, &obj, 1);
 	if (ret == KN_RSEQ_DONE)
 		return;
 	if (ret == KN_RSEQ_DUP) {
@@ -267,11 +274,22 @@ void kn_mag_free(struct kn_magcache *c, int node, void *obj)
 
 void kn_mag_free_bulk(struct kn_magcache *c, int node, void **obj, uint32_t n)
 {
+	enum kn_rseq_ret ret;
+	void *top = NULL;
+
 	KN_ASSERT(n <= KN_BATCH_MAX);
-	if (push_some(c, node, obj, n) == KN_RSEQ_DONE)
+	ret = push_some(c, node, obj, n);
+	if (ret == KN_RSEQ_DONE)
 		return;
-	if (make_room(c, node) && push_some(c, node, obj, n) == KN_RSEQ_DONE)
-		return;
+	if (ret == KN_RSEQ_DECLINED && make_room(c, node, &top)) {
+		if (top == obj[0]) {
+			report_dup(c, node, top);
+			obj++;
+			n--;
+		}
+		if (!n || push_some(c, node, obj, n) == KN_RSEQ_DONE)
+			return;
+	}
 	for (uint32_t i = 0; i < n; i++)
 		kn_mag_free(c, node, obj[i]);
 }

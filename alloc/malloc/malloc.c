@@ -49,8 +49,21 @@ static kn_slow void *malloc_slow(size_t size, gfp_t gfp)
 		return NULL;
 	size = KN_MAX(size, 1);
 	if (size <= KMALLOC_MAX_CACHE_SIZE)
-		return kn_kmalloc_alloc(size, gfp, NUMA_NO_NODE);
+		return kn_cache_alloc_slow(kn_kmalloc_cache(size), gfp,
+					   NUMA_NO_NODE);
 	return large(size, 1, gfp);
+}
+
+/* Sizes with a magazine that the table of small ones does not have. */
+static kn_noinline void *malloc_medium(size_t size)
+{
+	if (likely(size - 1 < KMALLOC_MAX_CACHE_SIZE && kn_hot.small_max)) {
+		void *p = kn_rseq_pop(kn_kmalloc_cache(size)->mag.id);
+
+		if (likely(kn_rseq_popped(p)))
+			return p;
+	}
+	return malloc_slow(size, GFP_MALLOC);
 }
 
 kn_fast void *knuma_malloc(size_t size)
@@ -61,7 +74,7 @@ kn_fast void *knuma_malloc(size_t size)
 		if (likely(kn_rseq_popped(p)))
 			return p;
 	}
-	return malloc_slow(size, GFP_MALLOC);
+	return malloc_medium(size);
 }
 
 kn_fast void *knuma_calloc(size_t n, size_t size)
@@ -90,7 +103,7 @@ static kn_slow void free_slow(void *p)
 	const int saved_errno = errno;
 	struct page *area;
 
-	if (!p)
+	if (ZERO_OR_NULL_PTR(p))
 		return;
 	if (!kn_span_has(p)) {
 		kn_stat_add(KN_STAT_invalid_free, 1);
@@ -100,7 +113,7 @@ static kn_slow void free_slow(void *p)
 	}
 	area = kn_vmap_find(p);
 	if (area)
-		kn_vmap_put(area, true);
+		kn_vmap_put(area, false);
 	else
 		kn_free_slow(p, "free");
 	errno = saved_errno;
@@ -166,9 +179,10 @@ void *knuma_memalign(size_t align, size_t size)
 		errno = EINVAL;
 		return NULL;
 	}
+	size = KN_MAX(size, 1);
 	if (align <= 16)
 		return knuma_malloc(size);
-	if (__builtin_add_overflow(KN_MAX(size, 1), align - 1, &rounded)) {
+	if (__builtin_add_overflow(size, align - 1, &rounded)) {
 		errno = ENOMEM;
 		return NULL;
 	}

@@ -8,6 +8,7 @@
 #include "alloc/base/assert.h"
 #include "alloc/base/bits.h"
 #include "alloc/base/start.h"
+#include "alloc/config/tunables.h"
 #include "alloc/magazine/drain.h"
 #include "alloc/stats/stats.h"
 
@@ -172,7 +173,8 @@ static void zero_if(uint32_t pfn, size_t bytes, gfp_t gfp)
 {
 	struct page *page = kn_page(pfn);
 
-	if ((gfp & __GFP_ZERO) && !(page->flags & KN_PAGE_ZERO))
+	if ((gfp & __GFP_ZERO || kn_tun.init_on_alloc) &&
+	    !(page->flags & KN_PAGE_ZERO))
 		memset(kn_page_addr(page), 0, bytes);
 	page->flags &= (uint8_t)~KN_PAGE_ZERO;
 }
@@ -227,6 +229,12 @@ struct page *alloc_pages_node(int nid, gfp_t gfp, unsigned int order)
 
 struct page *__alloc_pages_node(int nid, gfp_t gfp, unsigned int order)
 {
+	if (unlikely(nid == NUMA_NO_NODE)) {
+		kn_warn_once("__alloc_pages_node() wants a node: "
+			     "alloc_pages_node() takes NUMA_NO_NODE");
+		errno = EINVAL;
+		return NULL;
+	}
 	return alloc_pages_node(nid, gfp, order);
 }
 
@@ -238,6 +246,12 @@ struct page *alloc_pages(gfp_t gfp, unsigned int order)
 /* Names what is wrong with a block that is being freed; NULL if nothing is. */
 static const char *wrong_block(const struct page *page, unsigned order)
 {
+	const uint32_t pfn = kn_page_pfn(page);
+
+	/* The descriptor of a page that was never used cannot be read. */
+	if ((uintptr_t)kn_pfn_address(pfn) >=
+	    kn_load(&kn_zones[kn_pfn_node(pfn)].grown))
+		return "it was never allocated";
 	if (kn_load(&kn_span.map[kn_page_pfn(page)]) != KN_ID_PAGES)
 		return page->type == KN_PAGE_PCP || page->type == KN_PAGE_FREE ?
 			"the block is free already" :
@@ -422,7 +436,8 @@ unsigned long page_to_pfn(const struct page *page)
 
 struct page *pfn_to_page(unsigned long pfn)
 {
-	return kn_page((uint32_t)pfn);
+	return pfn < kn_span.size >> KN_PAGE_SHIFT ?
+		virt_to_page(kn_pfn_address((uint32_t)pfn)) : NULL;
 }
 
 unsigned int get_order(size_t size)

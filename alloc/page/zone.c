@@ -2,6 +2,7 @@
 #include "alloc/page/zone.h"
 
 #include <errno.h>
+#include <sched.h>
 
 #include "alloc/base/assert.h"
 #include "alloc/base/bits.h"
@@ -26,6 +27,9 @@ struct kn_zone kn_zones[KN_MAX_NODES];
  */
 #define NODE_KEEPS ((int64_t)32 << 20)
 #define NODE_LOOK_EVERY ((uint64_t)64 << 20)
+
+/* Others may take what was grown: a thread gives up after so many times. */
+#define GROW_TRIES 1000
 
 /* Free blocks examined for one that is surely in memory. */
 #define SURE_SEARCH 8
@@ -245,6 +249,38 @@ static uint32_t alloc_locked(struct kn_zone *z, unsigned order, gfp_t gfp)
 	return pfn;
 }
 
+/* Writes one byte a page: the memory is there afterwards. */
+static void populate(uint32_t pfn, unsigned order)
+{
+	for (uint32_t i = 0; i < 1u << order; i++)
+		*(volatile char *)kn_pfn_address(pfn + i) = 0;
+}
+
+/* Faults in what GFP_ATOMIC may rely on. */
+static void fill_reserve(struct kn_zone *z)
+{
+	const uint64_t want = kn_tun.reserve >> KN_PAGE_SHIFT;
+	unsigned order;
+	uint32_t pfn;
+
+	if (likely(kn_load(&z->nr_sure) >= want))
+		return;
+	if (!kn_load(&z->managed) || !may_warm_up(z, kn_log2_up(want)) ||
+	    !ck_pr_cas_32(&z->filling, 0, 1))
+		return;
+	order = KN_MIN(kn_log2_up(want), (unsigned)KN_MAX_ORDER);
+	kn_lock(&z->lock);
+	pfn = warm_up(z, order);
+	if (pfn != KN_PFN_NONE)
+		split_to(z, pfn, order);
+	kn_unlock(&z->lock);
+	if (pfn != KN_PFN_NONE) {
+		populate(pfn, order);
+		kn_zone_free(pfn, order, KN_PAGE_SURE | KN_PAGE_ZERO, true);
+	}
+	kn_store_release(&z->filling, 0);
+}
+
 uint32_t kn_zone_alloc_bulk(int node, unsigned order, gfp_t gfp,
 			    uint32_t *pfn, uint32_t n)
 {
@@ -252,6 +288,8 @@ uint32_t kn_zone_alloc_bulk(int node, unsigned order, gfp_t gfp,
 	struct kn_zone *z = &kn_zones[node];
 	uint32_t got = 0;
 
+	if (may_block && !(gfp & KN_GFP_MALLOC))
+		fill_reserve(z);
 	if (!kn_lock_if(&z->lock, may_block)) {
 		kn_stat_add(KN_STAT_nowait_contended, 1);
 		return 0;
@@ -322,23 +360,18 @@ bool kn_zone_take_room(int node, uint64_t pages)
 /* Extends the usable prefix by @step bytes.  No lock is held. */
 static int grow_by(struct kn_zone *z, int node, size_t step, unsigned flags)
 {
-	uintptr_t from;
+	const uintptr_t from = z->grown;
 	int err;
 
-	do {
-		from = kn_load(&z->grown);
-		if (from + step > kn_window_base(node) + kn_window_half())
-			return -ENOMEM;
-	} while (!ck_pr_cas_64((uint64_t *)&z->grown, from, from + step));
-
+	if (from + step > kn_window_base(node) + kn_window_half())
+		return -ENOMEM;
 	kn_stat_add(KN_STAT_grow_calls, 1);
 	err = kn_span_grow(from, step, flags);
 	if (err) {
-		/* The space is lost if another thread has grown behind it. */
-		ck_pr_cas_64((uint64_t *)&z->grown, from + step, from);
 		kn_stat_add(KN_STAT_grow_failed, 1);
 		return err;
 	}
+	kn_store_release(&z->grown, from + step);
 	ck_pr_add_64(&z->managed, step >> KN_PAGE_SHIFT);
 	kn_lock(&z->lock);
 	free_range_locked(z, kn_pfn((void *)from),
@@ -347,46 +380,26 @@ static int grow_by(struct kn_zone *z, int node, size_t step, unsigned flags)
 	return 0;
 }
 
-/* A limit on the process may refuse a large step and grant a small one. */
+/*
+ * One thread grows a zone, the others let it: what it adds is for them, too.
+ * A limit on the process may refuse a large step and grant a small one.
+ */
 static int grow(struct kn_zone *z, int node)
 {
 	unsigned flags;
-	const size_t step = grow_step(node, kn_load(&z->grown), &flags);
-	int err = grow_by(z, node, step, flags);
+	size_t step;
+	int err;
 
+	if (!ck_pr_cas_32(&z->growing, 0, 1)) {
+		sched_yield();
+		return 0;
+	}
+	step = grow_step(node, z->grown, &flags);
+	err = grow_by(z, node, step, flags);
 	if (err && step > GROW_LEAST)
 		err = grow_by(z, node, GROW_LEAST, flags);
+	kn_store_release(&z->growing, 0);
 	return err;
-}
-
-/* Writes one byte a page: the memory is there afterwards. */
-static void populate(uint32_t pfn, unsigned order)
-{
-	for (uint32_t i = 0; i < 1u << order; i++)
-		*(volatile char *)kn_pfn_address(pfn + i) = 0;
-}
-
-/* Faults in what GFP_ATOMIC may rely on. */
-static void fill_reserve(struct kn_zone *z)
-{
-	const uint64_t want = kn_tun.reserve >> KN_PAGE_SHIFT;
-	unsigned order;
-	uint32_t pfn;
-
-	if (likely(kn_load(&z->nr_sure) >= want))
-		return;
-	if (!kn_load(&z->managed) || !may_warm_up(z, kn_log2_up(want)))
-		return;
-	order = KN_MIN(kn_log2_up(want), (unsigned)KN_MAX_ORDER);
-	kn_lock(&z->lock);
-	pfn = warm_up(z, order);
-	if (pfn != KN_PFN_NONE)
-		split_to(z, pfn, order);
-	kn_unlock(&z->lock);
-	if (pfn == KN_PFN_NONE)
-		return;
-	populate(pfn, order);
-	kn_zone_free(pfn, order, KN_PAGE_SURE | KN_PAGE_ZERO, true);
 }
 
 uint32_t kn_zone_alloc(int node, unsigned order, gfp_t gfp)
@@ -395,8 +408,6 @@ uint32_t kn_zone_alloc(int node, unsigned order, gfp_t gfp)
 	const bool may_block = gfpflags_allow_blocking(gfp);
 	uint32_t pfn;
 
-	if (may_block && !(gfp & KN_GFP_MALLOC))
-		fill_reserve(z);
 	/* 1. The free lists. */
 	if (kn_zone_alloc_bulk(node, order, gfp, &pfn, 1))
 		return pfn;
@@ -404,7 +415,7 @@ uint32_t kn_zone_alloc(int node, unsigned order, gfp_t gfp)
 		return KN_PFN_NONE;
 	kn_stat_add(KN_STAT_page_alloc_slow, 1);
 	/* 2. More memory of the node; another thread may take it first. */
-	for (int i = 0; i < 8 && node_has_room(z, node, order); i++) {
+	for (int i = 0; i < GROW_TRIES && node_has_room(z, node, order); i++) {
 		if (kn_zone_alloc_bulk(node, order, gfp, &pfn, 1))
 			return pfn;
 		if (grow(z, node))
@@ -597,6 +608,8 @@ void kn_zones_reset(void)
 		uint32_t pfn;
 
 		kn_lock_reset(&z->lock);
+		z->growing = 0;
+		z->filling = 0;
 		while ((pfn = z->isolated) != KN_PFN_NONE) {
 			kn_page_list_del(&z->isolated, pfn);
 			free_locked(z, pfn, kn_page(pfn)->order, KN_PAGE_WARM);

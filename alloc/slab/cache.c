@@ -219,7 +219,7 @@ static kn_slow void *reclaim_and_retry(struct kmem_cache *s, gfp_t gfp, int node
 	}
 }
 
-static bool usable_gfp(const struct kmem_cache *s, gfp_t gfp)
+bool kn_cache_gfp_usable(const struct kmem_cache *s, gfp_t gfp)
 {
 	if (unlikely(gfp & ~(__GFP_BITS_MASK | KN_GFP_MALLOC))) {
 		kn_warn_once("gfp %#x has bits that mean nothing", gfp);
@@ -244,7 +244,7 @@ kn_slow void *kn_cache_alloc_slow(struct kmem_cache *s, gfp_t gfp, int nid)
 
 	kn_stat_add(KN_STAT_alloc_slow, 1);
 	/* 1. The request itself. */
-	if (!usable_gfp(s, gfp) || !kn_node_wanted(nid, gfp, &node))
+	if (!kn_cache_gfp_usable(s, gfp) || !kn_node_wanted(nid, gfp, &node))
 		return NULL;
 	/* 2. Magazine, depot and slabs of each node, nearest first. */
 	obj = by_zonelist(s, gfp, node, &got);
@@ -311,6 +311,7 @@ static struct kmem_cache *create(struct cache_shape *shape)
 		errno = EINVAL;
 	} else {
 		shape->align = alignment(shape->size, shape->align, shape->flags);
+		shape->flags &= ~SLAB_KMALLOC;	/* knuma's own mark */
 		kn_lock(&list_lock);
 		if (name_taken(shape->name))
 			kn_warn("kmem_cache_create(%s): another cache has that "

@@ -34,6 +34,9 @@ static inline struct kmem_cache *kn_kmalloc_cache(size_t size)
  */
 void *kn_cache_alloc_slow(struct kmem_cache *s, gfp_t gfp, int nid);
 
+/* False, with errno EINVAL, for flags that mean nothing.  Warns of odd ones. */
+bool kn_cache_gfp_usable(const struct kmem_cache *s, gfp_t gfp);
+
 /* What every failing allocation does: counts, warns, sets errno.  NULL. */
 void *kn_alloc_failed(const char *what, size_t size, gfp_t gfp, int nid);
 

@@ -203,10 +203,14 @@ kn_fast void kmem_cache_free(struct kmem_cache *s, void *p)
 
 int kmem_cache_alloc_bulk(struct kmem_cache *s, gfp_t gfp, size_t n, void **p)
 {
-	const bool zero = (gfp & __GFP_ZERO || kn_tun.init_on_alloc) && !s->ctor;
+	const bool init = kn_tun.init_on_alloc &&
+			  !(s->flags & SLAB_TYPESAFE_BY_RCU);
+	const bool zero = (gfp & __GFP_ZERO || init) && !s->ctor;
 	const int node = kn_mag_node();
 	size_t got = 0;
 
+	if (unlikely(!kn_cache_gfp_usable(s, gfp)))
+		return 0;
 	while (got < n) {
 		const uint32_t want = (uint32_t)KN_MIN(n - got, KN_BATCH_MAX);
 		uint32_t more = kn_mag_alloc_bulk(&s->mag, node, gfp, p + got,

@@ -270,7 +270,7 @@ static struct page *make_slab(struct kmem_cache *s, uint32_t pfn)
 
 	head->type = KN_PAGE_SLAB;
 	head->cache = s->mag.id;
-	head->touched = head->flags & KN_PAGE_SURE ? (uint16_t)(1u << s->order) : 0;
+	head->touched = (uint16_t)(head->flags & KN_PAGE_SURE ? 1u << s->order : 0);
 	head->flags = 0;
 	head->next = KN_PFN_NONE;
 	head->prev = KN_PFN_NONE;

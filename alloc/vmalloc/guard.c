@@ -53,19 +53,25 @@ void kn_guard_install(struct page *area, uint64_t at)
 		area->flags |= KN_PAGE_GUARDED | KN_PAGE_SPLIT;
 }
 
-void kn_guard_remove(struct page *area, uint64_t at)
+bool kn_guard_remove(struct page *area, uint64_t at)
 {
+	const bool split = area->flags & KN_PAGE_SPLIT;
+	int err;
+
 	if (!(area->flags & KN_PAGE_GUARDED))
-		return;
-	if (area->flags & KN_PAGE_SPLIT) {
-		kn_machine.mprotect(page_at(area, at), KN_PAGE_SIZE,
-				    PROT_READ | PROT_WRITE);
-		ck_pr_sub_64(&nr_mappings, 2);
-	} else {
-		kn_machine.madvise(page_at(area, at), KN_PAGE_SIZE,
-				   MADV_GUARD_REMOVE);
+		return true;
+	err = split ? kn_machine.mprotect(page_at(area, at), KN_PAGE_SIZE,
+					  PROT_READ | PROT_WRITE) :
+		      kn_machine.madvise(page_at(area, at), KN_PAGE_SIZE,
+					 MADV_GUARD_REMOVE);
+	if (err) {
+		kn_store(&kn_span.purge_error, err);
+		return false;
 	}
+	if (split)
+		ck_pr_sub_64(&nr_mappings, 2);
 	area->flags &= (uint8_t)~(KN_PAGE_GUARDED | KN_PAGE_SPLIT);
+	return true;
 }
 
 uint64_t kn_guard_mappings(void)

@@ -8,8 +8,8 @@
 /* Makes page @at of an area fault; sets the area's flags. */
 void kn_guard_install(struct page *area, uint64_t at);
 
-/* Undoes kn_guard_install(); the page is usable again. */
-void kn_guard_remove(struct page *area, uint64_t at);
+/* Undoes kn_guard_install().  False: refused, and the page still faults. */
+bool kn_guard_remove(struct page *area, uint64_t at) kn_must_check;
 
 /* Mappings that guards have split off. */
 uint64_t kn_guard_mappings(void);

@@ -58,7 +58,8 @@ void *__vmalloc_node(unsigned long size, unsigned long align, gfp_t gfp,
 	(void)caller;
 	if (!kn_start())
 		return NULL;
-	align = KN_MAX(align, KN_PAGE_SIZE);
+	if (!align)
+		align = 1;
 	if (!size || !kn_is_pow2(align) ||
 	    gfp & ~(__GFP_BITS_MASK | KN_GFP_MALLOC))
 		return refuse(size, EINVAL, gfp, nid);
@@ -69,7 +70,7 @@ void *__vmalloc_node(unsigned long size, unsigned long align, gfp_t gfp,
 		return NULL;
 	kn_slow_step(gfp);
 	area = by_zonelist(node, KN_ALIGN_UP(size, KN_PAGE_SIZE) >> KN_PAGE_SHIFT,
-			   align, gfp, &dirty);
+			   KN_MAX(align, KN_PAGE_SIZE), gfp, &dirty);
 	if (!area)
 		return refuse(size, ENOMEM, gfp, nid);
 	if (dirty && (gfp & __GFP_ZERO || kn_tun.init_on_alloc))
@@ -122,14 +123,21 @@ void vfree(const void *p)
 
 void *vmalloc_exec(unsigned long size)
 {
-	return vmalloc(size);
+	void *p = vmalloc(size);
+
+	if (p)
+		kn_page(kn_pfn(p))->flags |= KN_PAGE_EXEC;
+	return p;
 }
 
 static int set_memory(unsigned long addr, int numpages, int prot)
 {
-	struct page *area = kn_vmap_find((void *)addr);
+	struct page *area;
 
-	if (!area || numpages <= 0 || (uint64_t)numpages > area->nr_pages)
+	if (numpages <= 0 || addr & (KN_PAGE_SIZE - 1))
+		return -EINVAL;
+	area = kn_vmap_find_around((void *)addr, (uint64_t)numpages);
+	if (!area || !(area->flags & KN_PAGE_EXEC))
 		return -EINVAL;
 	area->flags |= KN_PAGE_PROTECTED;
 	return kn_machine.mprotect((void *)addr, (size_t)numpages << KN_PAGE_SHIFT,

@@ -23,6 +23,9 @@
 /* Areas looked at in one list of the cache. */
 #define CACHE_SEARCH 8
 
+/* Areas that a timed trim gives back in one go. */
+#define TRIM_AREAS 1024
+
 struct bins {
 	uint32_t head[NR_BINS];
 	uint64_t any[NR_BINS / 64];	/* lists that are not empty */
@@ -332,31 +335,47 @@ static struct page *from_cache(struct arena *a, uint64_t pages, uint64_t align)
 	return NULL;
 }
 
+/* Makes all of @area usable memory again; its guard and protection go. */
+static bool make_plain(struct page *area)
+{
+	int err = 0;
+
+	if (!kn_guard_remove(area, area->nr_pages))
+		return false;
+	if (area->flags & KN_PAGE_PROTECTED)
+		err = kn_machine.mprotect(kn_page_addr(area),
+					  area->capacity << KN_PAGE_SHIFT,
+					  PROT_READ | PROT_WRITE);
+	if (err) {
+		kn_store(&kn_span.purge_error, err);
+		return false;
+	}
+	area->flags = 0;
+	return true;
+}
+
 /*
  * Gives the memory of @area, off all lists, back, and its address space to the
- * extents.  Without the lock until the end.
+ * extents.  Without the lock until the end.  False when that was refused.
  */
-static void purge(struct arena *a, struct page *area)
+static bool purge(struct arena *a, struct page *area)
 {
-	const uintptr_t at = (uintptr_t)kn_page_addr(area);
 	const size_t bytes = area->capacity << KN_PAGE_SHIFT;
 
-	kn_guard_remove(area, area->nr_pages);
-	if (area->flags & KN_PAGE_PROTECTED)
-		kn_machine.mprotect((void *)at, bytes, PROT_READ | PROT_WRITE);
-	area->flags = 0;
-	if (kn_span_purge(at, bytes)) {
-		/* Refused: still dirty, so still a cached area. */
+	if (!make_plain(area) ||
+	    kn_span_purge((uintptr_t)kn_page_addr(area), bytes)) {
+		/* Still dirty, so still a cached area. */
 		kn_lock(&a->lock);
 		cache_add(a, area);
 		kn_unlock(&a->lock);
-		return;
+		return false;
 	}
 	kn_stat_add(KN_STAT_vmalloc_purged, 1);
 	kn_stat_add(KN_STAT_purged_bytes, bytes);
 	kn_lock(&a->lock);
 	extent_add(a, kn_page_pfn(area), area->capacity);
 	kn_unlock(&a->lock);
+	return true;
 }
 
 /* A cached area to purge: the oldest of some list that is due. */
@@ -380,19 +399,18 @@ static struct page *due(struct arena *a, uint64_t before_ms, uint64_t keep_pages
 	return NULL;
 }
 
-static void trim_arena(struct arena *a, uint64_t before_ms, uint64_t keep_pages)
+/* At most @most areas; ends with the first that is refused. */
+static void trim_arena(struct arena *a, uint64_t before_ms, uint64_t keep_pages,
+		       uint32_t most)
 {
 	struct page *area;
-	int most = 1024;
 
 	do {
 		kn_lock(&a->lock);
 		take_deferred(a);
 		area = due(a, before_ms, keep_pages);
 		kn_unlock(&a->lock);
-		if (area)
-			purge(a, area);
-	} while (area && most--);
+	} while (area && purge(a, area) && --most);
 }
 
 void kn_vmap_trim(uint64_t now, bool all)
@@ -404,7 +422,8 @@ void kn_vmap_trim(uint64_t now, bool all)
 	for (int node = 0; node < kn_topo.nr_nodes; node++)
 		for (int i = 0; i < 2; i++)
 			trim_arena(&arenas[node][i], before,
-				   kn_tun.vmalloc_cache >> KN_PAGE_SHIFT);
+				   kn_tun.vmalloc_cache >> KN_PAGE_SHIFT,
+				   all ? UINT32_MAX : TRIM_AREAS);
 }
 
 /* Areas. */
@@ -445,13 +464,18 @@ static struct page *find_area(struct arena *a, uint64_t pages, uint64_t align,
 	return area;
 }
 
-/* Puts the guard behind @nr pages; it may be there from the last use. */
-static void place_guard(struct page *area, uint64_t nr)
+/*
+ * Puts the guard behind @nr pages; it may be there from the last use.  False
+ * when an old one inside cannot be removed.
+ */
+static bool place_guard(struct page *area, uint64_t nr)
 {
 	if (area->flags & KN_PAGE_GUARDED && area->nr_pages == nr)
-		return;
-	kn_guard_remove(area, area->nr_pages);
+		return true;
+	if (!kn_guard_remove(area, area->nr_pages))
+		return false;
 	kn_guard_install(area, nr);
+	return true;
 }
 
 struct page *kn_vmap_get(int node, uint64_t nr, uint64_t align, bool *dirty)
@@ -465,11 +489,17 @@ struct page *kn_vmap_get(int node, uint64_t nr, uint64_t align, bool *dirty)
 	if (nr >= kn_window_half() >> KN_PAGE_SHIFT)
 		return NULL;
 	if (kn_load(&a->cached_pages) > kn_tun.vmalloc_cache >> KN_PAGE_SHIFT)
-		trim_arena(a, 0, kn_tun.vmalloc_cache >> KN_PAGE_SHIFT);
+		trim_arena(a, 0, kn_tun.vmalloc_cache >> KN_PAGE_SHIFT,
+			   TRIM_AREAS);
 	area = find_area(a, nr + 1, align, dirty);
 	if (!area)
 		return NULL;
-	place_guard(area, nr);
+	if (!place_guard(area, nr)) {
+		kn_lock(&a->lock);
+		cache_add(a, area);
+		kn_unlock(&a->lock);
+		return NULL;
+	}
 	area->nr_pages = nr;
 	area->type = KN_PAGE_VM_USED;
 	ck_pr_add_64(&a->used_pages, nr);
@@ -483,6 +513,7 @@ void kn_vmap_put(struct page *area, bool may_block)
 	struct arena *a = arena_of(kn_page_pfn(area));
 
 	kn_store(&kn_span.map[kn_page_pfn(area)], KN_ID_NONE);
+	area->flags &= (uint8_t)~KN_PAGE_EXEC;
 	area->freed_ms = now_ms();
 	if (!kn_lock_if(&a->lock, may_block)) {
 		ck_stack_push_upmc(&a->deferred, &area->link);
@@ -494,7 +525,8 @@ void kn_vmap_put(struct page *area, bool may_block)
 	kn_unlock_if(&a->lock, may_block);
 	if (may_block &&
 	    kn_load(&a->cached_pages) > kn_tun.vmalloc_cache >> KN_PAGE_SHIFT)
-		trim_arena(a, 0, kn_tun.vmalloc_cache >> KN_PAGE_SHIFT);
+		trim_arena(a, 0, kn_tun.vmalloc_cache >> KN_PAGE_SHIFT,
+			   TRIM_AREAS);
 }
 
 struct page *kn_vmap_find(const void *p)
@@ -506,6 +538,28 @@ struct page *kn_vmap_find(const void *p)
 		return NULL;
 	area = kn_page(kn_pfn(p));
 	return p == kn_page_addr(area) ? area : NULL;
+}
+
+/* The nearest start below @p that the map knows is the only candidate. */
+struct page *kn_vmap_find_around(const void *p, uint64_t nr)
+{
+	struct page *area;
+	uint32_t pfn, head, lowest;
+	struct arena *a;
+
+	if (!kn_vmap_has(p))
+		return NULL;
+	pfn = kn_pfn(p);
+	a = arena_of(pfn);
+	if ((uintptr_t)p >= kn_load(&a->top))
+		return NULL;
+	lowest = kn_pfn((void *)a->base);
+	for (head = pfn; kn_load_acquire(&kn_span.map[head]) != KN_ID_VMALLOC;
+	     head--)
+		if (head == lowest)
+			return NULL;
+	area = kn_page(head);
+	return pfn - head + nr <= area->nr_pages ? area : NULL;
 }
 
 static uint64_t sum(uint64_t (*fn)(const struct arena *a))

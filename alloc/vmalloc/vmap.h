@@ -49,6 +49,9 @@ void kn_vmap_put(struct page *area, bool may_block);
 /* The used area that starts at @p, or NULL. */
 struct page *kn_vmap_find(const void *p);
 
+/* The used area that all of the @nr pages from @p on are in, or NULL. */
+struct page *kn_vmap_find_around(const void *p, uint64_t nr);
+
 /* True for any address in a vmalloc part. */
 static inline bool kn_vmap_has(const void *p)
 {
