@@ -51,7 +51,7 @@ static int machine_madvise(void *addr, size_t len, int advice)
 
 static int machine_mlock(void *addr, size_t len)
 {
-	return RESULT(int, mlock(addr, len));
+	return RESULT(int, mlock2(addr, len, MLOCK_ONFAULT));
 }
 
 static void *machine_mremap(void *from, size_t old_len, size_t new_len,

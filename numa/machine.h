@@ -20,7 +20,7 @@ struct kn_machine {
 	int (*munmap)(void *addr, size_t len);
 	int (*mprotect)(void *addr, size_t len, int prot);
 	int (*madvise)(void *addr, size_t len, int advice);
-	int (*mlock)(void *addr, size_t len);
+	int (*mlock)(void *addr, size_t len);	/* pages as they are faulted */
 	void *(*mremap)(void *from, size_t old_len, size_t new_len, int flags,
 			void *to);
 	/* @node: a kernel node id; the policy is MPOL_PREFERRED. */

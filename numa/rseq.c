@@ -20,6 +20,7 @@
 
 struct kn_hot kn_hot;
 struct kn_magazine **kn_cpu_rows[KN_MAX_CPUS + 2];
+struct kn_magazine **kn_node_rows[KN_MAX_NODE_IDS];
 
 static struct kn_magazine *no_regions[KN_MAX_CPUS + 2];
 
@@ -27,6 +28,9 @@ void kn_cpu_rows_update(void)
 {
 	kn_store(&kn_cpu_rows[0], &no_regions[2]);
 	kn_store(&kn_cpu_rows[1], &no_regions[2]);
+	for (int node = 0; node < kn_topo.nr_nodes; node++)
+		kn_store(&kn_node_rows[kn_topo.kernel_id[node]],
+			 kn_region_row((uint64_t)node));
 	for (int cpu = 0; cpu < kn_topo.nr_cpus; cpu++)
 		kn_store(&kn_cpu_rows[2 + cpu], kn_region_row(kn_cpu_node[cpu]));
 }
@@ -79,7 +83,16 @@ static bool self_test(void)
 	return ok;
 }
 
-const char *kn_rseq_init(bool wanted)
+/* What a thread without rseq has: sections that look here decline. */
+static kn_tls struct {
+	uint32_t cpu_id_start;
+	int32_t cpu_id;		/* and the number of magazines */
+	uint64_t rseq_cs;	/* stored by sections before they look */
+} unregistered __attribute__((aligned(32))) = { .cpu_id = -1 };
+KN_STATIC_ASSERT(offsetof(__typeof__(unregistered), cpu_id) == RSEQ_CPU_ID,
+		 "laid out as struct rseq");
+
+static const char *find_rseq(bool wanted)
 {
 	kn_hot.rseq_off = __rseq_offset;
 	kn_hot.cid_off = __rseq_offset + RSEQ_CPU_ID;
@@ -96,6 +109,22 @@ const char *kn_rseq_init(bool wanted)
 	if (!self_test())
 		return "the self-test of restartable sequences failed";
 	return NULL;
+}
+
+/*
+ * In fallback mode magazines belong to try-locks, so no section may enter one,
+ * also where the C library has registered rseq.
+ */
+const char *kn_rseq_init(bool wanted)
+{
+	const char *reason = find_rseq(wanted);
+
+	if (reason) {
+		kn_hot.rseq_off = (char *)&unregistered -
+				  (char *)__builtin_thread_pointer();
+		kn_hot.cid_off = kn_hot.rseq_off + RSEQ_CPU_ID;
+	}
+	return reason;
 }
 
 #else

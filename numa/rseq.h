@@ -29,7 +29,7 @@
 
 #include "numa/topology.h"
 
-#define KN_MAG_SLOTS 128
+#define KN_MAG_SLOTS 142
 
 struct kn_magazine {
 	uint64_t cur;
@@ -37,8 +37,17 @@ struct kn_magazine {
 	uint32_t end;
 	void *slot[KN_MAG_SLOTS];
 };
-KN_STATIC_ASSERT(sizeof(struct kn_magazine) == 1040,
-		 "not a multiple of 1 KiB: headers must not share cache sets");
+
+/*
+ * A cache's key is its id times KN_KEY_STEP.  It is what the map holds, because
+ * one shift makes the offset of the magazine in its region of it, where an id
+ * would want a multiplication, on the longest path of a free.  Magazines are no
+ * power of two apart: their headers must not share cache sets.
+ */
+#define KN_KEY_STEP 9u
+#define KN_KEY_SHIFT 7
+KN_STATIC_ASSERT(sizeof(struct kn_magazine) == KN_KEY_STEP << KN_KEY_SHIFT,
+		 "magazines follow each other in a region");
 
 /* The largest batch that a section copies. */
 #define KN_BATCH_MAX 62
@@ -47,13 +56,13 @@ KN_STATIC_ASSERT(sizeof(struct kn_magazine) == 1040,
 struct kn_hot {
 	uintptr_t base;			/* kn_span.base */
 	uint64_t size;			/* kn_span.size; 0 before start-up */
-	const uint16_t *map;		/* kn_span.map */
+	uintptr_t map;			/* kn_span.map, as if address 0 had the
+					   first entry */
 	struct kn_magazine **regions;	/* [node * KN_MAX_CPUS + cid], with two
 					   NULLs before, for cid -1 and -2 */
 	intptr_t rseq_off;		/* of struct rseq, from %fs */
 	intptr_t cid_off;		/* of the word that numbers magazines */
 	uint32_t window_shift;
-	uint32_t gfp_slow;		/* flags that a fast path declines */
 	uint64_t small_max;		/* largest kmalloc of the fast path; 0
 					   before start-up */
 } kn_cacheline;
@@ -65,6 +74,9 @@ extern struct kn_hot kn_hot;
  * those of cpu_id -1 and -2, a thread without rseq: a row without regions.
  */
 extern struct kn_magazine **kn_cpu_rows[KN_MAX_CPUS + 2];
+
+/* The same by kernel node id; NULL for an id without a node. */
+extern struct kn_magazine **kn_node_rows[KN_MAX_NODE_IDS];
 
 /* Follows kn_cpu_node after it changed. */
 void kn_cpu_rows_update(void);
@@ -90,13 +102,13 @@ static kn_always_inline struct kn_magazine **kn_region_row(uint64_t node)
 }
 
 /*
- * kn_rseq_pop(id):  pop from the magazine of a cache, of the node of the
- *	running CPU; @id is below what a region holds, and zero-extended
- * kn_rseq_pop_node(id, row):  the same for the node of @row
- * kn_rseq_push(id, row, obj):  push one object
- * kn_rseq_pop_batch(id, row, buf, n):  moves up to @n (<= KN_BATCH_MAX) objects
+ * kn_rseq_pop(key):  pop from the magazine of a cache, of the node of the
+ *	running CPU; @key is of an id below what a region holds
+ * kn_rseq_pop_node(key, row):  the same for the node of @row
+ * kn_rseq_push(key, row, obj):  push one object
+ * kn_rseq_pop_batch(key, row, buf, n):  moves up to @n (<= KN_BATCH_MAX) objects
  *	to @buf; how many, 0 when declined, -1 when aborted
- * kn_rseq_push_batch(id, row, buf, n):  moves all @n or none
+ * kn_rseq_push_batch(key, row, buf, n):  moves all @n or none
  * kn_rseq_cid():  number of the running CPU's magazines, -1 without rseq
  */
 #if defined(__x86_64__)

@@ -158,9 +158,11 @@ int kn_span_grow(uintptr_t addr, size_t len, unsigned flags)
 		return err;
 	if (flags & KN_GROW_HUGE)
 		kn_machine.madvise((void *)addr, len, MADV_HUGEPAGE);
-	if (flags & KN_GROW_LOCK)
-		err = kn_machine.mlock((void *)addr, len);
-	return err;
+	if (flags & KN_GROW_LOCK && kn_machine.mlock((void *)addr, len))
+		kn_warn_once("lock_memory: the system refuses to lock memory; "
+			     "raise the limit (ulimit -l).  The heap can be "
+			     "swapped");
+	return 0;
 }
 
 int kn_span_purge(uintptr_t addr, size_t len)
@@ -170,6 +172,8 @@ int kn_span_purge(uintptr_t addr, size_t len)
 	if (err == -EINVAL)	/* locked memory wants to be asked by name */
 		err = kn_machine.madvise((void *)addr, len,
 					 MADV_DONTNEED_LOCKED);
+	if (err)
+		kn_store(&kn_span.purge_error, err);
 	return err;
 }
 

@@ -41,11 +41,12 @@ struct kn_span {
 	uint64_t size;		/* all windows */
 	unsigned window_shift;
 	int nr_windows;
-	uint16_t *map;		/* by page number: what lies there, KN_ID_* */
+	uint16_t *map;		/* by page number: key of what lies there */
 	void *pages;		/* by page number: struct page */
 	uint64_t map_bytes;
 	bool bind_wanted;	/* more than one node */
 	int bind_error;		/* 0, or -Exxx of the first mbind refused */
+	int purge_error;	/* 0, or -Exxx of the last purge refused */
 };
 
 extern struct kn_span kn_span;
@@ -61,7 +62,7 @@ int kn_span_reserve(uint64_t max_bytes);
 
 enum kn_grow_flags {
 	KN_GROW_HUGE = 1,	/* ask for huge pages */
-	KN_GROW_LOCK = 2,	/* keep resident, mlock(2) */
+	KN_GROW_LOCK = 2,	/* what is faulted stays in memory, mlock2(2) */
 };
 
 /*

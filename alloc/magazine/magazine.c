@@ -54,6 +54,8 @@ void kn_magcache_init(struct kn_magcache *c, uint16_t id, size_t size)
 	const uint64_t most = KN_MIN(kn_tun.magazine_capacity, fit);
 
 	c->id = id;
+	c->key = (uint16_t)kn_key(id);
+	c->fast_key = id < KN_NR_MAGAZINES && !kn_tun.init_on_alloc ? c->key : 0;
 	c->capacity = (uint16_t)KN_MAX(most, 2);
 	c->batch = (uint16_t)KN_MAX(KN_MIN(c->capacity / 2, KN_BATCH_MAX), 1);
 	c->depot_max = (uint32_t)KN_MIN(kn_tun.depot_batches,
@@ -68,16 +70,15 @@ void kn_magcache_init(struct kn_magcache *c, uint16_t id, size_t size)
 
 static uint32_t pop_some(struct kn_magcache *c, int node, void **obj, uint32_t n)
 {
-	const uint32_t id = c->id;
 	int got;
 
-	if (id >= KN_NR_MAGAZINES)
+	if (c->id >= KN_NR_MAGAZINES)
 		return 0;
 	if (kn_mag_mode != KN_MAG_RSEQ)
 		return kn_mag_mode == KN_MAG_FALLBACK ?
-			kn_slot_pop_batch(id, node, obj, n) : 0;
+			kn_slot_pop_batch(c->id, node, obj, n) : 0;
 	for (int i = 0; i < SECTION_TRIES; i++) {
-		got = kn_rseq_pop_batch(id, kn_region_row((uint64_t)node),
+		got = kn_rseq_pop_batch(c->key, kn_region_row((uint64_t)node),
 					obj, n);
 		if (got >= 0)
 			return (uint32_t)got;
@@ -89,19 +90,18 @@ static uint32_t pop_some(struct kn_magcache *c, int node, void **obj, uint32_t n
 static enum kn_rseq_ret push_some(struct kn_magcache *c, int node,
 				  void *const *obj, uint32_t n)
 {
-	const uint32_t id = c->id;
 	struct kn_magazine **row = kn_region_row((uint64_t)node);
 	enum kn_rseq_ret ret;
 
-	if (id >= KN_NR_MAGAZINES)
+	if (c->id >= KN_NR_MAGAZINES)
 		return KN_RSEQ_DECLINED;
 	if (kn_mag_mode != KN_MAG_RSEQ)
 		return kn_mag_mode == KN_MAG_FALLBACK ?
-			kn_slot_push_batch(id, node, obj, n) :
+			kn_slot_push_batch(c->id, node, obj, n) :
 			KN_RSEQ_DECLINED;
 	for (int i = 0; i < SECTION_TRIES; i++) {
-		ret = n == 1 ? kn_rseq_push(id, row, obj[0]) :
-			       kn_rseq_push_batch(id, row, obj, n);
+		ret = n == 1 ? kn_rseq_push(c->key, row, obj[0]) :
+			       kn_rseq_push_batch(c->key, row, obj, n);
 		if (ret != KN_RSEQ_ABORTED)
 			return ret;
 		kn_stat_add(KN_STAT_rseq_aborts, 1);

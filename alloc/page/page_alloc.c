@@ -12,9 +12,7 @@
 #include "alloc/magazine/drain.h"
 #include "alloc/stats/stats.h"
 
-#define PCP_ORDERS 4
-
-static struct kn_magcache pcp[PCP_ORDERS];
+static struct kn_magcache pcp[KN_NR_PCP];
 
 static uint32_t pcp_refill(struct kn_magcache *c, int node, gfp_t gfp,
 			   void **obj, uint32_t n)
@@ -54,7 +52,7 @@ int kn_page_init(void)
 
 	for (int node = 0; node < kn_topo.nr_nodes; node++)
 		kn_zone_init(node);
-	for (unsigned order = 0; order < PCP_ORDERS; order++) {
+	for (unsigned order = 0; order < KN_NR_PCP; order++) {
 		struct kn_magcache *c = &pcp[order];
 
 		c->depot = kn_meta_alloc(depots, -1);
@@ -88,7 +86,7 @@ uint32_t kn_pages_get(int node, unsigned order, gfp_t gfp)
 {
 	uint32_t pfn;
 
-	pfn = order < PCP_ORDERS ? from_pcp(node, order, gfp) :
+	pfn = order < KN_NR_PCP ? from_pcp(node, order, gfp) :
 				   kn_zone_alloc(node, order, gfp);
 	if (pfn != KN_PFN_NONE) {
 		kn_page(pfn)->type = KN_PAGE_PAGES;
@@ -101,7 +99,7 @@ void kn_pages_put(uint32_t pfn, unsigned order, uint8_t flags, bool may_block)
 {
 	struct page *page = kn_page(pfn);
 
-	if (order >= PCP_ORDERS) {
+	if (order >= KN_NR_PCP) {
 		page->type = KN_PAGE_NONE;
 		kn_zone_free(pfn, order, flags, may_block);
 		return;
@@ -223,7 +221,7 @@ struct page *alloc_pages_node(int nid, gfp_t gfp, unsigned int order)
 	if (pfn == KN_PFN_NONE)
 		return no_memory(KN_PAGE_SIZE << order, gfp, nid);
 	zero_if(pfn, KN_PAGE_SIZE << order, gfp);
-	kn_store(&kn_span.map[pfn], KN_ID_PAGES);
+	kn_map_set(pfn, KN_ID_PAGES);
 	return kn_page(pfn);
 }
 
@@ -252,7 +250,7 @@ static const char *wrong_block(const struct page *page, unsigned order)
 	if ((uintptr_t)kn_pfn_address(pfn) >=
 	    kn_load(&kn_zones[kn_pfn_node(pfn)].grown))
 		return "it was never allocated";
-	if (kn_load(&kn_span.map[kn_page_pfn(page)]) != KN_ID_PAGES)
+	if (kn_map_id(kn_page_pfn(page)) != KN_ID_PAGES)
 		return page->type == KN_PAGE_PCP || page->type == KN_PAGE_FREE ?
 			"the block is free already" :
 			"it is not the first page of an alloc_pages() block";
@@ -276,7 +274,7 @@ void __free_pages(struct page *page, unsigned int order)
 		kn_bug("__free_pages(%p, %u): %s", (void *)page, order, wrong);
 		return;
 	}
-	kn_store(&kn_span.map[pfn], KN_ID_NONE);
+	kn_map_set(pfn, KN_ID_NONE);
 	kn_pages_put(pfn, order, page->flags & KN_PAGE_SURE, false);
 }
 
@@ -326,7 +324,7 @@ void *kn_large_alloc(size_t bytes, size_t align, gfp_t gfp, int node)
 	zero_if(pfn, (size_t)nr << KN_PAGE_SHIFT, gfp);
 	page->type = KN_PAGE_LARGE;
 	page->nr_pages = nr;
-	kn_store(&kn_span.map[pfn], KN_ID_LARGE);
+	kn_map_set(pfn, KN_ID_LARGE);
 	return kn_page_addr(page);
 }
 
@@ -336,7 +334,7 @@ void kn_large_free(struct page *page, bool may_block)
 	const uint32_t nr = (uint32_t)page->nr_pages;
 	const uint8_t flags = page->flags & KN_PAGE_SURE;
 
-	kn_store(&kn_span.map[pfn], KN_ID_NONE);
+	kn_map_set(pfn, KN_ID_NONE);
 	page->type = KN_PAGE_NONE;
 	if ((nr & (nr - 1)) == 0)
 		kn_pages_put(pfn, kn_log2(nr), flags, may_block);
@@ -375,7 +373,7 @@ void free_pages_exact(void *p, size_t size)
 	if (!p)
 		return;
 	page = kn_span_has(p) ? kn_page(kn_pfn(p)) : NULL;
-	if (!page || kn_load(&kn_span.map[kn_pfn(p)]) != KN_ID_LARGE ||
+	if (!page || kn_map_id(kn_pfn(p)) != KN_ID_LARGE ||
 	    p != kn_page_addr(page) || !(page->flags & KN_PAGE_EXACT) ||
 	    page->nr_pages != KN_ALIGN_UP(size, KN_PAGE_SIZE) >> KN_PAGE_SHIFT) {
 		kn_stat_add(KN_STAT_invalid_free, 1);
@@ -451,7 +449,7 @@ uint64_t kn_page_trim(uint64_t most, bool all)
 {
 	uint64_t done = 0;
 
-	for (unsigned order = 0; all && order < PCP_ORDERS; order++)
+	for (unsigned order = 0; all && order < KN_NR_PCP; order++)
 		kn_drain_cache(&pcp[order], false);
 	for (int node = 0; node < kn_topo.nr_nodes; node++)
 		done += kn_zone_trim(node, most, all);

@@ -16,6 +16,9 @@
 #define MAX_FLAVORS 16
 #define SHARDS 16
 
+/* Longer than any grace period but that of a reader which is stuck. */
+#define PAUSE_SECONDS 2
+
 struct kn_grace {
 	const struct rcu_flavor_struct *flavor;	/* set once; NULL: unused */
 	pthread_mutex_t in_round;	/* held by the thread in a round, and by
@@ -237,6 +240,19 @@ uint64_t kn_grace_periods(void)
 	return kn_load(&nr_periods);
 }
 
+/*
+ * Waits until the thread is in no round.  Not for ever: it may be waiting for a
+ * lock of liburcu that the application took before it called fork().
+ */
+static bool pause_thread(struct kn_grace *g)
+{
+	struct timespec until;
+
+	clock_gettime(CLOCK_REALTIME, &until);
+	until.tv_sec += PAUSE_SECONDS;
+	return !pthread_mutex_timedlock(&g->in_round, &until);
+}
+
 void kn_grace_before_fork(void)
 {
 	for (int i = 0; i < MAX_FLAVORS && kn_load(&graces[i].flavor); i++) {
@@ -253,8 +269,7 @@ void kn_grace_before_fork(void)
 			if (g->flavor->read_ongoing())
 				continue;
 		}
-		pthread_mutex_lock(&g->in_round);
-		g->paused = true;
+		g->paused = pause_thread(g);
 		if (online)
 			g->flavor->thread_online();
 	}
@@ -274,8 +289,9 @@ void kn_grace_after_fork_child(void)
 
 		if (g->has_thread && !g->paused) {
 			cut_off = true;
-			kn_warn("fork inside an RCU read section: kfree_rcu in "
-				"the child keeps its memory");
+			kn_warn("fork inside an RCU read section, or between "
+				"liburcu's fork hooks: kfree_rcu in the child "
+				"keeps its memory");
 		}
 		pthread_mutex_init(&g->in_round, NULL);
 		g->paused = false;

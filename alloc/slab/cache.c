@@ -28,7 +28,7 @@ static const uint16_t class_size[] = {
 KN_STATIC_ASSERT(KN_ID_FIRST_CACHE + NR_CLASSES < KN_NR_MAGAZINES,
 		 "the kmalloc caches have magazines");
 
-uint8_t kn_kmalloc_id[KN_KMALLOC_SMALL_MAX / 16] kn_cacheline;
+uint16_t kn_kmalloc_key[KN_KMALLOC_SMALL_MAX / 16] kn_cacheline;
 uint8_t kn_kmalloc_class[64 + 64];
 struct kmem_cache *kn_kmalloc_caches[NR_CLASSES];
 void (*kn_destroy_hook)(bool typesafe);
@@ -150,7 +150,7 @@ int kn_cache_init(void)
 		while (class_size[class] < (i + 1) * 16)
 			class++;
 		kn_kmalloc_class[i] = (uint8_t)class;
-		kn_kmalloc_id[i] = (uint8_t)kn_kmalloc_caches[class]->mag.id;
+		kn_kmalloc_key[i] = kn_kmalloc_caches[class]->mag.key;
 	}
 	for (unsigned i = 0; i < 64; i++) {
 		while (class_size[class] < (i + 1) * 128)

@@ -7,8 +7,8 @@
 
 #define KN_KMALLOC_SMALL_MAX 1024
 
-/* Id of the cache for sizes up to 1024: [(size - 1) / 16].  One line. */
-extern uint8_t kn_kmalloc_id[KN_KMALLOC_SMALL_MAX / 16];
+/* Key of the cache for sizes up to 1024: [(size - 1) / 16].  Two lines. */
+extern uint16_t kn_kmalloc_key[KN_KMALLOC_SMALL_MAX / 16];
 /* The cache for each size up to KMALLOC_MAX_CACHE_SIZE: see kn_kmalloc_cache(). */
 extern uint8_t kn_kmalloc_class[64 + 64];
 extern struct kmem_cache *kn_kmalloc_caches[];

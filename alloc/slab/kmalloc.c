@@ -77,8 +77,8 @@ void *kn_kmalloc_alloc(size_t size, gfp_t gfp, int nid)
 
 kn_fast void *kmalloc(size_t size, gfp_t gfp)
 {
-	if (likely(size - 1 < kn_hot.small_max && !(gfp & kn_hot.gfp_slow))) {
-		void *p = kn_rseq_pop(kn_kmalloc_id[(size - 1) / 16]);
+	if (likely(size - 1 < kn_hot.small_max && !(gfp & KN_GFP_SLOW))) {
+		void *p = kn_rseq_pop(kn_kmalloc_key[(size - 1) / 16]);
 
 		if (likely(kn_rseq_popped(p)))
 			return p;
@@ -86,17 +86,22 @@ kn_fast void *kmalloc(size_t size, gfp_t gfp)
 	return kmalloc_slow(size, gfp, NUMA_NO_NODE);
 }
 
+/* The magazines of a node by kernel id; NULL if it is none. */
+static kn_always_inline struct kn_magazine **row_of(int nid)
+{
+	return likely((unsigned)nid < KN_MAX_NODE_IDS) ? kn_node_rows[nid] : NULL;
+}
+
 kn_fast void *kmalloc_node(size_t size, gfp_t gfp, int nid)
 {
-	if (likely(size - 1 < kn_hot.small_max && !(gfp & kn_hot.gfp_slow))) {
-		const int node = kn_node_dense(nid);
+	if (likely(size - 1 < kn_hot.small_max && !(gfp & KN_GFP_SLOW))) {
+		struct kn_magazine **row = row_of(nid);
 		void *p;
 
-		if (unlikely(node < 0))
+		if (unlikely(!row))
 			return nid == NUMA_NO_NODE ? kmalloc(size, gfp) :
 						     kmalloc_slow(size, gfp, nid);
-		p = kn_rseq_pop_node(kn_kmalloc_id[(size - 1) / 16],
-				     kn_region_row((uint64_t)node));
+		p = kn_rseq_pop_node(kn_kmalloc_key[(size - 1) / 16], row);
 		if (likely(kn_rseq_popped(p)))
 			return p;
 	}
@@ -107,8 +112,8 @@ kn_fast void *kmalloc_node(size_t size, gfp_t gfp, int nid)
 
 kn_fast void *kmem_cache_alloc(struct kmem_cache *s, gfp_t gfp)
 {
-	if (likely(!(gfp & kn_hot.gfp_slow) && s->mag.id < KN_NR_MAGAZINES)) {
-		void *p = kn_rseq_pop(s->mag.id);
+	if (likely(!(gfp & KN_GFP_SLOW))) {
+		void *p = kn_rseq_pop(s->mag.fast_key);
 
 		if (likely(kn_rseq_popped(p)))
 			return p;
@@ -118,12 +123,10 @@ kn_fast void *kmem_cache_alloc(struct kmem_cache *s, gfp_t gfp)
 
 kn_fast void *kmem_cache_alloc_node(struct kmem_cache *s, gfp_t gfp, int nid)
 {
-	const int node = kn_node_dense(nid);
+	struct kn_magazine **row = row_of(nid);
 
-	if (likely(!(gfp & kn_hot.gfp_slow) && node >= 0 &&
-		   s->mag.id < KN_NR_MAGAZINES)) {
-		void *p = kn_rseq_pop_node(s->mag.id,
-					   kn_region_row((uint64_t)node));
+	if (likely(!(gfp & KN_GFP_SLOW) && row)) {
+		void *p = kn_rseq_pop_node(s->mag.fast_key, row);
 
 		if (likely(kn_rseq_popped(p)))
 			return p;
@@ -155,7 +158,7 @@ kn_slow void kn_free_slow(const void *p, const char *call)
 		return;
 	}
 	kn_stat_add(KN_STAT_free_slow, 1);
-	id = kn_load(&kn_span.map[kn_pfn(p)]);
+	id = kn_map_id(kn_pfn(p));
 	if (id >= KN_ID_FIRST_CACHE)
 		kn_mag_free(&kn_cache_by_id(id)->mag, kn_window_of(p), (void *)p);
 	else if (id != KN_ID_LARGE || !free_large(p, kn_pfn(p)))
@@ -167,9 +170,7 @@ kn_fast void kfree(const void *p)
 	const uintptr_t off = (uintptr_t)p - kn_hot.base;
 
 	if (likely(off < kn_hot.size)) {
-		const uint32_t id = kn_map_id(off);
-
-		if (likely(kn_push_object(p, off, id)))
+		if (likely(kn_push_object(p, off, kn_key_of(p))))
 			return;
 	}
 	kn_free_slow(p, "kfree");
@@ -177,8 +178,7 @@ kn_fast void kfree(const void *p)
 
 static kn_slow void cache_free_slow(struct kmem_cache *s, void *p)
 {
-	const uint32_t id = kn_span_has(p) ?
-		kn_load(&kn_span.map[kn_pfn(p)]) : KN_ID_NONE;
+	const uint32_t id = kn_id_of(p);
 
 	if (id >= KN_ID_FIRST_CACHE && id != s->mag.id)
 		kn_warn("kmem_cache_free(%s, %p): the object is of cache %s and "
@@ -191,9 +191,9 @@ kn_fast void kmem_cache_free(struct kmem_cache *s, void *p)
 	const uintptr_t off = (uintptr_t)p - kn_hot.base;
 
 	if (likely(off < kn_hot.size)) {
-		const uint32_t id = kn_map_id(off);
+		const uint32_t key = kn_key_of(p);
 
-		if (likely(id == s->mag.id && kn_push_object(p, off, id)))
+		if (likely(key == s->mag.key && kn_push_object(p, off, key)))
 			return;
 	}
 	cache_free_slow(s, p);
@@ -240,11 +240,11 @@ static size_t run_of(size_t n, void **p, uint32_t *id, int *node)
 	*id = KN_ID_NONE;
 	if (!kn_span_has(p[0]))
 		return 1;
-	*id = kn_load(&kn_span.map[kn_pfn(p[0])]);
+	*id = kn_map_id(kn_pfn(p[0]));
 	*node = kn_window_of(p[0]);
 	while (++i < n && i < KN_BATCH_MAX)
 		if (!kn_span_has(p[i]) || kn_window_of(p[i]) != *node ||
-		    kn_load(&kn_span.map[kn_pfn(p[i])]) != *id)
+		    kn_map_id(kn_pfn(p[i])) != *id)
 			break;
 	return i;
 }
@@ -280,7 +280,7 @@ size_t ksize(const void *p)
 
 	if (ZERO_OR_NULL_PTR(p) || !kn_span_has(p))
 		return 0;
-	id = kn_load(&kn_span.map[kn_pfn(p)]);
+	id = kn_map_id(kn_pfn(p));
 	if (id >= KN_ID_FIRST_CACHE)
 		return kn_cache_by_id(id)->size;
 	if (id == KN_ID_LARGE)

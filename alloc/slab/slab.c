@@ -106,7 +106,7 @@ static void give_back(struct kmem_cache *s, int node, struct page *head)
 	const uint8_t sure = head->touched == nr ? KN_PAGE_SURE : 0;
 
 	for (uint32_t i = 0; i < nr; i++)
-		kn_store(&kn_span.map[pfn + i], KN_ID_NONE);
+		kn_map_set(pfn + i, KN_ID_NONE);
 	ck_pr_dec_64(&s->node[node].nr_slabs);
 	kn_stat_add(KN_STAT_slab_freed, 1);
 	kn_pages_put(pfn, s->order, sure, false);
@@ -283,7 +283,7 @@ static struct page *make_slab(struct kmem_cache *s, uint32_t pfn)
 		head->touched = (uint16_t)(1u << s->order);
 	}
 	for (uint32_t i = 0; i < 1u << s->order; i++)
-		kn_store(&kn_span.map[pfn + i], s->mag.id);
+		kn_map_set(pfn + i, s->mag.id);
 	return head;
 }
 
@@ -429,6 +429,8 @@ uint64_t kn_slab_in_use(struct kmem_cache *s, int node)
 	uint64_t n;
 
 	kn_lock(lock_of(s, node));
+	/* What frees have pushed is on no list yet, and not in use. */
+	file_slabs(s, node, KEEP_EMPTY);
 	n = sn->nr_slabs * s->nr_objects;
 	for (uint32_t pfn = sn->partial; pfn != KN_PFN_NONE;
 	     pfn = kn_page(pfn)->next)
@@ -449,7 +451,7 @@ void kn_slab_each_in_use(struct kmem_cache *s, void (*fn)(void *obj))
 			const uint32_t pfn = first + (uint32_t)i;
 			const struct page *head = kn_page(pfn);
 
-			if (kn_load(&kn_span.map[pfn]) != s->mag.id)
+			if (kn_map_id(pfn) != s->mag.id)
 				continue;
 			for (uint32_t o = 0; o < s->nr_objects; o++)
 				if (!(kn_load(&head->free_map[o / 64]) >> o % 64 & 1))

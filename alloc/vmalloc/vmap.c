@@ -148,6 +148,13 @@ static void extent_unlist(struct arena *a, uint32_t pfn)
 	first->type = KN_PAGE_NONE;
 }
 
+/* True for the last page of a free extent; one of one page is all first. */
+static bool ends_extent(const struct page *page)
+{
+	return page->type == KN_PAGE_VM_FREE_END ||
+	       (page->type == KN_PAGE_VM_FREE && page->capacity == 1);
+}
+
 /* Adds address space without memory, joined with its neighbours: V2. */
 static void extent_add(struct arena *a, uint32_t pfn, uint64_t pages)
 {
@@ -162,7 +169,7 @@ static void extent_add(struct arena *a, uint32_t pfn, uint64_t pages)
 		extent_unlist(a, next);
 		pages += more;
 	}
-	if (pfn > lowest && kn_page(pfn - 1)->type == KN_PAGE_VM_FREE_END) {
+	if (pfn > lowest && ends_extent(kn_page(pfn - 1))) {
 		const uint64_t more = kn_page(pfn - 1)->capacity;
 
 		pfn -= (uint32_t)more;
@@ -504,7 +511,7 @@ struct page *kn_vmap_get(int node, uint64_t nr, uint64_t align, bool *dirty)
 	area->type = KN_PAGE_VM_USED;
 	ck_pr_add_64(&a->used_pages, nr);
 	kn_stat_add(*dirty ? KN_STAT_vmalloc_reused : KN_STAT_vmalloc_new, 1);
-	kn_store_release(&kn_span.map[kn_page_pfn(area)], KN_ID_VMALLOC);
+	kn_map_set(kn_page_pfn(area), KN_ID_VMALLOC);
 	return area;
 }
 
@@ -512,7 +519,7 @@ void kn_vmap_put(struct page *area, bool may_block)
 {
 	struct arena *a = arena_of(kn_page_pfn(area));
 
-	kn_store(&kn_span.map[kn_page_pfn(area)], KN_ID_NONE);
+	kn_map_set(kn_page_pfn(area), KN_ID_NONE);
 	area->flags &= (uint8_t)~KN_PAGE_EXEC;
 	area->freed_ms = now_ms();
 	if (!kn_lock_if(&a->lock, may_block)) {
@@ -534,7 +541,7 @@ struct page *kn_vmap_find(const void *p)
 	struct page *area;
 
 	if (!kn_vmap_has(p) ||
-	    kn_load_acquire(&kn_span.map[kn_pfn(p)]) != KN_ID_VMALLOC)
+	    kn_map_id(kn_pfn(p)) != KN_ID_VMALLOC)
 		return NULL;
 	area = kn_page(kn_pfn(p));
 	return p == kn_page_addr(area) ? area : NULL;
@@ -554,7 +561,7 @@ struct page *kn_vmap_find_around(const void *p, uint64_t nr)
 	if ((uintptr_t)p >= kn_load(&a->top))
 		return NULL;
 	lowest = kn_pfn((void *)a->base);
-	for (head = pfn; kn_load_acquire(&kn_span.map[head]) != KN_ID_VMALLOC;
+	for (head = pfn; kn_map_id(head) != KN_ID_VMALLOC;
 	     head--)
 		if (head == lowest)
 			return NULL;

@@ -3,32 +3,32 @@
 #ifndef KN_NUMA_RSEQ_NONE_H
 #define KN_NUMA_RSEQ_NONE_H
 
-static inline void *kn_rseq_pop(uint32_t id)
+static inline void *kn_rseq_pop(uint32_t key)
 {
-	(void)id;
+	(void)key;
 	return NULL;
 }
 
-static inline void *kn_rseq_pop_node(uint32_t id, struct kn_magazine **row)
+static inline void *kn_rseq_pop_node(uint32_t key, struct kn_magazine **row)
 {
-	(void)id;
+	(void)key;
 	(void)row;
 	return NULL;
 }
 
 static inline enum kn_rseq_ret
-kn_rseq_push(uint32_t id, struct kn_magazine **row, const void *obj)
+kn_rseq_push(uint32_t key, struct kn_magazine **row, const void *obj)
 {
-	(void)id;
+	(void)key;
 	(void)row;
 	(void)obj;
 	return KN_RSEQ_DECLINED;
 }
 
-static inline int kn_rseq_pop_batch(uint32_t id, struct kn_magazine **row,
+static inline int kn_rseq_pop_batch(uint32_t key, struct kn_magazine **row,
 				    void **buf, uint32_t n)
 {
-	(void)id;
+	(void)key;
 	(void)row;
 	(void)buf;
 	(void)n;
@@ -36,10 +36,10 @@ static inline int kn_rseq_pop_batch(uint32_t id, struct kn_magazine **row,
 }
 
 static inline enum kn_rseq_ret
-kn_rseq_push_batch(uint32_t id, struct kn_magazine **row, void *const *buf,
+kn_rseq_push_batch(uint32_t key, struct kn_magazine **row, void *const *buf,
 		   uint32_t n)
 {
-	(void)id;
+	(void)key;
 	(void)row;
 	(void)buf;
 	(void)n;

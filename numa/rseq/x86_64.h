@@ -25,7 +25,6 @@
 	"movq	kn_hot+%c[rseq](%%rip), %%r8\n\t"			\
 	"movq	kn_hot+%c[cid](%%rip), %%r9\n\t"			\
 	"leaq	3b(%%rip), %%rax\n\t"					\
-	"imulq	$%c[size], %q[id], %%rsi\n\t"				\
 	"movq	%%rax, %%fs:8(%%r8)\n"					\
 	"1:\n\t"
 
@@ -39,7 +38,7 @@
 	".popsection\n\t"
 
 /*
- * rdx = the magazine of @id in the region of (node of this CPU, cid).  Declines
+ * rdx = the magazine of @key in the region of (node of this CPU, cid).  Declines
  * without a region; the row of a negative cpu_id has none.
  */
 #define KN_RSEQ_MAGAZINE_LOCAL						\
@@ -49,7 +48,7 @@
 	"movq	(%%rdx, %%rcx, 8), %%rdx\n\t"				\
 	"testq	%%rdx, %%rdx\n\t"					\
 	"jz	5f\n\t"							\
-	"addq	%%rsi, %%rdx\n\t"
+	"addq	%[off], %%rdx\n\t"
 
 /* The same for the node of @row. */
 #define KN_RSEQ_MAGAZINE_ROW						\
@@ -59,23 +58,23 @@
 	"movq	(%[row], %%rcx, 8), %%rdx\n\t"				\
 	"testq	%%rdx, %%rdx\n\t"					\
 	"jz	5f\n\t"							\
-	"addq	%%rsi, %%rdx\n\t"
+	"addq	%[off], %%rdx\n\t"
 
 /*
- * ecx = gate, rsi = cur, eax = objects in the magazine.  KN_SWAP_LOADS is a
+ * ecx = gate, r10 = cur, eax = objects in the magazine.  KN_SWAP_LOADS is a
  * planted error for the tests: cur before the gate.
  */
 #ifdef KN_SWAP_LOADS
 #define KN_RSEQ_LOAD(gate)						\
-	"movq	(%%rdx), %%rsi\n\t"					\
+	"movq	(%%rdx), %%r10\n\t"					\
 	"pause\n\tpause\n\tpause\n\t"					\
 	"movl	" gate "(%%rdx), %%ecx\n\t"				\
-	"movzwl	%%si, %%eax\n\t"
+	"movzwl	%%r10w, %%eax\n\t"
 #else
 #define KN_RSEQ_LOAD(gate)						\
 	"movl	" gate "(%%rdx), %%ecx\n\t"				\
-	"movq	(%%rdx), %%rsi\n\t"					\
-	"movzwl	%%si, %%eax\n\t"
+	"movq	(%%rdx), %%r10\n\t"					\
+	"movzwl	%%r10w, %%eax\n\t"
 #endif
 
 #define KN_RSEQ_POP_BODY						\
@@ -83,8 +82,8 @@
 	"cmpl	%%ecx, %%eax\n\t"					\
 	"jbe	5f\n\t"							\
 	"movq	8(%%rdx, %%rax, 8), %%rax\n\t"	/* the top slot */	\
-	"addq	$0xffff, %%rsi\n\t"					\
-	"movq	%%rsi, (%%rdx)\n"		/* commit */		\
+	"addq	$0xffff, %%r10\n\t"					\
+	"movq	%%r10, (%%rdx)\n"		/* commit */		\
 	"2:\n\t"							\
 	".pushsection __rseq_abort, \"ax\"\n\t"				\
 	".byte	0x0f, 0xb9, 0x3d\n\t"		/* ud1 ... */		\
@@ -98,10 +97,9 @@
 
 #define KN_RSEQ_INPUTS							\
 	[rseq] "i" (offsetof(struct kn_hot, rseq_off)),			\
-	[cid] "i" (offsetof(struct kn_hot, cid_off)),			\
-	[size] "i" (sizeof(struct kn_magazine))
+	[cid] "i" (offsetof(struct kn_hot, cid_off))
 
-static kn_always_inline void *kn_rseq_pop(uint32_t id)
+static kn_always_inline void *kn_rseq_pop(uint32_t key)
 {
 	void *obj;
 
@@ -111,12 +109,12 @@ static kn_always_inline void *kn_rseq_pop(uint32_t id)
 		KN_RSEQ_MAGAZINE_LOCAL
 		KN_RSEQ_POP_BODY
 		: "=&a" (obj)
-		: KN_RSEQ_INPUTS, [id] "r" (id)
-		: "rcx", "rdx", "rsi", "r8", "r9", "memory", "cc");
+		: KN_RSEQ_INPUTS, [off] "r" ((uint64_t)key << KN_KEY_SHIFT)
+		: "rcx", "rdx", "r10", "r8", "r9", "memory", "cc");
 	return obj;
 }
 
-static kn_always_inline void *kn_rseq_pop_node(uint32_t id,
+static kn_always_inline void *kn_rseq_pop_node(uint32_t key,
 					       struct kn_magazine **row)
 {
 	void *obj;
@@ -126,13 +124,13 @@ static kn_always_inline void *kn_rseq_pop_node(uint32_t id,
 		KN_RSEQ_MAGAZINE_ROW
 		KN_RSEQ_POP_BODY
 		: "=&a" (obj)
-		: KN_RSEQ_INPUTS, [row] "r" (row), [id] "r" (id)
-		: "rcx", "rdx", "rsi", "r8", "r9", "memory", "cc");
+		: KN_RSEQ_INPUTS, [row] "r" (row), [off] "r" ((uint64_t)key << KN_KEY_SHIFT)
+		: "rcx", "rdx", "r10", "r8", "r9", "memory", "cc");
 	return obj;
 }
 
 static kn_always_inline enum kn_rseq_ret
-kn_rseq_push(uint32_t id, struct kn_magazine **row, const void *obj)
+kn_rseq_push(uint32_t key, struct kn_magazine **row, const void *obj)
 {
 	__asm__ __volatile__ goto(
 		KN_RSEQ_ARM
@@ -143,14 +141,14 @@ kn_rseq_push(uint32_t id, struct kn_magazine **row, const void *obj)
 		"cmpq	8(%%rdx, %%rax, 8), %[obj]\n\t"	/* on top already? */
 		"je	%l[dup]\n\t"
 		"movq	%[obj], 16(%%rdx, %%rax, 8)\n\t"
-		"incq	%%rsi\n\t"
-		"movq	%%rsi, (%%rdx)\n"		/* commit */
+		"incq	%%r10\n\t"
+		"movq	%%r10, (%%rdx)\n"		/* commit */
 		"2:\n\t"
 		KN_RSEQ_GOTO_ABORT
 		:
-		: KN_RSEQ_INPUTS, [row] "r" (row), [id] "r" (id),
+		: KN_RSEQ_INPUTS, [row] "r" (row), [off] "r" ((uint64_t)key << KN_KEY_SHIFT),
 		  [obj] "r" (obj)
-		: "rax", "rcx", "rdx", "rsi", "r8", "r9", "memory", "cc"
+		: "rax", "rcx", "rdx", "r10", "r8", "r9", "memory", "cc"
 		: aborted, declined, dup);
 	return KN_RSEQ_DONE;
 declined:
@@ -161,7 +159,7 @@ dup:
 	return KN_RSEQ_DUP;
 }
 
-static inline int kn_rseq_pop_batch(uint32_t id, struct kn_magazine **row,
+static inline int kn_rseq_pop_batch(uint32_t key, struct kn_magazine **row,
 				    void **buf, uint32_t n)
 {
 	int got;
@@ -185,8 +183,8 @@ static inline int kn_rseq_pop_batch(uint32_t id, struct kn_magazine **row,
 		"jnz	7b\n\t"
 		"movl	%[got], %%ecx\n\t"
 		"imulq	$0xffff, %%rcx, %%rcx\n\t"
-		"addq	%%rcx, %%rsi\n\t"
-		"movq	%%rsi, (%%rdx)\n"		/* commit */
+		"addq	%%rcx, %%r10\n\t"
+		"movq	%%r10, (%%rdx)\n"		/* commit */
 		"2:\n\t"
 		".pushsection __rseq_abort, \"ax\"\n\t"
 		".byte	0x0f, 0xb9, 0x3d\n\t"
@@ -198,14 +196,14 @@ static inline int kn_rseq_pop_batch(uint32_t id, struct kn_magazine **row,
 		".popsection\n"
 		"6:\n\t"
 		: [got] "=&r" (got)
-		: KN_RSEQ_INPUTS, [row] "r" (row), [id] "r" (id),
+		: KN_RSEQ_INPUTS, [row] "r" (row), [off] "r" ((uint64_t)key << KN_KEY_SHIFT),
 		  [buf] "r" (buf), [n] "r" (n)
-		: "rax", "rcx", "rdx", "rsi", "r8", "r9", "memory", "cc");
+		: "rax", "rcx", "rdx", "r10", "r8", "r9", "memory", "cc");
 	return got;
 }
 
 static inline enum kn_rseq_ret
-kn_rseq_push_batch(uint32_t id, struct kn_magazine **row, void *const *buf,
+kn_rseq_push_batch(uint32_t key, struct kn_magazine **row, void *const *buf,
 		   uint32_t n)
 {
 	__asm__ __volatile__ goto(
@@ -222,14 +220,14 @@ kn_rseq_push_batch(uint32_t id, struct kn_magazine **row, void *const *buf,
 		"incl	%%ecx\n\t"
 		"cmpl	%[n], %%ecx\n\t"
 		"jb	7b\n\t"
-		"addq	%%rcx, %%rsi\n\t"
-		"movq	%%rsi, (%%rdx)\n"		/* commit */
+		"addq	%%rcx, %%r10\n\t"
+		"movq	%%r10, (%%rdx)\n"		/* commit */
 		"2:\n\t"
 		KN_RSEQ_GOTO_ABORT
 		:
-		: KN_RSEQ_INPUTS, [row] "r" (row), [id] "r" (id),
+		: KN_RSEQ_INPUTS, [row] "r" (row), [off] "r" ((uint64_t)key << KN_KEY_SHIFT),
 		  [buf] "r" (buf), [n] "r" (n)
-		: "rax", "rcx", "rdx", "rsi", "r8", "r9", "memory", "cc"
+		: "rax", "rcx", "rdx", "r10", "r8", "r9", "memory", "cc"
 		: aborted, declined);
 	return KN_RSEQ_DONE;
 declined:

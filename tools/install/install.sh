@@ -66,8 +66,9 @@ put_tree include/knuma include/knuma
 put 644 etc/knuma.conf etc
 
 put 644 README.md share/doc/knuma
+put 644 CONTRIBUTING.md share/doc/knuma
 put 644 LICENSE share/doc/knuma
-put_tree docs share/doc/knuma
+put_tree docs share/doc/knuma/docs
 for page in docs/man/*.[1-8]*; do
 	[[ -e $page ]] || continue
 	section=${page##*.}

@@ -21,6 +21,9 @@
 /* Room for every node id that Linux can have. */
 #define MAX_NODES 1024
 
+/* What the rows of a node take, and what knuma leaves to others. */
+#define NEEDED_MIB 128
+
 struct tally {
 	long here, elsewhere;
 };
@@ -157,12 +160,39 @@ static void one_node(int node)
 	row(node, "vzalloc_node(32 MiB)", area(node, 32 * MIB));
 }
 
-/* Outside of the cpuset, or full: nothing to be proved there. */
+/* By the system's files; what they do not say is no reason to stop. */
+static long free_mib(int node)
+{
+	char line[256];
+	long kib = NEEDED_MIB << 10;
+	FILE *f;
+
+	snprintf(line, sizeof(line), "/sys/devices/system/node/node%d/meminfo",
+		 node);
+	f = fopen(line, "re");
+	if (!f)
+		return NEEDED_MIB;
+	while (fgets(line, sizeof(line), f))
+		if (sscanf(line, "Node %*d MemFree: %ld", &kib) == 1)
+			break;
+	fclose(f);
+	return kib >> 10;
+}
+
+/* Nothing can be proved on a node that is outside of the cpuset, or full. */
 static bool is_usable(int node)
 {
-	struct page *block = alloc_pages_node(
-		node, GFP_KERNEL | __GFP_THISNODE | __GFP_NOWARN, 0);
+	const long mib = free_mib(node);
+	struct page *block;
 
+	if (mib < NEEDED_MIB) {
+		printf("  %6d  has only %ld MiB free\n", node, mib);
+		return false;
+	}
+	block = alloc_pages_node(node, GFP_KERNEL | __GFP_THISNODE |
+				 __GFP_NOWARN, 0);
+	if (!block)
+		printf("  %6d  is not allowed to this process\n", node);
 	__free_pages(block, 0);
 	return block != NULL;
 }
@@ -184,11 +214,8 @@ int main(void)
 	       "elsewhere");
 	for (int node = knuma_next_node(-1); node >= 0;
 	     node = knuma_next_node(node)) {
-		if (!is_usable(node)) {
-			printf("  %6d  not allowed to this process, or full\n",
-			       node);
+		if (!is_usable(node))
 			continue;
-		}
 		usable++;
 		one_node(node);
 	}

@@ -75,12 +75,16 @@ case $? in
 *) fail 1 "memory does not lie where it was asked for" ;;
 esac
 
-step "3. The same work by knuma, by libc's malloc and by numa_alloc_onnode (knuma bench)."
-"$knuma" bench --quick pair-64 node-pair-64
+step "3. The same work by knuma, by libc's malloc (glibc) and others, and by numa_alloc_onnode (knuma bench)."
+"$knuma" bench pair-64 batch-100 node-touch-64 2>"$tmp/bench.err"
 case $? in
 0) ;;
-1) fail 1 "the benchmark failed" ;;
+1)
+	cat "$tmp/bench.err" >&2
+	fail 1 "the benchmark failed"
+	;;
 *)
+	cat "$tmp/bench.err" >&2
 	echo "quickstart: the benchmark cannot run here; going on" >&2
 	result=2
 	;;
@@ -126,7 +130,13 @@ case $? in
 	result=2
 	;;
 esac
-sed -n 's/^VmRSS:[[:space:]]*/  VmRSS of the process: /p' "/proc/$redis/status"
+rss() {
+	sed -n 's/^VmRSS:[[:space:]]*//p' "/proc/$redis/status"
+}
+
+before=$(rss)
+sleep 3
+echo "  VmRSS: $before; after three idle seconds, in which free memory goes back: $(rss)"
 
 step "6. What knuma counted for it (knuma stat); each line ends with what it means."
 stop_redis TERM || fail 1 "redis-server did not end well"
