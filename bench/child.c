@@ -1,0 +1,126 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * bench/child.c - one round of a loop, in a process of its own
+ *
+ * Parent:  knuma bench --child loop WORKLOAD CALLS LIBRARY CHUNK MILLISECONDS
+ * Child:   opens LIBRARY, runs one chunk to warm up, then chunks until the time
+ *          is over, and writes its struct kn_sample to standard output.
+ *
+ * With 0 milliseconds it runs one chunk and does not warm up, and CPU time is
+ * the process's: for loops that make threads.
+ */
+#include "bench/child.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "bench/loops.h"
+#include "bench/workload.h"
+
+enum {
+	ROUND_MS = 20,
+	TIMEOUT_S = 60
+};
+
+static bool is_once(const struct kn_workload *w)
+{
+	return w->loop == KN_LOOP_threads;
+}
+
+bool kn_measure_child(struct kn_round *round)
+{
+	const struct kn_workload *w = round->workload;
+	const unsigned part = round->quick ? KN_QUICK : 1;
+	char calls[16], chunk[16], ms[16];
+	/* clang-format off */
+	const char *argv[] = {
+		"knuma", "bench", "--child", "loop",
+		w->name, calls, round->peer->library, chunk, ms, NULL};
+	/* clang-format on */
+	const struct kn_command command = {
+		.path = KN_SELF,
+		.argv = argv,
+		.preload = kn_peer_preload(round->peer),
+		.timeout_s = TIMEOUT_S,
+	};
+	size_t len;
+
+	snprintf(calls, sizeof(calls), "%d", round->peer->calls);
+	snprintf(chunk, sizeof(chunk), "%u",
+		 is_once(w) ? w->chunk / part : w->chunk);
+	snprintf(ms, sizeof(ms), "%u", is_once(w) ? 0 : ROUND_MS / part);
+	if (!kn_process_run(&command, &round->sample, sizeof(round->sample),
+			    &len, round->why))
+		return false;
+	if (len == sizeof(round->sample))
+		return true;
+	snprintf(round->why, sizeof(round->why), "no answer from the child");
+	return false;
+}
+
+struct clocks {
+	uint64_t thread_ns;
+	uint64_t process_ns;
+	uint64_t wall_ns;
+};
+
+static struct clocks read_clocks(void)
+{
+	return (struct clocks){
+		.thread_ns = kn_bench_clock(CLOCK_THREAD_CPUTIME_ID),
+		.process_ns = kn_bench_clock(CLOCK_PROCESS_CPUTIME_ID),
+		.wall_ns = kn_bench_clock(CLOCK_MONOTONIC),
+	};
+}
+
+static void run(enum kn_calls calls, const struct kn_workload *w,
+		unsigned chunk, unsigned ms, struct kn_sample *s)
+{
+	const pid_t self = getpid();
+	struct clocks begin, end;
+	uint64_t deadline_ns;
+
+	s->rss_before_bytes = kn_bench_rss(self);
+	if (ms)
+		kn_loops_run(calls, w, chunk);
+	begin = read_clocks();
+	deadline_ns = begin.wall_ns + ms * 1000000ull;
+	do {
+		kn_loops_run(calls, w, chunk);
+		s->ops += (uint64_t)chunk * w->n;
+	} while (kn_bench_clock(CLOCK_MONOTONIC) < deadline_ns);
+	end = read_clocks();
+	s->wall_ns = end.wall_ns - begin.wall_ns;
+	s->process_cpu_ns = end.process_ns - begin.process_ns;
+	s->cpu_ns = ms ? end.thread_ns - begin.thread_ns : s->process_cpu_ns;
+	s->rss_after_bytes = kn_bench_rss(self);
+	s->rss_peak_bytes = kn_bench_rss_peak(self);
+}
+
+static int child_loop(char **argv)
+{
+	const struct kn_workload *w = kn_workload_find(argv[0]);
+	const enum kn_calls calls = (enum kn_calls)atoi(argv[1]);
+	const char *missing = kn_loops_open(calls, argv[2]);
+	struct kn_sample sample = {0};
+
+	if (missing || !w) {
+		fprintf(stderr, "knuma bench: %s\n",
+			missing ? missing : argv[0]);
+		return 1;
+	}
+	run(calls, w, (unsigned)atoi(argv[3]), (unsigned)atoi(argv[4]),
+	    &sample);
+	return fwrite(&sample, sizeof(sample), 1, stdout) == 1 ? 0 : 1;
+}
+
+int kn_child_main(int argc, char **argv)
+{
+	if (argc == 4 && !strcmp(argv[1], "where"))
+		return kn_peer_print_library(argv[2], argv[3]);
+	if (argc == 7 && !strcmp(argv[1], "loop"))
+		return child_loop(argv + 2);
+	return 2;
+}

@@ -1,0 +1,267 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* bench/main.c - the options of `knuma bench', and the order of the rounds */
+#include "bench/bench.h"
+
+#include <fnmatch.h>
+#include <getopt.h>
+#include <knuma/version.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "bench/child.h"
+#include "bench/rounds.h"
+
+enum {
+	EXIT_DONE = 0,
+	EXIT_FAILED = 1,
+	EXIT_USAGE = 2
+};
+
+enum {
+	RUNS = 7,
+	RUNS_QUICK = 5,
+	RUNS_MIN = 5, /* fewer have no median worth the name */
+	RUNS_MAX = 1000
+};
+
+enum compare {
+	COMPARE_IF_THERE,
+	COMPARE_ALWAYS,
+	COMPARE_NEVER
+};
+
+struct arguments {
+	bool list;
+	enum compare compare;
+	const struct kn_report *report;
+	struct kn_run run;
+	char **patterns;
+	int nr_patterns;
+};
+
+enum {
+	OPT_LIST = 256,
+	OPT_QUICK,
+	OPT_RUNS,
+	OPT_COMPARE,
+	OPT_NO_COMPARE,
+	OPT_HELP,
+	OPT_VERSION
+};
+
+static const struct option options[] = {
+	{"list", no_argument, NULL, OPT_LIST},
+	{"quick", no_argument, NULL, OPT_QUICK},
+	{"runs", required_argument, NULL, OPT_RUNS},
+	{"output", required_argument, NULL, 'o'},
+	{"compare", no_argument, NULL, OPT_COMPARE},
+	{"no-compare", no_argument, NULL, OPT_NO_COMPARE},
+	{"help", no_argument, NULL, OPT_HELP},
+	{"version", no_argument, NULL, OPT_VERSION},
+	{NULL, 0, NULL, 0},
+};
+
+static const char help[] =
+	"Usage: knuma bench [OPTION...] [WORKLOAD...]\n"
+	"Measures knuma and other allocators on this machine.\n"
+	"\n"
+	"      --compare              end when there is none to compare with\n"
+	"      --list                 print the workloads and end\n"
+	"      --no-compare           measure knuma alone\n"
+	"  -o, --output=FORMAT        text (default), json or csv\n"
+	"      --quick                5 short rounds: a trial, no measurement\n"
+	"      --runs=N               rounds of each allocator, 5 to 1000,\n"
+	"                             default 7; short rounds are repeated\n"
+	"      --help                 print this help and end\n"
+	"      --version              print the version and end\n"
+	"\n"
+	"Without WORKLOAD all of them are done; a WORKLOAD may be a pattern,\n"
+	"such as 'pair-*'.  Each round is a process of its own, with the\n"
+	"allocator preloaded; the rounds of the allocators take turns.  The\n"
+	"machine's state is in every figure, so compare figures of one run\n"
+	"only, and their ratios rather than the figures.\n"
+	"\n"
+	"The row `knuma' is malloc in the preload library, as for the others.\n"
+	"The row `knuma (kmalloc)' is kmalloc and kfree in libknuma.so.0,\n"
+	"through pointers to functions.  KNUMA_PRELOAD names another preload\n"
+	"library than the one that `knuma run' uses.\n"
+	"\n"
+	"Exit code: 1 when something could not be measured, 2 on wrong usage,\n"
+	"missing peers or an interrupt, which prints what there is.\n";
+
+/* The first of two lines, after which the program ends. */
+__attribute__((format(printf, 1, 2), noreturn)) static void
+usage(const char *fmt, ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	fputs("knuma bench: ", stderr);
+	vfprintf(stderr, fmt, ap);
+	va_end(ap);
+	fputs("\nTry `knuma bench --help' for more information.\n", stderr);
+	exit(EXIT_USAGE);
+}
+
+static const struct kn_report *find_report(const char *name)
+{
+	for (unsigned i = 0; kn_reports[i]; i++)
+		if (!strcmp(kn_reports[i]->name, name))
+			return kn_reports[i];
+	usage("'%s' is none of text, json, csv", name);
+}
+
+static unsigned parse_runs(const char *text)
+{
+	char *end;
+	const unsigned long n = strtoul(text, &end, 10);
+
+	if (end == text || *end || text[0] == '-')
+		usage("--runs: '%s' is no number", text);
+	if (n < RUNS_MIN || n > RUNS_MAX)
+		usage("--runs: '%s' is outside of %d to %d", text, RUNS_MIN,
+		      RUNS_MAX);
+	return (unsigned)n;
+}
+
+static void parse_option(struct arguments *a, int key)
+{
+	switch (key) {
+	case OPT_LIST:
+		a->list = true;
+		break;
+	case OPT_QUICK:
+		a->run.quick = true;
+		break;
+	case OPT_RUNS:
+		a->run.runs = parse_runs(optarg);
+		break;
+	case 'o':
+		a->report = find_report(optarg);
+		break;
+	case OPT_COMPARE:
+		a->compare = COMPARE_ALWAYS;
+		break;
+	case OPT_NO_COMPARE:
+		a->compare = COMPARE_NEVER;
+		break;
+	case OPT_HELP:
+		fputs(help, stdout);
+		exit(EXIT_DONE);
+	case OPT_VERSION:
+		puts("knuma " KNUMA_VERSION_STRING);
+		exit(EXIT_DONE);
+	default:
+		/* getopt has said the first line. */
+		fputs("Try `knuma bench --help' for more information.\n",
+		      stderr);
+		exit(EXIT_USAGE);
+	}
+}
+
+static bool matches_any(const char *pattern)
+{
+	for (unsigned i = 0; i < kn_nr_workloads; i++)
+		if (!fnmatch(pattern, kn_workloads[i].name, 0))
+			return true;
+	return false;
+}
+
+static void parse(struct arguments *a, int argc, char **argv)
+{
+	int key;
+
+	while ((key = getopt_long(argc, argv, "o:", options, NULL)) != -1)
+		parse_option(a, key);
+	a->patterns = argv + optind;
+	a->nr_patterns = argc - optind;
+	for (int i = 0; i < a->nr_patterns; i++)
+		if (!matches_any(a->patterns[i]))
+			usage("no workload '%s'; --list names them",
+			      a->patterns[i]);
+	if (!a->run.runs)
+		a->run.runs = a->run.quick ? RUNS_QUICK : RUNS;
+}
+
+static int list(void)
+{
+	for (unsigned i = 0; i < kn_nr_workloads; i++)
+		printf("%-16s %s\n", kn_workloads[i].name,
+		       kn_workloads[i].help);
+	return EXIT_DONE;
+}
+
+static bool is_wanted(const struct arguments *a, const struct kn_workload *w)
+{
+	for (int i = 0; i < a->nr_patterns; i++)
+		if (!fnmatch(a->patterns[i], w->name, 0))
+			return true;
+	return !a->nr_patterns;
+}
+
+/* One line for all that is missing. */
+static void say_missing(void)
+{
+	const char *before = "knuma bench: not here: ";
+
+	for (unsigned i = 0; i < kn_nr_peers; i++)
+		if (!kn_peers[i].library) {
+			fprintf(stderr, "%s%s (%s)", before, kn_peers[i].name,
+				kn_peers[i].names[0]);
+			before = ", ";
+		}
+	if (before[0] == ',')
+		fputc('\n', stderr);
+}
+
+static void find_peers(enum compare compare)
+{
+	bool has_own = false, has_others = false;
+
+	kn_peers_find();
+	say_missing();
+	for (unsigned i = 0; i < kn_nr_peers; i++) {
+		struct kn_peer *p = &kn_peers[i];
+
+		if (compare == COMPARE_NEVER && !p->own)
+			p->library = NULL;
+		/* libc is everywhere. */
+		has_own |= p->library && p->own;
+		has_others |= p->library && !p->own && i > 0;
+	}
+	if (!has_own)
+		usage("nothing to measure without libknuma_malloc.so.0; "
+		      "KNUMA_PRELOAD can name it");
+	if (compare == COMPARE_ALWAYS && !has_others)
+		usage("no allocator to compare with");
+}
+
+static int run_all(struct arguments *a)
+{
+	int result = EXIT_DONE;
+
+	a->report->begin(&a->run);
+	for (unsigned i = 0; i < kn_nr_workloads && !kn_bench_stop; i++)
+		if (is_wanted(a, &kn_workloads[i]) &&
+		    !kn_rounds_run(&a->run, a->report, &kn_workloads[i]))
+			result = EXIT_FAILED;
+	a->run.interrupted = kn_bench_stop;
+	a->report->end(&a->run);
+	return kn_bench_stop ? EXIT_USAGE : result;
+}
+
+int kn_bench_main(int argc, char **argv)
+{
+	struct arguments a = {.report = kn_reports[0]};
+
+	if (argc > 1 && !strcmp(argv[1], "--child"))
+		return kn_child_main(argc - 1, argv + 1);
+	parse(&a, argc, argv);
+	if (a.list)
+		return list();
+	kn_process_catch_signals();
+	find_peers(a.compare);
+	return run_all(&a);
+}

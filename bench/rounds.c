@@ -1,0 +1,106 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "bench/rounds.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+enum {
+	SILENCE_S = 15 /* where there is no terminal */
+};
+
+/* On a terminal one line that changes, elsewhere a line now and then. */
+static void say_progress(const struct kn_workload *w, unsigned i, unsigned n)
+{
+	static uint64_t last_ns;
+	const uint64_t now = kn_bench_clock(CLOCK_MONOTONIC);
+
+	if (isatty(STDERR_FILENO)) {
+		fprintf(stderr, "\r%s, round %u of %u\033[K", w->name, i + 1,
+			n);
+		return;
+	}
+	if (!last_ns)
+		last_ns = now;
+	if (now - last_ns < SILENCE_S * 1000000000ull)
+		return;
+	last_ns = now;
+	fprintf(stderr, "knuma bench: %s, round %u of %u\n", w->name, i + 1, n);
+}
+
+static void clear_progress(void)
+{
+	if (isatty(STDERR_FILENO))
+		fputs("\r\033[K", stderr);
+}
+
+static void *must(void *p)
+{
+	if (p)
+		return p;
+	fputs("knuma bench: out of memory\n", stderr);
+	exit(2);
+}
+
+/* What an interrupt has ended is no failure. */
+static void one_round(const struct kn_run *run, const struct kn_workload *w,
+		      struct kn_result *result)
+{
+	struct kn_round round = {
+		.workload = w,
+		.peer = result->peer,
+		.quick = run->quick,
+	};
+
+	if (result->why[0] || kn_bench_stop)
+		return;
+	if (w->measure(&round))
+		result->samples[result->nr_samples++] = round.sample;
+	else if (!kn_bench_stop)
+		memcpy(result->why, round.why, sizeof(round.why));
+}
+
+static unsigned collect_peers(const struct kn_workload *w, unsigned rounds,
+			      struct kn_result *results)
+{
+	unsigned n = 0;
+
+	for (unsigned i = 0; i < kn_nr_peers; i++)
+		if (kn_workload_has(w, &kn_peers[i]))
+			results[n++] = (struct kn_result){
+				.peer = &kn_peers[i],
+				.samples = must(calloc(
+					rounds, sizeof(struct kn_sample))),
+			};
+	return n;
+}
+
+bool kn_rounds_run(struct kn_run *run, const struct kn_report *report,
+		   const struct kn_workload *w)
+{
+	const unsigned repeat =
+		run->quick ? (w->repeat + KN_QUICK - 1) / KN_QUICK : w->repeat;
+	const unsigned rounds = run->runs * repeat;
+	struct kn_result *results =
+		must(calloc(kn_nr_peers, sizeof(struct kn_result)));
+	const unsigned n = collect_peers(w, rounds, results);
+	bool done = true;
+
+	for (unsigned i = 0; i < rounds && !kn_bench_stop; i++) {
+		say_progress(w, i, rounds);
+		for (unsigned k = 0; k < n; k++)
+			one_round(run, w, &results[(i + k) % n]);
+	}
+	clear_progress();
+	kn_summarise(results, n);
+	report->workload(run, w, results, n);
+	fflush(stdout);
+	run->nr_written++;
+	for (unsigned i = 0; i < n; i++) {
+		done &= !results[i].why[0];
+		free(results[i].samples);
+	}
+	free(results);
+	return done;
+}

@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* bench/sample.h - what one round measures */
+#ifndef KN_BENCH_SAMPLE_H
+#define KN_BENCH_SAMPLE_H
+
+#include <stdint.h>
+#include <sys/types.h>
+#include <time.h>
+
+/* Memory is 0 where a workload does not measure it. */
+struct kn_sample {
+	uint64_t ops;
+	uint64_t cpu_ns;	 /* of the thread or process that works */
+	uint64_t process_cpu_ns; /* with threads of the allocator's own */
+	uint64_t wall_ns;
+	uint64_t rss_before_bytes;
+	uint64_t rss_peak_bytes;
+	uint64_t rss_after_bytes;
+};
+
+/* Nanoseconds of @clock. */
+uint64_t kn_bench_clock(clockid_t clock);
+
+/* Bytes behind @key, such as "Rss:", in /proc/@pid/@file; 0 without it. */
+uint64_t kn_bench_proc_bytes(pid_t pid, const char *file, const char *key);
+
+/* Exact, unlike VmRSS, which lags behind by some pages for every CPU. */
+uint64_t kn_bench_rss(pid_t pid);
+
+/*
+ * The largest RSS that process @pid has had.  getrusage() would tell that of
+ * the program before exec, too.
+ */
+uint64_t kn_bench_rss_peak(pid_t pid);
+
+#endif

@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "bench/workload.h"
+
+#include <string.h>
+
+#define MALLOC	(1u << KN_CALLS_malloc)
+#define MALLOCS (MALLOC | 1u << KN_CALLS_kmalloc)
+#define NODES	(1u << KN_CALLS_numa | 1u << KN_CALLS_kmalloc_node)
+
+/* clang-format off */
+const struct kn_workload kn_workloads[] = {
+#define WORKLOAD(name, measure, loop, who, size, n, chunk, repeat, base, unit, \
+		 help)							\
+	{name, kn_measure_##measure, KN_LOOP_##loop, who, size, n, chunk,	\
+	 repeat, base, KN_UNIT_##unit, help},
+#include "bench/workloads.def"
+#undef WORKLOAD
+};
+
+#define WORKLOAD(name, measure, loop, who, size, n, chunk, repeat, base, unit, \
+		 help)							\
+	_Static_assert(KN_LOOP_##loop != KN_LOOP_batch || (n) <= KN_BATCH_MAX, \
+		       name ": more objects than the array holds");	\
+	_Static_assert((n) <= KN_WAVE_MAX, name ": too many threads");
+#include "bench/workloads.def"
+#undef WORKLOAD
+/* clang-format on */
+
+const unsigned kn_nr_workloads = sizeof(kn_workloads) / sizeof(kn_workloads[0]);
+
+const struct kn_workload *kn_workload_find(const char *name)
+{
+	for (unsigned i = 0; i < kn_nr_workloads; i++)
+		if (!strcmp(kn_workloads[i].name, name))
+			return &kn_workloads[i];
+	return NULL;
+}
+
+bool kn_workload_has(const struct kn_workload *w, const struct kn_peer *peer)
+{
+	return peer->library && w->who & 1u << peer->calls;
+}
