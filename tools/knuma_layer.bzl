@@ -23,6 +23,8 @@ def _library(folder, visibility, deps):
         hdrs = native.glob(_HEADERS, allow_empty = True),
         textual_hdrs = native.glob(_TABLES, allow_empty = True),
         copts = KN_COPTS,
+        # Hidden symbols are reached from other folders: never a library each.
+        linkstatic = True,
         # Exports and constructors that nothing references stay in.
         alwayslink = True,
         visibility = visibility,

@@ -4,7 +4,9 @@
  *
  * A futex word of three states (free, taken, taken with sleepers).  A waiter
  * spins a bounded number of times, then sleeps, because a lock that spins
- * collapses when its holder is preempted.  No lock is held over a system call.
+ * collapses when its holder is preempted.  No lock that an allocation or a free
+ * takes is held over a system call; drain and cache_list, of administration,
+ * are held over the fence.
  *
  * Contexts.  A call that may not wait uses kn_trylock() and, to make no system
  * call either, kn_unlock_quiet(): a sleeper then wakes by its timeout.  An

@@ -4,8 +4,8 @@
  *
  * One tick drains magazines that nobody uses, flushes what depots and slabs did
  * not need since the last tick, purges free pages and freed vmalloc areas.  A
- * thread does it where there may be one: from the first pthread_create() or
- * kfree_rcu() on (tunable background).  In a process with one thread it is a
+ * thread does it where there may be one: from the first pthread_create() on, or
+ * the first allocation after it (tunable background).  In a process with one thread it is a
  * step of the slow path, at most once a tick: such a process may still unshare(2)
  * or setns(2), and glibc's shortcuts for one thread stay in force.
  */

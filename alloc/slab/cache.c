@@ -16,6 +16,10 @@
 #include "alloc/page/page_alloc.h"
 #include "alloc/stats/stats.h"
 
+#define DEBUG_FLAGS                                                  \
+	(SLAB_CONSISTENCY_CHECKS | SLAB_RED_ZONE | SLAB_POISON |     \
+	 SLAB_STORE_USER | SLAB_TRACE | SLAB_FAILSLAB)
+
 /* Rounds of reclaim before an allocation gives up. */
 #define ROUNDS_RETRY_MAYFAIL 4
 
@@ -312,6 +316,10 @@ static struct kmem_cache *create(struct cache_shape *shape)
 	} else {
 		shape->align = alignment(shape->size, shape->align, shape->flags);
 		shape->flags &= ~SLAB_KMALLOC;	/* knuma's own mark */
+		if (shape->flags & DEBUG_FLAGS)
+			kn_warn_once("kmem_cache_create(%s): the debugging flags "
+				     "%#x have no effect in this version",
+				     shape->name, shape->flags & DEBUG_FLAGS);
 		kn_lock(&list_lock);
 		if (name_taken(shape->name))
 			kn_warn("kmem_cache_create(%s): another cache has that "

@@ -396,8 +396,14 @@ void kn_slab_flush(struct kn_magcache *c, int node, void **obj, uint32_t n)
 	freed(s, node, head, run);
 }
 
+/*
+ * Of a SLAB_TYPESAFE_BY_RCU cache nothing is given back while it lives: readers
+ * may look at its free objects.  kmem_cache_destroy() clears the flag when they
+ * have left.
+ */
 uint64_t kn_slab_reap(struct kmem_cache *s, uint32_t keep)
 {
+	const bool typesafe = s->flags & SLAB_TYPESAFE_BY_RCU;
 	uint64_t left = 0;
 
 	for (int node = 0; node < kn_topo.nr_nodes; node++) {
@@ -411,7 +417,8 @@ uint64_t kn_slab_reap(struct kmem_cache *s, uint32_t keep)
 			struct page *head = kn_page(pfn);
 
 			next = head->next;
-			if (sn->nr_empty <= keep || !is_empty(s, head))
+			if (typesafe || sn->nr_empty <= keep ||
+			    !is_empty(s, head))
 				continue;
 			sn->nr_empty--;
 			unlist_slab(s, node, head);

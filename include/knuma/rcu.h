@@ -41,9 +41,9 @@ KN_BEGIN_DECLS
  * @head is written.
  *
  * Context: With @head: any thread, any signal handler, also inside a read
- *          section.  Never waits for a grace period.  Over the byte budget a
- *          thread outside read sections sleeps up to 1 ms a batch, but not
- *          inside a signal handler that interrupted knuma.
+ *          section.  Never waits, makes no system call.  The thread that
+ *          waits for grace periods is started by a later allocation that may
+ *          wait, by the background thread or by kvfree_rcu_barrier().
  *          Without @head: as kvfree_rcu_mightsleep().
  * Errors:  a second call for the same memory, and kfree() of it meanwhile, are
  *          reported where they are noticed, and the process is aborted.

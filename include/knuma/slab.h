@@ -24,7 +24,10 @@
 /* Values are knuma's own and may change; use the names. */
 typedef unsigned int slab_flags_t;
 
-/* Debugging; the letters are those of the tunable slab_debug. */
+/*
+ * Debugging.  Accepted, with one warning, and without effect in this version.
+ * The letters are the kernel's, of slab_debug.
+ */
 #define SLAB_CONSISTENCY_CHECKS ((slab_flags_t)1 << 0) /* F: each call */
 #define SLAB_RED_ZONE		((slab_flags_t)1 << 1) /* Z: guard bytes */
 #define SLAB_POISON		((slab_flags_t)1 << 2) /* P: free patterns */
@@ -39,9 +42,10 @@ typedef unsigned int slab_flags_t;
 /*
  * An object may be reused at once, but its memory stays an object of this cache
  * until a grace period has passed: readers check identity after they found it.
+ * Such a cache gives no memory back before it is destroyed.
  */
 #define SLAB_TYPESAFE_BY_RCU	((slab_flags_t)1 << 8)
-/* Never share slabs with a similar cache; ignore slab_debug. */
+/* No effect: caches never share slabs, and there is no slab_debug. */
 #define SLAB_NO_MERGE		((slab_flags_t)1 << 9)
 #define SLAB_NO_USER_FLAGS	((slab_flags_t)1 << 10)
 /* Counted as reclaimable. */

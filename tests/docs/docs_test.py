@@ -1,0 +1,179 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""What the documentation says, against what is there.
+
+Links lead somewhere, the program of README.md runs, and settings, statistics,
+commands and functions that are named exist.
+"""
+
+import glob
+import os
+import re
+import shutil
+import subprocess
+import tempfile
+import unittest
+
+ROOT = os.getcwd()
+KNUMA = os.path.join(ROOT, "tools/knuma")
+PAGES = sorted(glob.glob("*.md") + glob.glob("docs/**/*.md", recursive=True))
+MAN = sorted(glob.glob("docs/man/*"))
+
+
+def read(path):
+    with open(path, encoding="utf-8") as f:
+        return f.read()
+
+
+def knuma(*args):
+    return subprocess.run([KNUMA, *args], check=True, capture_output=True,
+                          text=True, timeout=60).stdout
+
+
+def defaults():
+    """Setting -> built-in value, as text."""
+    return dict(re.findall(r"(?m)^#(\w+) = ?(.*)$", knuma("conf", "dump")))
+
+
+def anchor(heading):
+    """As the usual viewers of Markdown make it."""
+    kept = re.sub(r"[^\w\- ]", "", heading.strip().lower())
+    return kept.replace(" ", "-")
+
+
+class Links(unittest.TestCase):
+    def test_the_pages_are_here(self):
+        for page in ("README.md", "docs/README.md", "docs/design/slab.md"):
+            self.assertIn(page, PAGES)
+
+    def test_relative_links_lead_somewhere(self):
+        for page in PAGES:
+            text = re.sub(r"(?ms)^```.*?^```", "", read(page))
+            for target in re.findall(r"\]\(([^)\s]+)\)", text):
+                if re.match(r"[a-z]+:", target):
+                    continue
+                path, _, fragment = target.partition("#")
+                path = os.path.normpath(
+                    os.path.join(os.path.dirname(page), path)) if path else page
+                self.assertTrue(os.path.exists(path), (page, target))
+                if fragment:
+                    heads = re.findall(r"(?m)^#+ (.*)$", read(path))
+                    self.assertIn(fragment, map(anchor, heads), (page, target))
+
+    def test_each_page_is_in_the_map(self):
+        listed = read("docs/README.md")
+        for page in PAGES:
+            if page.startswith("docs/") and page != "docs/README.md":
+                self.assertIn("(%s)" % page[len("docs/"):], listed)
+
+
+class Readme(unittest.TestCase):
+    def setUp(self):
+        self.text = read("README.md")
+
+    def test_it_is_short(self):
+        self.assertLess(len(self.text.splitlines()), 200)
+
+    def test_its_program_runs(self):
+        source, = re.findall(r"(?ms)^```c\n(.*?)^```", self.text)
+        with tempfile.TemporaryDirectory() as folder:
+            path = os.path.join(folder, "first.c")
+            with open(path, "w", encoding="utf-8") as f:
+                f.write(source)
+            for compiler in "gcc", "clang":
+                program = os.path.join(folder, compiler)
+                subprocess.run(
+                    [compiler, "-std=c11", "-pedantic", "-Wall", "-Wextra",
+                     "-Werror", "-O2", "-Iinclude", path, "-o", program,
+                     "libknuma.so.0", "-Wl,-rpath," + ROOT],
+                    check=True, timeout=60)
+                out = subprocess.run([program], check=True, timeout=60,
+                                     capture_output=True, text=True).stdout
+                pages = (1 << 20) // os.sysconf("SC_PAGE_SIZE")
+                self.assertRegex(out, r"^%d pages on node \d+\n$" % pages)
+
+    def test_its_settings_are_the_built_in_ones(self):
+        rows = re.findall(r"(?m)^\| `(\w+)` \| `(\w+)` \|", self.text)
+        self.assertGreater(len(rows), 5)
+        for name, value in rows:
+            self.assertEqual(defaults().get(name), value, name)
+
+
+class Manual(unittest.TestCase):
+    def test_the_pages_are_here(self):
+        for page in "knuma.1", "knuma.conf.5", "knuma.7":
+            self.assertIn("docs/man/" + page, MAN)
+
+    def test_knuma_conf_has_each_setting(self):
+        rows = dict(re.findall(r"(?m)^\\fB(\w+)\\fR = (.*?)(?: \*)?$",
+                               read("docs/man/knuma.conf.5")))
+        rows = {k: v.replace("\\-", "-") for k, v in rows.items()}
+        want = {k: v or "(empty)" for k, v in defaults().items()}
+        self.assertEqual(rows, want)
+
+    def test_knuma_has_each_command_and_option(self):
+        page = read("docs/man/knuma.1").replace("\\-", "-")
+        commands = re.findall(r"(?m)^  (\w+) {2,}\S", knuma("--help"))
+        self.assertIn("run", commands)
+        for command in commands:
+            self.assertIn("\n.SS knuma %s\n" % command, page)
+        for option in re.findall(r"(?m)^ +(--[\w-]+)", knuma("run", "--help")):
+            if option not in ("--usage", "--help"):
+                self.assertIn(option, page)
+
+    def test_functions_are_declared(self):
+        headers = "".join(read(h) for h in glob.glob("include/knuma/*.h"))
+        for page in MAN:
+            if not page.endswith(".3knuma"):
+                continue
+            names = re.search(r"(?m)^\.SH NAME\n(.*) \\- ", read(page)).group(1)
+            for name in names.split(", "):
+                self.assertRegex(headers, r"\b%s\(" % name, page)
+
+    @unittest.skipUnless(shutil.which("groff"), "no groff here")
+    def test_groff_has_nothing_to_say(self):
+        for page in MAN:
+            done = subprocess.run(
+                ["groff", "-t", "-man", "-ww", "-Tutf8", page], check=True,
+                capture_output=True, text=True, timeout=60)
+            self.assertEqual(done.stderr, "", page)
+
+
+class Design(unittest.TestCase):
+    def test_statistics_that_are_named_exist(self):
+        with tempfile.TemporaryDirectory() as folder:
+            path = os.path.join(folder, "stat")
+            knuma("run", "--stat-file", path, "--", "ls", "/")
+            known = {row.split(",")[0]
+                     for row in knuma("stat", "-o", "csv", path).splitlines()}
+        page = read("docs/design/config-and-stats.md")
+        table = re.search(r"(?ms)^\| family \|.*?\n\n", page).group(0)
+        names = re.findall(r"`(\w+)(\*?)`", table)
+        self.assertGreater(len(names), 20)
+        for name, star in names:
+            self.assertTrue(
+                any(k == name or star and k.startswith(name) for k in known),
+                name)
+
+    @unittest.skipUnless(
+        subprocess.run(["gcc", "-dumpversion"], capture_output=True, text=True,
+                       check=False).stdout.startswith("12"), "not gcc 12")
+    def test_fast_paths_are_not_longer_than_said(self):
+        rows = re.findall(r"(?m)^\| `(\w+)` \| (\d+) \| (\d+) \|$",
+                          read("docs/design/magazine.md"))
+        self.assertGreater(len(rows), 5)
+        for name, instructions, branches in rows:
+            symbol = name if name.startswith("knuma_") else "knuma_" + name
+            text = subprocess.run(
+                ["objdump", "-d", "--no-show-raw-insn",
+                 "--disassemble=" + symbol, "libknuma.so.0"], check=True,
+                capture_output=True, text=True).stdout
+            code = re.findall(r"(?m)^ +[0-9a-f]+:\t(\w+)", text)
+            hit = code[:code.index("ret") + 1]
+            self.assertLessEqual(len(hit), int(instructions), name)
+            self.assertLessEqual(sum(op[0] == "j" for op in hit),
+                                 int(branches), name)
+
+
+if __name__ == "__main__":
+    unittest.main()
