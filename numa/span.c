@@ -87,6 +87,13 @@ static void bind_window(int node)
 			(size_t)1 << kn_span.window_shift, name);
 }
 
+static kn_slow int no_address_space(uint64_t bytes)
+{
+	kn_warn("cannot reserve %llu MiB of address space: raise the limit on "
+		"virtual memory (ulimit -v)", (unsigned long long)(bytes >> 20));
+	return -ENOMEM;
+}
+
 int kn_span_reserve(uint64_t max_bytes)
 {
 	const uint64_t smallest = WINDOW_MIN << kn_log2_up((uint64_t)kn_topo.nr_nodes);
@@ -103,12 +110,8 @@ int kn_span_reserve(uint64_t max_bytes)
 	for (at = reserve(span); kn_is_err(at); at = reserve(span)) {
 		refused = true;
 		span /= 2;
-		if (span < smallest) {
-			kn_warn("cannot reserve %llu MiB of address space: "
-				"raise the limit on virtual memory (ulimit -v)",
-				(unsigned long long)(smallest >> 20));
-			return -ENOMEM;
-		}
+		if (span < smallest)
+			return no_address_space(smallest);
 	}
 	/* Under a limit, the rest of the process needs address space too. */
 	if (refused && span / 2 >= smallest) {
@@ -116,18 +119,27 @@ int kn_span_reserve(uint64_t max_bytes)
 		span /= 2;
 		at = reserve(span);
 		if (kn_is_err(at))
-			return -ENOMEM;
+			return no_address_space(span);
 	}
 	lay_out((uintptr_t)at, span);
+	kn_span.reserved = reservation_bytes(span);
 	err = kn_machine.mprotect(kn_span.map,
 				  KN_ALIGN_UP(kn_span.map_bytes, KN_PAGE_SIZE),
 				  PROT_READ);
-	if (err)
-		return err;
+	if (err) {
+		kn_span_release();
+		return no_address_space(kn_span.map_bytes);
+	}
 	kn_span.bind_wanted = kn_topo.nr_nodes > 1;
 	for (int node = 0; kn_span.bind_wanted && node < kn_topo.nr_nodes; node++)
 		bind_window(node);
 	return 0;
+}
+
+void kn_span_release(void)
+{
+	kn_machine.munmap(kn_span.map, kn_span.reserved);
+	kn_span.size = 0;
 }
 
 /* mprotect of all pages that @len bytes at @addr touch. */

@@ -44,6 +44,7 @@ struct kn_span {
 	uint16_t *map;		/* by page number: key of what lies there */
 	void *pages;		/* by page number: struct page */
 	uint64_t map_bytes;
+	uint64_t reserved;	/* all of it, from map on */
 	bool bind_wanted;	/* more than one node */
 	int bind_error;		/* 0, or -Exxx of the first mbind refused */
 	int purge_error;	/* 0, or -Exxx of the last purge refused */
@@ -59,6 +60,9 @@ extern struct kn_span kn_span;
  * halved while the kernel refuses.  0, or -ENOMEM with a message.
  */
 int kn_span_reserve(uint64_t max_bytes);
+
+/* Undoes it, when start-up fails and nothing was handed out. */
+void kn_span_release(void);
 
 enum kn_grow_flags {
 	KN_GROW_HUGE = 1,	/* ask for huge pages */

@@ -20,10 +20,14 @@ static uint64_t nr_contended;
 
 #ifdef KN_DEBUG
 static kn_tls uint32_t ranks_held;
-static void rank_take(const struct kn_lock *l, bool waited)
+/* Before a wait that would never end. */
+static void rank_check(const struct kn_lock *l)
 {
 	/* Nothing of this rank or later is held: order, and no re-entry. */
-	KN_ASSERT(!waited || ranks_held >> l->rank == 0);
+	KN_ASSERT(ranks_held >> l->rank == 0);
+}
+static void rank_take(const struct kn_lock *l)
+{
 	ranks_held |= 1u << l->rank;
 }
 static void rank_drop(const struct kn_lock *l)
@@ -31,10 +35,13 @@ static void rank_drop(const struct kn_lock *l)
 	ranks_held &= ~(1u << l->rank);
 }
 #else
-static void rank_take(const struct kn_lock *l, bool waited)
+static void rank_check(const struct kn_lock *l)
 {
 	(void)l;
-	(void)waited;
+}
+static void rank_take(const struct kn_lock *l)
+{
+	(void)l;
 }
 static void rank_drop(const struct kn_lock *l)
 {
@@ -77,16 +84,17 @@ void kn_lock(struct kn_lock *l)
 {
 	if (kn_forking)
 		return;
+	rank_check(l);
 	if (!take(l))
 		lock_slow(l);
-	rank_take(l, true);
+	rank_take(l);
 }
 
 void kn_lock_next(struct kn_lock *l)
 {
 	if (!take(l))
 		lock_slow(l);
-	rank_take(l, false);
+	rank_take(l);
 }
 
 bool kn_trylock(struct kn_lock *l)
@@ -97,7 +105,7 @@ bool kn_trylock(struct kn_lock *l)
 		kn_count(&nr_contended, 1);
 		return false;
 	}
-	rank_take(l, false);
+	rank_take(l);
 	return true;
 }
 

@@ -5,15 +5,26 @@
 
 #include "alloc/base/lock.h"
 #include "alloc/core/background.h"
+#include "alloc/core/start.h"
 #include "alloc/deferred/kfree_rcu.h"
 #include "alloc/magazine/drain.h"
 #include "alloc/page/zone.h"
 #include "alloc/slab/cache.h"
 #include "alloc/vmalloc/vmap.h"
 
+/* The heap was up when this fork began: all locks are this thread's. */
+static kn_tls bool all_locked;
+
 static void prepare(void)
 {
 	kn_rcu_before_fork();
+	/* Who is inside the start gets to its end. */
+	kn_start_lock();
+	all_locked = kn_load(&kn_started);
+	if (!all_locked) {
+		kn_forking = true;
+		return;
+	}
 	kn_cache_lock_all();
 	kn_drain_lock_all();
 	kn_slabs_lock_all();
@@ -25,27 +36,36 @@ static void prepare(void)
 static void parent(void)
 {
 	kn_forking = false;
-	kn_vmap_unlock_all();
-	kn_zones_unlock_all();
-	kn_slabs_unlock_all();
-	kn_drain_unlock_all();
-	kn_cache_unlock_all();
+	if (all_locked) {
+		kn_vmap_unlock_all();
+		kn_zones_unlock_all();
+		kn_slabs_unlock_all();
+		kn_drain_unlock_all();
+		kn_cache_unlock_all();
+	}
+	kn_start_unlock();
 	kn_rcu_after_fork_parent();
 }
 
 static void child(void)
 {
 	kn_forking = false;
-	kn_vmap_reset();
-	kn_zones_reset();
-	kn_slabs_reset();
-	kn_drain_reset();
-	kn_cache_reset();
+	if (all_locked) {
+		kn_vmap_reset();
+		kn_zones_reset();
+		kn_slabs_reset();
+		kn_drain_reset();
+		kn_cache_reset();
+	}
+	kn_start_reset();
 	kn_rcu_after_fork_child();
 	kn_background_after_fork_child();
 }
 
 void kn_fork_init(void)
 {
-	pthread_atfork(prepare, parent, child);
+	static uint32_t done;
+
+	if (ck_pr_cas_32(&done, 0, 1))
+		pthread_atfork(prepare, parent, child);
 }

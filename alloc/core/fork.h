@@ -13,6 +13,7 @@
 #ifndef KN_CORE_FORK_H
 #define KN_CORE_FORK_H
 
+/* Any number of times, from any thread: the first call counts. */
 void kn_fork_init(void);
 
 #endif

@@ -107,11 +107,18 @@ const char *knuma_mode_reason(void)
 		"magazines are numbered by mm_cid";
 }
 
+/* A fence that is refused ends rseq mode in a running process. */
+static void refresh(struct kn_view_info *info)
+{
+	info->mode = knuma_mode();
+	info->reason = knuma_mode_reason();
+}
+
 void kn_gauges_init(void)
 {
 	kn_view_info.version = KNUMA_VERSION_STRING;
-	kn_view_info.mode = knuma_mode();
-	kn_view_info.reason = knuma_mode_reason();
+	kn_view_info.refresh = refresh;
+	refresh(&kn_view_info);
 	kn_view_info.mbind_state = !kn_span.bind_wanted ? "not needed" :
 				   kn_span.bind_error ? "denied" : "ok";
 	kn_view_info.nr_nodes = kn_topo.nr_nodes;

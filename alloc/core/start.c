@@ -56,18 +56,34 @@ static bool start_layers(void)
 	    kn_cache_init()) {
 		kn_warn("cannot map the first tables of the heap: "
 			"raise the limit on virtual memory (ulimit -v)");
+		kn_span_release();
 		return false;
 	}
+	/* 4. What others may need as soon as they see that it has started. */
+	kn_gauges_init();
+	kn_rcu_init();
 	open_fast_paths();
 	return true;
+}
+
+void kn_start_lock(void)
+{
+	kn_lock(&start_lock);
+}
+
+void kn_start_unlock(void)
+{
+	kn_unlock(&start_lock);
+}
+
+void kn_start_reset(void)
+{
+	kn_lock_reset(&start_lock);
 }
 
 /* What may call malloc, and so comes after the heap is up. */
 static void finish(void)
 {
-	kn_gauges_init();
-	kn_rcu_init();
-	kn_fork_init();
 	kn_background_init();
 	if (kn_tun.stats)
 		kn_banner();
@@ -83,6 +99,7 @@ kn_slow bool kn_start_slow(void)
 		return false;
 	}
 	starting = true;
+	kn_fork_init();
 	kn_lock(&start_lock);
 	ok = kn_load(&kn_started);
 	if (!ok) {
@@ -99,11 +116,15 @@ kn_slow bool kn_start_slow(void)
 }
 
 /*
+ * Fork handlers come before the first thread that could start while another one
+ * forks, and before other libraries' handlers, which may allocate.
+ *
  * Who asks for the banner or for statistics gets them from a program that never
  * allocates, too.  Nobody else pays for more than two looks at the environment.
  */
 __attribute__((constructor)) static void at_load(void)
 {
+	kn_fork_init();
 	if (secure_getenv("KNUMA_STATS") || secure_getenv("KNUMA_STATS_FILE"))
 		kn_start();
 }

@@ -5,4 +5,9 @@
 
 #include "alloc/base/start.h"
 
+/* For fork: nobody is inside the start between these two. */
+void kn_start_lock(void);
+void kn_start_unlock(void);
+void kn_start_reset(void);
+
 #endif

@@ -139,7 +139,7 @@ static void stow(struct kn_magcache *c, int node, void **obj, uint32_t n,
  */
 static uint32_t from_depot(struct kn_magcache *c, int node, gfp_t gfp, void **obj)
 {
-	const bool spare = (gfp & (__GFP_DIRECT_RECLAIM | __GFP_HIGH)) == 0;
+	const bool spare = !gfpflags_allow_blocking(gfp) && !kn_gfp_urgent(gfp);
 	struct kn_block *b = kn_depot_get(&c->depot[node], spare);
 	uint32_t n;
 

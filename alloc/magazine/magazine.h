@@ -39,6 +39,12 @@
 /* Set by the malloc front: keeps the reserve of GFP_ATOMIC unfilled. */
 #define KN_GFP_MALLOC ((gfp_t)1 << 31)
 
+/* May take what is kept for urgent calls. */
+static inline bool kn_gfp_urgent(gfp_t gfp)
+{
+	return gfp & (__GFP_HIGH | __GFP_MEMALLOC) && !(gfp & __GFP_NOMEMALLOC);
+}
+
 struct kn_magcache {
 	uint16_t id;
 	uint16_t key;		/* of the id, for sections */

@@ -223,8 +223,7 @@ static bool may_warm_up(const struct kn_zone *z, unsigned order)
 /* What a call may take of the surely present memory, Z4. */
 static bool above_reserve(const struct kn_zone *z, unsigned order, gfp_t gfp)
 {
-	const uint64_t keep = gfp & (__GFP_HIGH | __GFP_MEMALLOC) &&
-			      !(gfp & __GFP_NOMEMALLOC) ? 0 :
+	const uint64_t keep = kn_gfp_urgent(gfp) ? 0 :
 			      kn_tun.reserve >> KN_PAGE_SHIFT;
 
 	return z->nr_sure >= keep + (1u << order);

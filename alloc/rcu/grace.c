@@ -27,16 +27,19 @@ struct kn_grace {
 	uint32_t begun;		/* rounds begun; seq_cst against pushes */
 	uint32_t ended;		/* futex: rounds ended */
 	uint32_t has_thread;
-	bool paused;		/* by fork; the forking thread's */
+	bool cut_off;		/* child of a fork inside a read section */
 	struct {
 		ck_stack_t stack;
+		/* Of the round: a child goes on with it.  in_round. */
+		ck_stack_entry_t *taken;
 	} kn_cacheline shard[SHARDS];
 };
 
 static struct kn_grace graces[MAX_FLAVORS];
 static uint64_t nr_periods;
-static bool cut_off;	/* child of a fork inside a read section */
 static kn_tls char thread_mark;
+/* Flavours, by index, that this thread paused to fork: others may fork, too. */
+static kn_tls uint32_t paused, forked_inside;
 
 void (*kn_grace_done)(struct kn_grace_entry *e);
 
@@ -93,27 +96,24 @@ static bool has_entries(const struct kn_grace *g)
 /* One round; true when there was anything to do. */
 static bool run_round(struct kn_grace *g)
 {
-	ck_stack_entry_t *taken[SHARDS];
+	ck_stack_entry_t *e;
 	bool any = false;
 
 	ck_pr_inc_32(&g->begun);
 	for (int i = 0; i < SHARDS; i++) {
-		taken[i] = ck_stack_batch_pop_upmc(&g->shard[i].stack);
-		any |= taken[i] != NULL;
+		e = ck_stack_batch_pop_upmc(&g->shard[i].stack);
+		g->shard[i].taken = e;
+		any |= e != NULL;
 	}
 	if (any) {
 		g->flavor->update_synchronize_rcu();
 		kn_count(&nr_periods, 1);
 	}
 	for (int i = 0; i < SHARDS; i++) {
-		ck_stack_entry_t *e = taken[i];
-
-		while (e) {
-			struct kn_grace_entry *entry = kn_container_of(
-				e, struct kn_grace_entry, link);
-
-			e = e->next;
-			kn_grace_done(entry);
+		while ((e = g->shard[i].taken)) {
+			g->shard[i].taken = e->next;
+			kn_grace_done(kn_container_of(
+				e, struct kn_grace_entry, link));
 		}
 	}
 	futex_wake(&g->ended);
@@ -149,7 +149,7 @@ static void start_thread(struct kn_grace *g)
 	pthread_attr_t attr;
 	pthread_t thread;
 
-	if (cut_off || !ck_pr_cas_32(&g->has_thread, 0, 1))
+	if (g->cut_off || !ck_pr_cas_32(&g->has_thread, 0, 1))
 		return;
 	sigfillset(&all);
 	pthread_sigmask(SIG_SETMASK, &all, &old);
@@ -196,8 +196,6 @@ static void wait_for_round(struct kn_grace *g)
 		start_thread(g);
 		futex_wake(&g->wake);
 		futex_wait(&g->ended, ended, 10);
-		if (cut_off)
-			return;
 	}
 }
 
@@ -207,7 +205,7 @@ void kn_grace_barrier(void)
 		struct kn_grace *g = &graces[i];
 		bool online;
 
-		if (!kn_load(&g->has_thread) && !has_entries(g))
+		if (g->cut_off || (!kn_load(&g->has_thread) && !has_entries(g)))
 			continue;
 		if (!leave_read_side(g->flavor, &online))
 			continue;
@@ -240,61 +238,132 @@ uint64_t kn_grace_periods(void)
 	return kn_load(&nr_periods);
 }
 
-/*
- * Waits until the thread is in no round.  Not for ever: it may be waiting for a
- * lock of liburcu that the application took before it called fork().
- */
-static bool pause_thread(struct kn_grace *g)
+/* Takes the mutexes of all flavours, if no round is under way. */
+static bool pause_at_once(void)
+{
+	for (int i = 0; i < MAX_FLAVORS; i++) {
+		if (!pthread_mutex_trylock(&graces[i].in_round))
+			continue;
+		while (i--)
+			pthread_mutex_unlock(&graces[i].in_round);
+		return false;
+	}
+	paused = ((uint32_t)1 << MAX_FLAVORS) - 1;
+	return true;
+}
+
+/* Waits for the round that is under way.  False when it does not end. */
+static bool pause_rounds(struct kn_grace *g, bool inside)
 {
 	struct timespec until;
 
+	/* Inside a section the thread may be waiting for us. */
+	if (inside)
+		return pthread_mutex_trylock(&g->in_round) == 0;
 	clock_gettime(CLOCK_REALTIME, &until);
 	until.tv_sec += PAUSE_SECONDS;
-	return !pthread_mutex_timedlock(&g->in_round, &until);
+	return pthread_mutex_timedlock(&g->in_round, &until) == 0;
 }
 
+/*
+ * Between liburcu's own hooks all signals are blocked, and its locks taken.  A
+ * thread that is no reader of bp must not ask there whether it reads: it would
+ * be made one, under the same locks.
+ */
+static bool between_hooks(void)
+{
+	sigset_t blocked;
+
+	pthread_sigmask(SIG_BLOCK, NULL, &blocked);
+	return sigismember(&blocked, SIGINT) && sigismember(&blocked, SIGSEGV) &&
+	       sigismember(&blocked, SIGALRM) && sigismember(&blocked, SIGIO);
+}
+
+/* The flavours whose sections the caller is inside; QSBR goes offline. */
+static uint32_t leave_all(uint32_t *online)
+{
+	uint32_t inside = 0;
+
+	*online = 0;
+	for (int i = 0; i < MAX_FLAVORS; i++) {
+		const struct rcu_flavor_struct *f = kn_load(&graces[i].flavor);
+
+		if (!f || !f->read_ongoing())
+			continue;
+		*online |= 1u << i;
+		f->thread_offline();
+		if (f->read_ongoing())
+			inside |= 1u << i;
+	}
+	return inside;
+}
+
+/*
+ * Takes every flavour's mutex, used or not: a thread that starts meanwhile waits
+ * for it.  A QSBR reader is offline for all of the wait, since the thread that
+ * has a mutex may itself be forking, and wait for a grace period.
+ *
+ * The wait is bounded.  The program may have called liburcu's hooks already, and
+ * then the round waits for the end of this fork; or a reader stays inside until
+ * the fork is done.
+ */
 void kn_grace_before_fork(void)
 {
-	for (int i = 0; i < MAX_FLAVORS && kn_load(&graces[i].flavor); i++) {
-		struct kn_grace *g = &graces[i];
-		bool online;
+	uint32_t online = 0;
 
-		g->paused = false;
-		if (!kn_load(&g->has_thread))
-			continue;
-		online = g->flavor->read_ongoing() != 0;
-		if (online) {
-			g->flavor->thread_offline();
-			/* Inside a section the thread may be waiting for us. */
-			if (g->flavor->read_ongoing())
-				continue;
-		}
-		g->paused = pause_thread(g);
-		if (online)
-			g->flavor->thread_online();
-	}
+	forked_inside = 0;
+	if (pause_at_once())
+		return;
+	if (!between_hooks())
+		forked_inside = leave_all(&online);
+	paused = 0;
+	for (int i = 0; i < MAX_FLAVORS; i++)
+		if (pause_rounds(&graces[i], forked_inside >> i & 1))
+			paused |= 1u << i;
+	for (int i = 0; i < MAX_FLAVORS; i++)
+		if (online >> i & 1)
+			graces[i].flavor->thread_online();
 }
 
 void kn_grace_after_fork_parent(void)
 {
-	for (int i = 0; i < MAX_FLAVORS && kn_load(&graces[i].flavor); i++)
-		if (graces[i].paused)
+	for (int i = 0; i < MAX_FLAVORS; i++)
+		if (paused >> i & 1)
 			pthread_mutex_unlock(&graces[i].in_round);
+	paused = 0;
+}
+
+/* A round that was under way begins again: its thread is not here. */
+static void restart_round(struct kn_grace *g)
+{
+	for (int i = 0; i < SHARDS; i++) {
+		ck_stack_entry_t *e = g->shard[i].taken, *next;
+
+		g->shard[i].taken = NULL;
+		for (; e; e = next) {
+			next = e->next;
+			ck_stack_push_upmc(&g->shard[i].stack, e);
+		}
+	}
+	g->ended = g->begun;
 }
 
 void kn_grace_after_fork_child(void)
 {
-	for (int i = 0; i < MAX_FLAVORS && kn_load(&graces[i].flavor); i++) {
+	for (int i = 0; i < MAX_FLAVORS; i++) {
 		struct kn_grace *g = &graces[i];
 
-		if (g->has_thread && !g->paused) {
-			cut_off = true;
-			kn_warn("fork inside an RCU read section, or between "
-				"liburcu's fork hooks: kfree_rcu in the child "
-				"keeps its memory");
+		if (!(paused >> i & 1)) {
+			restart_round(g);
+			if (forked_inside >> i & 1) {
+				g->cut_off = true;
+				kn_warn("fork inside an RCU read section: "
+					"kfree_rcu in the child keeps its "
+					"memory");
+			}
 		}
 		pthread_mutex_init(&g->in_round, NULL);
-		g->paused = false;
 		kn_store(&g->has_thread, 0);
 	}
+	paused = 0;
 }

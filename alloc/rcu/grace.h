@@ -63,8 +63,9 @@ void kn_grace_synchronize_one(const struct rcu_flavor_struct *flavor);
 uint64_t kn_grace_periods(void);
 
 /*
- * Fork: before, no thread is inside a grace period or a round, unless the
- * forking thread is inside a read section; then the child only queues.
+ * Fork: before, no thread is inside a grace period or a round.  But a round may
+ * wait for the thread that forks: inside a read section, and then the child only
+ * queues; or between liburcu's fork hooks, and then the child begins it again.
  */
 void kn_grace_before_fork(void);
 void kn_grace_after_fork_parent(void);

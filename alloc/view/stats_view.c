@@ -23,6 +23,8 @@ void kn_view_take(struct kn_view *v)
 {
 	KN_ASSERT(kn_view_info.nr_nodes <= KN_STAT_NODES);
 	v->info = kn_view_info;
+	if (v->info.refresh)
+		v->info.refresh(&v->info);
 	v->info.pid = getpid();
 	for (int i = 0; i < KN_NR_STATS; i++) {
 		const enum kn_stat id = (enum kn_stat)i;

@@ -34,6 +34,7 @@ struct kn_view_info {
 	int node_id[KN_STAT_NODES]; /* kernel id of each dense id */
 	size_t page_size;	    /* bytes */
 	size_t huge_page_size;	    /* bytes; 0: none */
+	void (*refresh)(struct kn_view_info *info); /* what may change; NULL */
 };
 
 /* Filled by alloc/core; until then it says that nothing has started. */

@@ -24,12 +24,10 @@ static struct page *by_zonelist(int node, uint64_t nr, uint64_t align, gfp_t gfp
 	int got = node;
 
 	if (gfp & __GFP_THISNODE)
-		return kn_zone_take_room(node, nr) ?
-			kn_vmap_get(node, nr, align, dirty) : NULL;
-	for (int i = 0; i < zl->nr && !area; i++) {
+		area = kn_vmap_get(node, nr, align, dirty);
+	for (int i = 0; !(gfp & __GFP_THISNODE) && i < zl->nr && !area; i++) {
 		got = zl->node[i];
-		if (kn_zone_take_room(got, nr))
-			area = kn_vmap_get(got, nr, align, dirty);
+		area = kn_vmap_get(got, nr, align, dirty);
 	}
 	if (area)
 		kn_node_account(node, got);

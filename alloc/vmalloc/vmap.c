@@ -436,11 +436,12 @@ void kn_vmap_trim(uint64_t now, bool all)
 /* Areas. */
 
 /* Address space for an area; the lock is taken for each try. */
-static struct page *find_area(struct arena *a, uint64_t pages, uint64_t align,
-			      bool *dirty)
+static struct page *find_area(int node, struct arena *a, uint64_t pages,
+			      uint64_t align, bool *dirty)
 {
 	struct page *area = NULL;
 	uint32_t pfn = KN_PFN_NONE;
+	bool room = kn_topo.nr_nodes == 1;
 
 	*dirty = false;
 	for (int tries = 0; tries < 1000; tries++) {
@@ -450,18 +451,20 @@ static struct page *find_area(struct arena *a, uint64_t pages, uint64_t align,
 		area = from_cache(a, pages, align);
 		*dirty = area != NULL;
 		/* 2. Free address space between areas, then behind them. */
-		if (!area)
+		if (!area && room)
 			pfn = from_extents(a, pages, align);
-		if (!area && pfn == KN_PFN_NONE)
+		if (!area && room && pfn == KN_PFN_NONE)
 			pfn = from_top(a, pages, align);
 		kn_unlock(&a->lock);
 		if (area)
 			return area;
 		if (pfn != KN_PFN_NONE)
 			break;
-		/* 3. More of it. */
-		if (grow(a, pages, align))
+		/* 3. More of it, on a node that has memory for it. */
+		if (room ? grow(a, pages, align) != 0 :
+			   !kn_zone_take_room(node, pages - 1))
 			return NULL;
+		room = true;
 	}
 	if (pfn == KN_PFN_NONE)
 		return NULL;
@@ -498,7 +501,7 @@ struct page *kn_vmap_get(int node, uint64_t nr, uint64_t align, bool *dirty)
 	if (kn_load(&a->cached_pages) > kn_tun.vmalloc_cache >> KN_PAGE_SHIFT)
 		trim_arena(a, 0, kn_tun.vmalloc_cache >> KN_PAGE_SHIFT,
 			   TRIM_AREAS);
-	area = find_area(a, nr + 1, align, dirty);
+	area = find_area(node, a, nr + 1, align, dirty);
 	if (!area)
 		return NULL;
 	if (!place_guard(area, nr)) {

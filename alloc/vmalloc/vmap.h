@@ -36,8 +36,8 @@ int kn_vmap_init(void);
 
 /*
  * An area of @nr pages on the dense node @node, aligned to @align bytes (a
- * power of two, a page at least).  NULL when there is none.  *@dirty: its
- * content is that of an earlier area.
+ * power of two, a page at least).  NULL when there is none, or no memory for
+ * a fresh one.  *@dirty: its content is that of an earlier area.
  *
  * Context: may wait.
  */

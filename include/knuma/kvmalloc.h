@@ -46,7 +46,7 @@ void kvfree_sensitive(const void *p, size_t len) KN_SYM(kvfree_sensitive);
  * Placement is that of kmalloc_node().  Flags that forbid waiting get memory
  * that is populated already, or NULL; NULL is likely for large sizes.
  *
- * Alignment: as kmalloc() up to a page, a page at least above it.
+ * Alignment: as kmalloc() up to KMALLOC_MAX_CACHE_SIZE, a page at least above.
  * Context:   Any thread.  Waits only if @gfp has __GFP_DIRECT_RECLAIM.  In a
  *            signal handler only with GFP_NOWAIT or GFP_ATOMIC.
  * Return:    the memory, its content undefined unless __GFP_ZERO; NULL on

@@ -1,0 +1,552 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* <knuma/kmalloc.h>, sentence by sentence. */
+#include <knuma/kmalloc.h>
+
+#include <stdint.h>
+#include <string.h>
+
+#include "tests/support/child.h"
+#include "tests/support/heap.h"
+#include "tests/support/misuse.h"
+#include "tests/support/syscalls.h"
+
+/* One size in each way that kmalloc() serves requests. */
+static const size_t some_sizes[] = {
+	1,    8,    16,	   24,	  40,	 64,	100,	192,	 1000,
+	1024, 1025, 4096,  5000,  8192,	 8193,	12288,	65536,	 70000,
+	4097, 6144, 32769, 40960, 262144, 1 << 20, 3 << 20, 4 << 20,
+};
+#define NR_SIZES (sizeof(some_sizes) / sizeof(some_sizes[0]))
+
+static void no_bytes_is_the_zero_size_pointer(void)
+{
+	CHECK_EQ(kmalloc(0, GFP_KERNEL), ZERO_SIZE_PTR);
+	CHECK_EQ(kzalloc(0, GFP_KERNEL), ZERO_SIZE_PTR);
+	CHECK_EQ(kmalloc_node(0, GFP_KERNEL, 0), ZERO_SIZE_PTR);
+	CHECK_EQ(kcalloc(0, 8, GFP_KERNEL), ZERO_SIZE_PTR);
+	CHECK_EQ(kcalloc(8, 0, GFP_KERNEL), ZERO_SIZE_PTR);
+	CHECK_EQ(kmalloc_array(0, SIZE_MAX, GFP_KERNEL), ZERO_SIZE_PTR);
+	CHECK_EQ(kmalloc(0, GFP_ATOMIC), ZERO_SIZE_PTR);
+	CHECK(ZERO_SIZE_PTR != NULL);
+	CHECK(ZERO_OR_NULL_PTR(ZERO_SIZE_PTR) && ZERO_OR_NULL_PTR(NULL));
+	CHECK_EQ(ksize(ZERO_SIZE_PTR), 0);
+	CHECK_EQ(ksize(NULL), 0);
+	CHECK_EQ(kmalloc_size_roundup(0), 0);
+	kfree(ZERO_SIZE_PTR);
+	kfree(NULL);
+	kfree_sensitive(ZERO_SIZE_PTR);
+	kfree_sensitive(NULL);
+}
+
+static void touch_zero_size(void)
+{
+	*(volatile char *)launder(kmalloc(0, GFP_KERNEL)) = 1;
+}
+
+static void any_access_to_no_bytes_faults(void)
+{
+	CHECK(child_faults(touch_zero_size));
+}
+
+#define SAME 5
+
+static void aligned_by_size(size_t size)
+{
+	const size_t align = divisor_of(size) < 8 ? 8 : divisor_of(size);
+	void *p[SAME];
+
+	for (int i = 0; i < SAME; i++) {
+		p[i] = kmalloc(size, GFP_KERNEL);
+		CHECK(p[i]);
+		CHECK_EQ((uintptr_t)p[i] % align, 0);
+	}
+	for (int i = 0; i < SAME; i++)
+		kfree(p[i]);
+}
+
+static void an_object_is_aligned_to_what_divides_its_size(void)
+{
+	for (size_t size = 1; size <= KMALLOC_MAX_CACHE_SIZE; size++)
+		aligned_by_size(size);
+	for (size_t size = 16; size <= KMALLOC_MAX_SIZE; size *= 2)
+		aligned_by_size(size);
+	/* Multiples of a power of two, above the classes. */
+	for (size_t size = 12 << 10; size <= KMALLOC_MAX_SIZE;
+	     size += size / 3 & ~(size_t)4095)
+		aligned_by_size(size);
+	heap_verify();
+}
+
+static void size_is_what_is_told(size_t size)
+{
+	unsigned char *a = kmalloc(size, GFP_KERNEL);
+	unsigned char *b = kmalloc(size, GFP_KERNEL);
+	const size_t real = ksize(a);
+
+	CHECK(a && b && a != b);
+	CHECK(real >= size);
+	CHECK_EQ(ksize(b), real);
+	CHECK_EQ(kmalloc_size_roundup(size), real);
+	/* Asked for all of it, one owns all of it, and gets no more. */
+	CHECK_EQ(kmalloc_size_roundup(real), real);
+	CHECK(a + real <= b || b + real <= a);
+	pattern_fill(a, real, size);
+	pattern_fill(b, real, size + 1);
+	CHECK(pattern_holds(a, real, size));
+	CHECK(pattern_holds(b, real, size + 1));
+	kfree(a);
+	kfree(b);
+}
+
+static void ksize_tells_the_truth_and_all_of_it_is_usable(void)
+{
+	for (size_t size = 1; size <= KMALLOC_MAX_CACHE_SIZE; size++)
+		size_is_what_is_told(size);
+	for (size_t i = 0; i < NR_SIZES; i++)
+		size_is_what_is_told(some_sizes[i]);
+	heap_verify();
+}
+
+static void roundup_is_the_class_or_whole_pages(void)
+{
+	const size_t page = knuma_page_size();
+	size_t last = 0;
+
+	CHECK_EQ(kmalloc_size_roundup(1), KMALLOC_MIN_SIZE);
+	CHECK_EQ(kmalloc_size_roundup(33 << 10), ALIGN(33u << 10, page));
+	for (size_t size = 1; size <= KMALLOC_MAX_CACHE_SIZE; size++) {
+		const size_t real = kmalloc_size_roundup(size);
+
+		CHECK(real >= size && real >= last);
+		CHECK_EQ(real % 16, 0);
+		/* Four classes between powers of two. */
+		if (size > 128)
+			CHECK((real - size) * 5 <= real);
+		last = real;
+	}
+	for (size_t size = KMALLOC_MAX_CACHE_SIZE + 1;
+	     size <= KMALLOC_MAX_SIZE; size += 1111)
+		CHECK_EQ(kmalloc_size_roundup(size), ALIGN(size, page));
+	CHECK_EQ(kmalloc_size_roundup(KMALLOC_MAX_SIZE), KMALLOC_MAX_SIZE);
+	CHECK_EQ(kmalloc_size_roundup(KMALLOC_MAX_SIZE + 1),
+		 KMALLOC_MAX_SIZE + 1);
+	CHECK_EQ(kmalloc_size_roundup(SIZE_MAX), SIZE_MAX);
+}
+
+#define DIRTY 40
+
+static void leave_dirty(size_t size, int n)
+{
+	void *p[DIRTY];
+
+	for (int i = 0; i < n; i++) {
+		p[i] = kmalloc(size, GFP_KERNEL);
+		CHECK(p[i]);
+		memset(p[i], 0xd1, ksize(p[i]));
+	}
+	for (int i = 0; i < n; i++)
+		kfree(p[i]);
+}
+
+static void zeroed_after_dirty_frees(size_t size, int n)
+{
+	void *p[DIRTY];
+
+	leave_dirty(size, n);
+	for (int i = 0; i < n; i++) {
+		p[i] = i % 2 ? kzalloc(size, GFP_KERNEL) :
+			       kcalloc(1, size, GFP_KERNEL);
+		CHECK(p[i]);
+		CHECK(all_bytes(p[i], ksize(p[i]), 0));
+	}
+	for (int i = 0; i < n; i++)
+		kfree(p[i]);
+}
+
+static void zeroed_means_all_of_ksize(void)
+{
+	for (size_t size = 1; size <= KMALLOC_MAX_CACHE_SIZE; size += 7)
+		zeroed_after_dirty_frees(size, 4);
+	for (size_t i = 0; i < NR_SIZES; i++)
+		zeroed_after_dirty_frees(some_sizes[i],
+					 some_sizes[i] > 65536 ? 3 : DIRTY);
+}
+
+static void the_zeroing_forms_agree(void)
+{
+	char *p;
+
+	leave_dirty(96, DIRTY);
+	p = kzalloc_node(96, GFP_KERNEL, 0);
+	CHECK(p && all_bytes(p, ksize(p), 0));
+	kfree(p);
+	leave_dirty(96, DIRTY);
+	p = kcalloc_node(3, 32, GFP_KERNEL, 0);
+	CHECK(p && all_bytes(p, ksize(p), 0));
+	kfree(p);
+	leave_dirty(96, DIRTY);
+	p = kmalloc_array(3, 32, GFP_KERNEL | __GFP_ZERO);
+	CHECK(p && all_bytes(p, ksize(p), 0));
+	kfree(p);
+}
+
+static void an_array_that_overflows_is_refused_in_silence(void)
+{
+	const volatile size_t half = SIZE_MAX / 2 + 1;
+	void *p = kmalloc(40, GFP_KERNEL);
+
+	memset(p, 3, 40);
+	CHECK_FAILS(kmalloc_array(half, 2, GFP_KERNEL), ENOMEM);
+	CHECK_FAILS(kmalloc_array_node(2, half, GFP_KERNEL, 0), ENOMEM);
+	CHECK_FAILS(kcalloc(half, 3, GFP_KERNEL), ENOMEM);
+	CHECK_FAILS(kcalloc_node(half, half, GFP_KERNEL, 0), ENOMEM);
+	CHECK_FAILS(krealloc_array(p, half, 2, GFP_KERNEL), ENOMEM);
+	CHECK(all_bytes(p, 40, 3));
+	CHECK_EQ(strlen(printed()), 0);
+	p = krealloc_array(p, 100, 4, GFP_KERNEL);
+	CHECK(p && ksize(p) >= 400 && all_bytes(p, 40, 3));
+	kfree(p);
+}
+
+static void above_the_largest_size(void)
+{
+	const volatile size_t size = KMALLOC_MAX_SIZE + 1;
+	const uint64_t before = stat_of("too_large");
+	void *p = kmalloc(KMALLOC_MAX_SIZE, GFP_KERNEL);
+
+	CHECK(p);
+	memset(p, 1, KMALLOC_MAX_SIZE);
+	kfree(p);
+	CHECK_FAILS(kmalloc(size, GFP_KERNEL | __GFP_NOWARN), ENOMEM);
+	CHECK_FAILS(kmalloc(size, GFP_NOWAIT), ENOMEM);
+	CHECK_EQ(strlen(printed()), 0);
+	CHECK_FAILS(kmalloc(size, GFP_KERNEL), ENOMEM);
+	CHECK_EQ(printed_times("knuma: "), 1);
+	CHECK_FAILS(kzalloc(SIZE_MAX / 2, GFP_KERNEL), ENOMEM);
+	CHECK_FAILS(kmalloc_node(size, GFP_KERNEL, 0), ENOMEM);
+	CHECK_EQ(printed_times("knuma: "), 1);
+	CHECK_EQ(stat_of("too_large") - before, 5);
+}
+
+static void krealloc_of_nothing_is_kmalloc(void)
+{
+	char *p = krealloc(NULL, 100, GFP_KERNEL);
+	char *q = krealloc(ZERO_SIZE_PTR, 100, GFP_KERNEL | __GFP_ZERO);
+
+	CHECK(p && ksize(p) >= 100);
+	CHECK(q && all_bytes(q, 100, 0));
+	CHECK_EQ(krealloc(NULL, 0, GFP_KERNEL), ZERO_SIZE_PTR);
+	/* And to 0 bytes it is kfree(). */
+	CHECK_EQ(krealloc(p, 0, GFP_KERNEL), ZERO_SIZE_PTR);
+	CHECK_EQ(krealloc(q, 0, GFP_KERNEL), ZERO_SIZE_PTR);
+	heap_verify();
+}
+
+static void krealloc_stays_while_it_fits(void)
+{
+	for (size_t i = 0; i < NR_SIZES; i++) {
+		char *p = kmalloc(some_sizes[i], GFP_KERNEL);
+		const size_t real = ksize(p);
+		char *const was = p;
+
+		p = krealloc(p, real, GFP_KERNEL);
+		CHECK_EQ(p, was);
+		p = krealloc(p, 1, GFP_KERNEL);
+		CHECK_EQ(p, was);
+		CHECK_EQ(ksize(p), real);
+		kfree(p);
+	}
+}
+
+static void krealloc_keeps_the_content(void)
+{
+	for (size_t i = 0; i < NR_SIZES; i++) {
+		size_t have = some_sizes[i], size;
+		char *p = kmalloc(have, GFP_KERNEL);
+
+		pattern_fill(p, have, i);
+		for (size = have; size <= KMALLOC_MAX_SIZE; size = size * 2 + 1) {
+			p = krealloc(p, size, GFP_KERNEL);
+			CHECK(p && ksize(p) >= size);
+			CHECK(pattern_holds(p, have, i));
+			pattern_fill(p, size, i);
+			have = size;
+		}
+		kfree(p);
+	}
+	heap_verify();
+}
+
+static void a_failed_krealloc_changes_nothing(void)
+{
+	char *p = kmalloc(500, GFP_KERNEL);
+
+	pattern_fill(p, 500, 1);
+	CHECK_FAILS(krealloc(p, KMALLOC_MAX_SIZE + 1,
+			     GFP_KERNEL | __GFP_NOWARN),
+		    ENOMEM);
+	CHECK_FAILS(krealloc(p, 600, (gfp_t)1 << 30), EINVAL);
+	CHECK_EQ(ksize(p), kmalloc_size_roundup(500));
+	CHECK(pattern_holds(p, 500, 1));
+	kfree(p);
+}
+
+/* Every call of the chain has __GFP_ZERO, so what grows is always zero. */
+static void krealloc_zero_grows_into_zeroes(void)
+{
+	static const size_t chain[] = {10, 3,	 16,   40,   33, 64,   1,
+				       90, 4000, 100,  9000, 50, 8192, 8193,
+				       10, 9999, 4097, 65536};
+	size_t have = 5;
+	char *p;
+
+	leave_dirty(4000, 20);
+	leave_dirty(9000, 3);
+	leave_dirty(64, DIRTY);
+	p = kmalloc(have, GFP_KERNEL | __GFP_ZERO);
+	memset(p, 0xee, have);
+	for (size_t i = 0; i < sizeof(chain) / sizeof(chain[0]); i++) {
+		const size_t size = chain[i];
+
+		p = krealloc(p, size, GFP_KERNEL | __GFP_ZERO);
+		CHECK(p);
+		CHECK(all_bytes(p, have < size ? have : size, 0xee));
+		if (size > have)
+			CHECK(all_bytes(p + have, size - have, 0));
+		memset(p, 0xee, size);
+		have = size;
+	}
+	kfree(p);
+}
+
+static void kfree_leaves_errno_alone(void)
+{
+	static void *p[3000];
+
+	for (size_t i = 0; i < NR_SIZES; i++) {
+		const int n = some_sizes[i] > 8192 ? 4 : 3000;
+
+		for (int k = 0; k < n; k++)
+			p[k] = kmalloc(some_sizes[i], GFP_KERNEL);
+		errno = 77;
+		for (int k = 0; k < n; k++)
+			kfree(p[k]);
+		CHECK_EQ(errno, 77);
+	}
+}
+
+static void a_success_leaves_errno_alone(void)
+{
+	kfree(kmalloc(1, GFP_KERNEL));
+	errno = 78;
+	for (size_t i = 0; i < NR_SIZES; i++) {
+		void *p = kmalloc(some_sizes[i], GFP_KERNEL);
+
+		CHECK(p);
+		kfree(p);
+	}
+	CHECK_EQ(errno, 78);
+}
+
+static void kfree_sensitive_wipes_all_of_it(void)
+{
+	for (size_t i = 0; i < NR_SIZES && some_sizes[i] < 1 << 20; i++) {
+		char *p = kmalloc(some_sizes[i], GFP_KERNEL), *was;
+		const size_t real = ksize(p);
+
+		memset(p, 0x5e, real);
+		was = launder(p);
+		kfree_sensitive(p);
+		CHECK(all_bytes(was, real, 0));
+	}
+}
+
+static void a_free_object_is_not_touched(void)
+{
+	char *p = kmalloc(200, GFP_KERNEL), *was = launder(p);
+	const size_t real = ksize(p);
+
+	memset(p, 0x77, real);
+	kfree(p);
+	CHECK(all_bytes(was, real, 0x77));
+}
+
+static void kfree_bulk_takes_any_mix(void)
+{
+	void *p[300];
+
+	for (int i = 0; i < 300; i++)
+		p[i] = kmalloc(some_sizes[(size_t)i % NR_SIZES], GFP_KERNEL);
+	p[10] = (kfree(p[10]), NULL);
+	p[20] = (kfree(p[20]), ZERO_SIZE_PTR);
+	misuse_catch();
+	errno = 79;
+	kfree_bulk(300, p);
+	CHECK_EQ(errno, 79);
+	kfree_bulk(0, p);
+	kfree_bulk(0, NULL);
+	CHECK_EQ(misuse_count(), 0);
+	heap_verify();
+}
+
+static void flags_without_a_meaning_are_refused(void)
+{
+	kfree(kmalloc(64, GFP_KERNEL));
+	for (size_t i = 0; i < NR_SIZES; i++)
+		CHECK_FAILS(kmalloc(some_sizes[i], GFP_KERNEL | (gfp_t)1 << 29),
+			    EINVAL);
+	CHECK_FAILS(kmalloc_node(64, (gfp_t)1 << __GFP_BITS_SHIFT, 0), EINVAL);
+	CHECK_FAILS(kzalloc(64, ~(gfp_t)0 & ~((gfp_t)1 << 31)), EINVAL);
+	CHECK_FAILS(kcalloc(8, 8, (gfp_t)1 << 30), EINVAL);
+}
+
+static void every_known_flag_is_accepted(void)
+{
+	static const gfp_t flags[] = {
+		GFP_KERNEL, GFP_KERNEL_ACCOUNT, GFP_NOFS, GFP_NOIO, GFP_USER,
+		GFP_HIGHUSER, GFP_HIGHUSER_MOVABLE, GFP_KERNEL | __GFP_NOFAIL,
+		GFP_KERNEL | __GFP_NORETRY, GFP_KERNEL | __GFP_RETRY_MAYFAIL,
+		GFP_KERNEL | __GFP_MEMALLOC, GFP_KERNEL | __GFP_NOMEMALLOC,
+		GFP_KERNEL | GFP_DMA, GFP_KERNEL | GFP_DMA32, GFP_TRANSHUGE,
+		__GFP_BITS_MASK};
+
+	for (size_t i = 0; i < sizeof(flags) / sizeof(flags[0]); i++) {
+		void *small = kmalloc(100, flags[i]);
+		void *large = kmalloc(20000, flags[i]);
+
+		CHECK(small && large);
+		kfree(small);
+		kfree(large);
+	}
+	CHECK_EQ(strlen(printed()), 0);
+	CHECK(gfpflags_allow_blocking(GFP_KERNEL));
+	CHECK(!gfpflags_allow_blocking(GFP_ATOMIC));
+	CHECK(!gfpflags_allow_blocking(GFP_NOWAIT));
+}
+
+static void nodes_that_are_there(void)
+{
+	for (size_t i = 0; i < NR_SIZES; i++) {
+		void *a = kmalloc_node(some_sizes[i], GFP_KERNEL, NUMA_NO_NODE);
+		void *b = kmalloc_node(some_sizes[i], GFP_KERNEL, 0);
+		void *c = kmalloc_node(some_sizes[i],
+				       GFP_KERNEL | __GFP_THISNODE, 0);
+
+		CHECK(a && b && c && a != b && b != c);
+		kfree(a);
+		kfree(b);
+		kfree(c);
+	}
+	CHECK_EQ(stat_of("invalid_node"), 0);
+}
+
+static void a_node_that_cannot_be_is_refused(void)
+{
+	static const int bad[] = {-2, -1000000, 1023, 1024, 4096, INT32_MAX};
+
+	kfree(kmalloc(1, GFP_KERNEL));
+	if (kmalloc_node(1, GFP_KERNEL | __GFP_NOWARN, 1023))
+		skip_child("1024 nodes are possible here");
+	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+		const uint64_t before = stat_of("invalid_node");
+
+		CHECK_FAILS(kmalloc_node(64, GFP_KERNEL, bad[i]), EINVAL);
+		CHECK_FAILS(kmalloc_node(5000, GFP_KERNEL, bad[i]), EINVAL);
+		CHECK_FAILS(kmalloc_node(20000, GFP_KERNEL, bad[i]), EINVAL);
+		CHECK_FAILS(kzalloc_node(64, GFP_ATOMIC, bad[i]), EINVAL);
+		CHECK_FAILS(kcalloc_node(2, 64, GFP_KERNEL | __GFP_THISNODE,
+					 bad[i]),
+			    EINVAL);
+		CHECK_EQ(stat_of("invalid_node") - before, 5);
+	}
+	/* Warns once. */
+	CHECK_EQ(printed_times("not a possible node"), 1);
+}
+
+static void objects_do_not_overlap(void)
+{
+	static unsigned char *p[4000];
+	static size_t size[4000];
+
+	for (size_t i = 0; i < 4000; i++) {
+		size[i] = i * 131 % 3000 + 1;
+		p[i] = kmalloc(size[i], GFP_KERNEL);
+		CHECK(p[i]);
+		pattern_fill(p[i], size[i], i);
+	}
+	for (size_t i = 0; i < 4000; i++)
+		CHECK(pattern_holds(p[i], size[i], i));
+	for (size_t i = 0; i < 4000; i++)
+		kfree(p[i]);
+	heap_verify();
+}
+
+/* Enough small and large objects to walk the whole ladder of a free. */
+static void a_free_makes_no_system_call(void)
+{
+	static void *p[20000];
+	size_t n = 0;
+
+	start_quiet();
+	for (size_t i = 0; i < NR_SIZES; i++)
+		for (int k = 0; k < (some_sizes[i] > 65536 ? 3 : 600); k++)
+			p[n++] = kmalloc(some_sizes[i], GFP_KERNEL);
+	for (size_t i = 0; i < n; i++)
+		CHECK(p[i]);
+	if (!syscalls_forbid())
+		skip_child("no seccomp");
+	for (size_t i = 0; i < n; i++)
+		kfree(p[i]);
+}
+
+static void freed_memory_is_used_again(void)
+{
+	size_t grown = 0;
+
+	start_quiet();
+	for (int round = 0; round < 3; round++) {
+		static void *p[1000];
+
+		for (int i = 0; i < 1000; i++)
+			p[i] = kmalloc(3000, GFP_KERNEL);
+		for (int i = 0; i < 1000; i++)
+			kfree(p[i]);
+		if (round == 1)
+			grown = stat_of("page_managed_bytes");
+	}
+	CHECK_EQ(stat_of("page_managed_bytes"), grown);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		child_test(no_bytes_is_the_zero_size_pointer),
+		child_test(any_access_to_no_bytes_faults),
+		child_test(an_object_is_aligned_to_what_divides_its_size),
+		child_test(ksize_tells_the_truth_and_all_of_it_is_usable),
+		child_test(roundup_is_the_class_or_whole_pages),
+		child_test(zeroed_means_all_of_ksize),
+		child_test(the_zeroing_forms_agree),
+		child_test(an_array_that_overflows_is_refused_in_silence),
+		child_test(above_the_largest_size),
+		child_test(krealloc_of_nothing_is_kmalloc),
+		child_test(krealloc_stays_while_it_fits),
+		child_test(krealloc_keeps_the_content),
+		child_test(a_failed_krealloc_changes_nothing),
+		child_test(krealloc_zero_grows_into_zeroes),
+		child_test(kfree_leaves_errno_alone),
+		child_test(a_success_leaves_errno_alone),
+		child_test(kfree_sensitive_wipes_all_of_it),
+		child_test(a_free_object_is_not_touched),
+		child_test(kfree_bulk_takes_any_mix),
+		child_test(flags_without_a_meaning_are_refused),
+		child_test(every_known_flag_is_accepted),
+		child_test(nodes_that_are_there),
+		child_test(a_node_that_cannot_be_is_refused),
+		child_test(objects_do_not_overlap),
+		child_test(a_free_makes_no_system_call),
+		child_test(freed_memory_is_used_again),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,127 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* <knuma/kstring.h>: copies. */
+#include <knuma/kstring.h>
+
+#include <stdint.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#include "tests/support/child.h"
+#include "tests/support/heap.h"
+
+static void kmemdup_copies(void)
+{
+	char src[300], *copy;
+
+	pattern_fill(src, sizeof(src), 1);
+	for (size_t len = 1; len <= sizeof(src); len++) {
+		copy = kmemdup(src, len, GFP_KERNEL);
+		CHECK(copy && copy != src && !memcmp(copy, src, len));
+		kfree(copy);
+	}
+	CHECK_EQ(kmemdup(src, 0, GFP_KERNEL), ZERO_SIZE_PTR);
+	CHECK_EQ(kmemdup(NULL, 0, GFP_KERNEL), ZERO_SIZE_PTR);
+	CHECK_FAILS(kmemdup(src, KMALLOC_MAX_SIZE + 1,
+			    GFP_KERNEL | __GFP_NOWARN),
+		    ENOMEM);
+}
+
+static void kmemdup_array_counts_in_elements(void)
+{
+	const uint32_t src[4] = {1, 2, 3, 4};
+	const volatile size_t half = SIZE_MAX / 2 + 1;
+	uint32_t *copy = kmemdup_array(src, 4, sizeof(src[0]), GFP_KERNEL);
+
+	CHECK(copy && !memcmp(copy, src, sizeof(src)));
+	kfree(copy);
+	CHECK_FAILS(kmemdup_array(src, half, 2, GFP_KERNEL), ENOMEM);
+	CHECK_EQ(strlen(printed()), 0);
+}
+
+static void kstrdup_copies_with_the_end(void)
+{
+	static char text[9000];
+
+	for (size_t len = 0; len < sizeof(text); len += len / 10 + 1) {
+		char *copy;
+
+		memset(text, 'x', len);
+		text[len] = '\0';
+		copy = kstrdup(text, GFP_KERNEL);
+		CHECK(copy && copy != text && !strcmp(copy, text));
+		CHECK(ksize(copy) >= len + 1);
+		kfree(copy);
+	}
+}
+
+static void a_string_that_is_not_there(void)
+{
+	errno = 4;
+	CHECK_EQ(kstrdup(NULL, GFP_KERNEL), NULL);
+	CHECK_EQ(kstrndup(NULL, 5, GFP_KERNEL), NULL);
+	CHECK_EQ(kmemdup_nul(NULL, 5, GFP_KERNEL), NULL);
+	CHECK_EQ(errno, 4);
+}
+
+static void kstrndup_stops_at_both_ends(void)
+{
+	char *copy = kstrndup("banana", 3, GFP_KERNEL);
+
+	CHECK(copy && !strcmp(copy, "ban"));
+	kfree(copy);
+	copy = kstrndup("banana", 6, GFP_KERNEL);
+	CHECK(copy && !strcmp(copy, "banana"));
+	kfree(copy);
+	copy = kstrndup("banana", SIZE_MAX, GFP_KERNEL);
+	CHECK(copy && !strcmp(copy, "banana"));
+	kfree(copy);
+	copy = kstrndup("banana", 0, GFP_KERNEL);
+	CHECK(copy && !strcmp(copy, ""));
+	kfree(copy);
+}
+
+/* Needs no zero byte: nothing behind @max bytes is read. */
+static void kstrndup_reads_no_further(void)
+{
+	const size_t page = knuma_page_size();
+	char *at = mmap(NULL, 2 * page, PROT_READ | PROT_WRITE,
+			MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	char *copy;
+
+	CHECK(at != MAP_FAILED && !mprotect(at + page, page, PROT_NONE));
+	memcpy(at + page - 4, "edge", 4);
+	copy = kstrndup(at + page - 4, 4, GFP_KERNEL);
+	CHECK(copy && !strcmp(copy, "edge"));
+	kfree(copy);
+	copy = kmemdup_nul(at + page - 4, 4, GFP_KERNEL);
+	CHECK(copy && !strcmp(copy, "edge"));
+	kfree(copy);
+}
+
+static void kmemdup_nul_copies_zero_bytes_like_others(void)
+{
+	char *copy = kmemdup_nul("a\0b", 3, GFP_KERNEL);
+
+	CHECK(copy && !memcmp(copy, "a\0b", 4));
+	kfree(copy);
+	copy = kmemdup_nul("a", 0, GFP_KERNEL);
+	CHECK(copy && !*copy);
+	kfree(copy);
+	CHECK_FAILS(kmemdup_nul("a", SIZE_MAX, GFP_KERNEL), ENOMEM);
+	CHECK_EQ(strlen(printed()), 0);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		child_test(kmemdup_copies),
+		child_test(kmemdup_array_counts_in_elements),
+		child_test(kstrdup_copies_with_the_end),
+		child_test(a_string_that_is_not_there),
+		child_test(kstrndup_stops_at_both_ends),
+		child_test(kstrndup_reads_no_further),
+		child_test(kmemdup_nul_copies_zero_bytes_like_others),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,412 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* <knuma/page.h>: blocks of pages, sentence by sentence. */
+#include <knuma/page.h>
+
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <knuma/kmalloc.h>
+#include <knuma/numa.h>
+#include <knuma/vmalloc.h>
+
+#include "tests/support/child.h"
+#include "tests/support/heap.h"
+#include "tests/support/misuse.h"
+#include "tests/support/syscalls.h"
+
+#define NR 40
+
+static size_t block_bytes(unsigned int order)
+{
+	return knuma_page_size() << order;
+}
+
+static void a_block_is_aligned_to_its_size(void)
+{
+	for (unsigned int order = 0; order <= MAX_PAGE_ORDER; order++) {
+		struct page *page[NR];
+
+		for (int i = 0; i < NR; i++) {
+			page[i] = alloc_pages(GFP_KERNEL, order);
+			CHECK(page[i]);
+			CHECK_EQ((uintptr_t)page_address(page[i]) %
+					 block_bytes(order),
+				 0);
+			memset(page_address(page[i]), i, 64);
+		}
+		for (int i = 0; i < NR; i++)
+			CHECK(all_bytes(page_address(page[i]), 64,
+					(unsigned char)i));
+		for (int i = 0; i < NR; i++)
+			__free_pages(page[i], order);
+	}
+	heap_verify();
+}
+
+static void round_trips(void)
+{
+	for (unsigned int order = 0; order <= MAX_PAGE_ORDER; order++) {
+		struct page *page = alloc_pages(GFP_KERNEL, order);
+		char *at = page_address(page);
+		const unsigned long pfn = page_to_pfn(page);
+
+		CHECK_EQ(virt_to_page(at), page);
+		CHECK_EQ(pfn_to_page(pfn), page);
+		CHECK_EQ(page_to_nid(page), knuma_node_of(at));
+		for (unsigned long i = 0; i < 1ul << order; i++) {
+			struct page *one = pfn_to_page(pfn + i);
+
+			CHECK_EQ(page_to_pfn(one), pfn + i);
+			CHECK_EQ(page_address(one), at + i * knuma_page_size());
+			CHECK_EQ(virt_to_page(at + i * knuma_page_size() + 17),
+				 one);
+			CHECK_EQ(virt_to_head_page(at + i * knuma_page_size()),
+				 page);
+		}
+		__free_pages(page, order);
+	}
+}
+
+static void the_page_of_objects(void)
+{
+	char *small = kmalloc(100, GFP_KERNEL);
+	char *large = kmalloc(50000, GFP_KERNEL);
+
+	CHECK(virt_to_page(small) && virt_to_page(large));
+	CHECK_EQ(virt_to_head_page(large + 49999), virt_to_page(large));
+	CHECK((uintptr_t)page_address(virt_to_head_page(small)) <=
+	      (uintptr_t)small);
+	CHECK_EQ(page_to_nid(virt_to_page(small)), knuma_node_of(small));
+	kfree(small);
+	kfree(large);
+}
+
+static void a_foreign_address_has_no_page(void)
+{
+	void *area = vmalloc(10000), *heap = malloc(10);
+	int local;
+
+	CHECK_EQ(virt_to_page(area), NULL);
+	CHECK_EQ(virt_to_head_page(area), NULL);
+	CHECK_EQ(virt_to_page(heap), NULL);
+	CHECK_EQ(virt_to_page(&local), NULL);
+	CHECK_EQ(virt_to_page(NULL), NULL);
+	CHECK_EQ(virt_to_head_page(&local), NULL);
+	CHECK_EQ(pfn_to_page(~0ul), NULL);
+	CHECK_EQ(pfn_to_page(~0ul / 4), NULL);
+	CHECK_EQ(pfn_to_page(1ul << 32), NULL);
+	free(heap);
+	vfree(area);
+}
+
+static void an_order_above_the_largest(void)
+{
+	kfree(kmalloc(1, GFP_KERNEL));
+	CHECK_FAILS(alloc_pages(GFP_KERNEL | __GFP_NOWARN, MAX_PAGE_ORDER + 1),
+		    EINVAL);
+	CHECK_EQ(strlen(printed()), 0);
+	CHECK_FAILS(alloc_pages(GFP_KERNEL, MAX_PAGE_ORDER + 1), EINVAL);
+	CHECK_FAILS(alloc_pages(GFP_KERNEL, UINT32_MAX), EINVAL);
+	CHECK_FAILS(__get_free_pages(GFP_KERNEL, 11), EINVAL);
+	CHECK_FAILS(alloc_pages_node(0, GFP_KERNEL, 64), EINVAL);
+	CHECK_EQ(printed_times("knuma: "), 1);
+}
+
+static void nodes(void)
+{
+	struct page *page = alloc_pages_node(NUMA_NO_NODE, GFP_KERNEL, 2);
+
+	CHECK(page);
+	__free_pages(page, 2);
+	page = alloc_pages_node(0, GFP_KERNEL | __GFP_THISNODE, 2);
+	CHECK(page && page_to_nid(page) == 0);
+	__free_pages(page, 2);
+	page = __alloc_pages_node(0, GFP_KERNEL, 5);
+	CHECK(page && page_to_nid(page) == 0);
+	__free_pages(page, 5);
+	CHECK_FAILS(alloc_pages_node(-2, GFP_KERNEL, 0), EINVAL);
+	CHECK_FAILS(alloc_pages_node(4096, GFP_KERNEL, 0), EINVAL);
+	CHECK_FAILS(alloc_pages_exact_nid(4096, 10000, GFP_KERNEL), EINVAL);
+	CHECK_EQ(stat_of("invalid_node"), 3);
+	CHECK_EQ(printed_times("not a possible node"), 1);
+}
+
+static void the_form_that_names_a_node_wants_one(void)
+{
+	kfree(kmalloc(1, GFP_KERNEL));
+	CHECK_FAILS(__alloc_pages_node(NUMA_NO_NODE, GFP_KERNEL, 0), EINVAL);
+	CHECK_FAILS(__alloc_pages_node(-2, GFP_KERNEL, 0), EINVAL);
+}
+
+static void flags_without_a_meaning_are_refused(void)
+{
+	CHECK_FAILS(alloc_pages(GFP_KERNEL | (gfp_t)1 << 30, 0), EINVAL);
+	CHECK_FAILS(alloc_pages_exact(5000, (gfp_t)1 << 28), EINVAL);
+}
+
+static void dirty_blocks(unsigned int order, int n)
+{
+	struct page *page[NR];
+
+	for (int i = 0; i < n; i++) {
+		page[i] = alloc_pages(GFP_KERNEL, order);
+		memset(page_address(page[i]), 0xdd, block_bytes(order));
+	}
+	for (int i = 0; i < n; i++)
+		__free_pages(page[i], order);
+}
+
+static void zeroed_pages_after_dirty_frees(void)
+{
+	for (unsigned int order = 0; order <= MAX_PAGE_ORDER; order++) {
+		const int n = order > 6 ? 3 : NR;
+
+		dirty_blocks(order, n);
+		for (int i = 0; i < n; i++) {
+			struct page *page =
+				alloc_pages(GFP_KERNEL | __GFP_ZERO, order);
+
+			CHECK(all_bytes(page_address(page), block_bytes(order),
+					0));
+			memset(page_address(page), 0xdd, block_bytes(order));
+			__free_pages(page, order);
+		}
+	}
+	for (int i = 0; i < 300; i++) {
+		const unsigned long at = get_zeroed_page(GFP_KERNEL);
+
+		CHECK(all_bytes((void *)at, knuma_page_size(), 0));
+		memset((void *)at, 1, knuma_page_size());
+		free_page(at);
+	}
+}
+
+static void by_address(void)
+{
+	unsigned long at = __get_free_pages(GFP_KERNEL, 3);
+
+	CHECK(at && at % block_bytes(3) == 0);
+	memset((void *)at, 1, block_bytes(3));
+	free_pages(at, 3);
+	at = __get_free_page(GFP_KERNEL);
+	CHECK(at);
+	free_page(at);
+	free_pages(0, 5);
+	__free_pages(NULL, 5);
+	__free_page(alloc_page(GFP_KERNEL));
+	heap_verify();
+}
+
+static void orders_of_sizes(void)
+{
+	const size_t page = knuma_page_size();
+
+	CHECK_EQ(get_order(1), 0);
+	CHECK_EQ(get_order(page), 0);
+	CHECK_EQ(get_order(page + 1), 1);
+	CHECK_EQ(get_order(2 * page), 1);
+	CHECK_EQ(get_order(page << MAX_PAGE_ORDER), MAX_PAGE_ORDER);
+	CHECK_EQ(get_order((page << MAX_PAGE_ORDER) + 1), MAX_PAGE_ORDER + 1);
+	CHECK_EQ(get_order((size_t)1 << 62), 62 - knuma_page_shift());
+}
+
+static void exact_sizes(void)
+{
+	const size_t page = knuma_page_size();
+	char *p[64];
+
+	for (size_t n = 1; n <= 64; n++) {
+		p[n - 1] = alloc_pages_exact(n * page - 5, GFP_KERNEL);
+		CHECK(p[n - 1]);
+		CHECK_EQ((uintptr_t)p[n - 1] % page, 0);
+		pattern_fill(p[n - 1], n * page, n);
+	}
+	for (size_t n = 1; n <= 64; n++)
+		CHECK(pattern_holds(p[n - 1], n * page, n));
+	heap_verify();
+	for (size_t n = 1; n <= 64; n++)
+		free_pages_exact(p[n - 1], n * page - 5);
+	heap_verify();
+	p[0] = alloc_pages_exact(KMALLOC_MAX_SIZE, GFP_KERNEL | __GFP_ZERO);
+	CHECK(p[0] && all_bytes(p[0], KMALLOC_MAX_SIZE, 0));
+	free_pages_exact(p[0], KMALLOC_MAX_SIZE);
+	free_pages_exact(NULL, 5);
+	CHECK_FAILS(alloc_pages_exact(0, GFP_KERNEL), EINVAL);
+	CHECK_FAILS(alloc_pages_exact(KMALLOC_MAX_SIZE + 1, GFP_KERNEL),
+		    ENOMEM);
+	CHECK_FAILS(alloc_pages_exact(PTRDIFF_MAX, GFP_KERNEL), ENOMEM);
+}
+
+/* The pages behind an exact size serve others. */
+static void what_is_not_needed_is_given_back(void)
+{
+	const size_t size = (1 << 20) + 1;
+	uint64_t before;
+	char *p;
+
+	start_quiet();
+	p = alloc_pages_exact(size, GFP_KERNEL);
+	before = stat_of("page_free_bytes");
+	free_pages_exact(p, size);
+	CHECK_EQ(stat_of("page_free_bytes") - before,
+		 ALIGN(size, knuma_page_size()));
+}
+
+static void the_wrong_order_is_reported(void)
+{
+	struct page *page = alloc_pages(GFP_KERNEL, 3);
+
+	misuse_catch();
+	__free_pages(launder(page), 2);
+	CHECK_EQ(misuse_count(), 1);
+	CHECK_HAS(misuse_last(), "order");
+	__free_pages(launder(page), 4);
+	CHECK_EQ(misuse_count(), 2);
+	free_pages((unsigned long)page_address(page), 0);
+	CHECK_EQ(misuse_count(), 3);
+	/* Nothing was freed. */
+	__free_pages(page, 3);
+	CHECK_EQ(misuse_count(), 3);
+	CHECK_EQ(stat_of("invalid_free"), 3);
+	heap_verify();
+}
+
+static void a_second_free_is_reported(void)
+{
+	misuse_catch();
+	for (unsigned int order = 0; order <= MAX_PAGE_ORDER; order++) {
+		struct page *page = alloc_pages(GFP_KERNEL, order);
+		struct page *was = launder(page);
+
+		misuse_forget();
+		__free_pages(page, order);
+		CHECK_EQ(misuse_count(), 0);
+		__free_pages(launder(was), order);
+		CHECK_EQ(misuse_count(), 1);
+		free_pages((unsigned long)page_address(was), order);
+		CHECK_EQ(misuse_count(), 2);
+	}
+	heap_verify();
+}
+
+static void a_page_inside_a_block_is_reported(void)
+{
+	struct page *page = alloc_pages(GFP_KERNEL, 4);
+
+	misuse_catch();
+	for (unsigned long i = 1; i < 16; i++) {
+		__free_pages(pfn_to_page(page_to_pfn(page) + i), 0);
+		CHECK_EQ(misuse_count(), (int)i);
+	}
+	__free_pages(page, 4);
+	heap_verify();
+}
+
+static void foreign_pages_are_reported(void)
+{
+	char *object = kmalloc(100, GFP_KERNEL);
+	char *large = kmalloc(20000, GFP_KERNEL);
+	char *area = vmalloc(20000);
+	char *exact = alloc_pages_exact(20000, GFP_KERNEL);
+	static char elsewhere[64];
+
+	misuse_catch();
+	free_pages((unsigned long)elsewhere, 0);
+	CHECK_EQ(misuse_count(), 1);
+	__free_pages(virt_to_page(object), 0);
+	CHECK_EQ(misuse_count(), 2);
+	free_pages((unsigned long)large, 3);
+	CHECK_EQ(misuse_count(), 3);
+	free_pages((unsigned long)area, 3);
+	CHECK_EQ(misuse_count(), 4);
+	free_pages((unsigned long)exact, 3);
+	CHECK_EQ(misuse_count(), 5);
+	kfree(object);
+	kfree(large);
+	vfree(area);
+	free_pages_exact(exact, 20000);
+	heap_verify();
+}
+
+/* An address of the heap that no memory was ever at. */
+static void a_page_that_was_never_there_is_reported(void)
+{
+	struct page *page = alloc_pages(GFP_KERNEL, 0);
+
+	misuse_catch();
+	free_pages((unsigned long)page_address(page) + ((size_t)8 << 30), 0);
+	CHECK_EQ(misuse_count(), 1);
+	__free_pages(page, 0);
+}
+
+static void exact_frees_with_a_mistake_are_reported(void)
+{
+	char *p = alloc_pages_exact(20000, GFP_KERNEL);
+	char *large = kmalloc(20000, GFP_KERNEL);
+	char *was = launder(p);
+	static char elsewhere[64];
+
+	misuse_catch();
+	free_pages_exact(launder(p), 10000);
+	CHECK_EQ(misuse_count(), 1);
+	free_pages_exact(launder(p + knuma_page_size()), 20000);
+	CHECK_EQ(misuse_count(), 2);
+	free_pages_exact(launder(elsewhere), 20000);
+	CHECK_EQ(misuse_count(), 3);
+	free_pages_exact(launder(large), 20000);
+	CHECK_EQ(misuse_count(), 4);
+	kfree(launder(p));
+	CHECK_EQ(misuse_count(), 5);
+	free_pages_exact(p, 20000);
+	CHECK_EQ(misuse_count(), 5);
+	free_pages_exact(was, 20000);
+	CHECK_EQ(misuse_count(), 6);
+	kfree(large);
+	heap_verify();
+}
+
+static void a_free_makes_no_system_call(void)
+{
+	static struct page *page[11][200];
+
+	start_quiet();
+	for (unsigned int order = 0; order <= MAX_PAGE_ORDER; order++)
+		for (int i = 0; i < 200 >> order; i++)
+			page[order][i] = alloc_pages(GFP_KERNEL, order);
+	if (!syscalls_forbid())
+		skip_child("no seccomp");
+	errno = 8;
+	for (unsigned int order = 0; order <= MAX_PAGE_ORDER; order++)
+		for (int i = 0; i < 200 >> order; i++)
+			__free_pages(page[order][i], order);
+	CHECK_EQ(errno, 8);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		child_test(a_block_is_aligned_to_its_size),
+		child_test(round_trips),
+		child_test(the_page_of_objects),
+		child_test(a_foreign_address_has_no_page),
+		child_test(an_order_above_the_largest),
+		child_test(nodes),
+		child_test(the_form_that_names_a_node_wants_one),
+		child_test(flags_without_a_meaning_are_refused),
+		child_test(zeroed_pages_after_dirty_frees),
+		child_test(by_address),
+		child_test(orders_of_sizes),
+		child_test(exact_sizes),
+		child_test(what_is_not_needed_is_given_back),
+		child_test(the_wrong_order_is_reported),
+		child_test(a_second_free_is_reported),
+		child_test(a_page_inside_a_block_is_reported),
+		child_test(foreign_pages_are_reported),
+		child_test(a_page_that_was_never_there_is_reported),
+		child_test(exact_frees_with_a_mistake_are_reported),
+		child_test(a_free_makes_no_system_call),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,390 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * <knuma/rcu.h> with a flavour made for the test: its grace period ends when
+ * the test says so.  tests/concurrency has liburcu's own flavours.
+ */
+#include <signal.h>
+#include <stdint.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <urcu/call-rcu.h>
+#include <urcu/flavor.h>
+
+#include <knuma/rcu.h>
+#include <knuma/slab.h>
+#include <knuma/tunables.h>
+#include <knuma/vmalloc.h>
+
+#include "tests/support/child.h"
+#include "tests/support/heap.h"
+#include "tests/support/misuse.h"
+#include "tests/support/syscalls.h"
+
+static int held;	  /* grace periods do not end */
+static int waits;	  /* synchronize_rcu() calls begun */
+static int inside;	  /* the test's thread is in a read section, or online */
+static int online_waits;  /* waits that began with a reader inside */
+static bool qsbr;
+
+static int get(const int *p)
+{
+	return __atomic_load_n(p, __ATOMIC_SEQ_CST);
+}
+
+static void set(int *p, int v)
+{
+	__atomic_store_n(p, v, __ATOMIC_SEQ_CST);
+}
+
+static void synchronize(void)
+{
+	if (get(&inside))
+		__atomic_add_fetch(&online_waits, 1, __ATOMIC_SEQ_CST);
+	__atomic_add_fetch(&waits, 1, __ATOMIC_SEQ_CST);
+	while (get(&held))
+		usleep(200);
+}
+
+static int ongoing(void)
+{
+	return get(&inside);
+}
+
+static void offline(void)
+{
+	if (qsbr)
+		set(&inside, 0);
+}
+
+static void online(void)
+{
+	if (qsbr)
+		set(&inside, 1);
+}
+
+static void nothing(void)
+{
+}
+
+const struct rcu_flavor_struct rcu_flavor = {
+	.read_lock = nothing,
+	.read_unlock = nothing,
+	.read_ongoing = ongoing,
+	.read_quiescent_state = nothing,
+	.update_synchronize_rcu = synchronize,
+	.thread_offline = offline,
+	.thread_online = online,
+	.register_thread = nothing,
+	.unregister_thread = nothing,
+	.barrier = nothing,
+};
+
+struct conn {
+	uint64_t before[4];
+	struct rcu_head rcu;
+	uint64_t behind[20];
+};
+
+struct far_head {
+	char before[4080];
+	struct rcu_head rcu;
+	char behind[5000];
+};
+
+static struct conn *new_conn(int i)
+{
+	struct conn *c = kmalloc(sizeof(*c), GFP_KERNEL);
+
+	CHECK(c);
+	memset(c, i, sizeof(*c));
+	return c;
+}
+
+static bool conn_is(const struct conn *c, int i)
+{
+	return all_bytes(c->before, sizeof(c->before), (unsigned char)i) &&
+	       all_bytes(c->behind, sizeof(c->behind), (unsigned char)i);
+}
+
+static void nothing_is_freed_before_its_grace_period(void)
+{
+	struct conn *old[200], *other[400];
+
+	set(&held, 1);
+	for (int i = 0; i < 200; i++) {
+		old[i] = new_conn(i);
+		kfree_rcu(old[i], rcu);
+	}
+	/* Waits for a grace period to be under way; still nothing is free. */
+	for (int i = 0; i < 400; i++) {
+		other[i] = new_conn(255);
+		for (int k = 0; k < 200; k++)
+			CHECK(other[i] != old[k]);
+	}
+	usleep(50000);
+	for (int i = 0; i < 200; i++)
+		CHECK(conn_is(old[i], i));
+	CHECK_EQ(stat_of("rcu_queued"), 200);
+	CHECK_EQ(stat_of("rcu_freed"), 0);
+	set(&held, 0);
+	kvfree_rcu_barrier();
+	CHECK_EQ(stat_of("rcu_freed"), 200);
+	CHECK(stat_of("rcu_grace_periods") > 0);
+	for (int i = 0; i < 400; i++)
+		kfree(other[i]);
+	heap_verify();
+}
+
+static void of_any_allocator(void)
+{
+	struct kmem_cache *s = KMEM_CACHE(conn, 0);
+	struct conn *a, *b, *c, *d;
+
+	CHECK(s);
+	for (int i = 0; i < 50; i++) {
+		a = kmalloc(sizeof(*a), GFP_KERNEL);
+		b = kmem_cache_alloc(s, GFP_KERNEL);
+		c = vmalloc(sizeof(*c));
+		d = kvmalloc(10000000, GFP_KERNEL);
+		kfree_rcu(a, rcu);
+		kfree_rcu(b, rcu);
+		kvfree_rcu(c, rcu);
+		kvfree_rcu(d, rcu);
+		kfree_rcu_mightsleep(kmalloc(100, GFP_KERNEL));
+		kvfree_rcu_mightsleep((char *)vmalloc(100));
+	}
+	kvfree_rcu_barrier();
+	CHECK_EQ(stat_of("rcu_freed"), 300);
+	CHECK_EQ(vmalloc_nr_pages(), 0);
+	CHECK_EQ(kmem_cache_shrink(s), 0);
+	kmem_cache_destroy(s);
+	CHECK_EQ(strlen(printed()), 0);
+	heap_verify();
+}
+
+static void a_head_far_into_the_object(void)
+{
+	for (int i = 0; i < 100; i++) {
+		struct far_head *p = kmalloc(sizeof(*p), GFP_KERNEL);
+
+		kfree_rcu(p, rcu);
+	}
+	kvfree_rcu_barrier();
+	CHECK_EQ(stat_of("rcu_freed"), 100);
+	heap_verify();
+}
+
+static void of_nothing_and_evaluated_once(void)
+{
+	struct conn *c = NULL, *two[2] = {new_conn(1), new_conn(2)}, **at = two;
+
+	kfree_rcu(c, rcu);
+	kvfree_rcu(c, rcu);
+	kfree_rcu_mightsleep(c);
+	CHECK_EQ(stat_of("rcu_queued"), 0);
+	kfree_rcu(*at++, rcu);
+	CHECK_EQ(at, &two[1]);
+	kfree_rcu_mightsleep(*at++);
+	CHECK_EQ(at, &two[2]);
+	kvfree_rcu_barrier();
+	CHECK_EQ(stat_of("rcu_freed"), 2);
+}
+
+static void a_barrier_of_nothing(void)
+{
+	kvfree_rcu_barrier();
+	CHECK_EQ(get(&waits), 0);
+}
+
+static void destroy_waits_for_what_is_deferred(void)
+{
+	struct kmem_cache *s = KMEM_CACHE(conn, 0);
+
+	for (int i = 0; i < 1000; i++) {
+		struct conn *c = kmem_cache_alloc(s, GFP_KERNEL);
+
+		kfree_rcu(c, rcu);
+	}
+	kmem_cache_destroy(s);
+	CHECK_EQ(stat_of("rcu_freed"), 1000);
+	CHECK_EQ(strlen(printed()), 0);
+}
+
+static void destroy_of_a_typesafe_cache_waits_for_readers(void)
+{
+	struct kmem_cache *s;
+	int before;
+
+	s = KMEM_CACHE(conn, SLAB_TYPESAFE_BY_RCU);
+	for (int i = 0; i < 100; i++) {
+		struct conn *c = kmem_cache_alloc(s, GFP_KERNEL);
+
+		if (i % 2)
+			kmem_cache_free(s, c);
+		else
+			kfree_rcu(c, rcu);
+	}
+	kvfree_rcu_barrier();
+	before = get(&waits);
+	kmem_cache_destroy(s);
+	CHECK(get(&waits) > before);
+	CHECK_EQ(strlen(printed()), 0);
+}
+
+static void without_a_flavour_of_the_process(void)
+{
+	struct conn *c = new_conn(1);
+
+	misuse_catch();
+	kvfree_call_rcu(&c->rcu, c);
+	CHECK_EQ(misuse_count(), 1);
+	CHECK_HAS(misuse_last(), "knuma_rcu_use");
+	CHECK(conn_is(c, 1));
+	knuma_rcu_use(&rcu_flavor);
+	kvfree_call_rcu(&c->rcu, c);
+	kvfree_call_rcu(NULL, new_conn(2));
+	kvfree_rcu_barrier();
+	CHECK_EQ(misuse_count(), 1);
+	CHECK_EQ(stat_of("rcu_freed"), 2);
+}
+
+static void a_head_that_is_not_in_the_object(void)
+{
+	static struct rcu_head elsewhere;
+	struct conn *c = new_conn(1);
+
+	misuse_catch();
+	kvfree_call_rcu_flavor(&rcu_flavor, &elsewhere, c);
+	CHECK_EQ(misuse_count(), 1);
+	kvfree_call_rcu_flavor(&rcu_flavor,
+			       (struct rcu_head *)((char *)c + 4096), c);
+	CHECK_EQ(misuse_count(), 2);
+	CHECK_EQ(stat_of("rcu_queued"), 0);
+	kfree(c);
+}
+
+static void a_wait_inside_a_read_section_is_reported(void)
+{
+	misuse_catch();
+	kfree_rcu(new_conn(1), rcu);
+	set(&inside, 1);
+	kvfree_rcu_barrier();
+	CHECK(misuse_count() > 0);
+	CHECK_HAS(misuse_last(), "read section");
+	set(&inside, 0);
+	kvfree_rcu_barrier();
+	CHECK_EQ(stat_of("rcu_freed"), 1);
+}
+
+/* Queueing is legal there. */
+static void kfree_rcu_inside_a_read_section(void)
+{
+	misuse_catch();
+	set(&inside, 1);
+	for (int i = 0; i < 1000; i++)
+		kfree_rcu(new_conn(1), rcu);
+	set(&inside, 0);
+	kvfree_rcu_barrier();
+	CHECK_EQ(misuse_count(), 0);
+	CHECK_EQ(stat_of("rcu_freed"), 1000);
+}
+
+static void a_qsbr_reader_is_offline_while_it_waits(void)
+{
+	misuse_catch();
+	qsbr = true;
+	set(&inside, 1);
+	kfree_rcu(new_conn(1), rcu);
+	set(&online_waits, 0);
+	kvfree_rcu_barrier();
+	CHECK_EQ(get(&inside), 1);
+	CHECK_EQ(stat_of("rcu_freed"), 1);
+	CHECK_EQ(misuse_count(), 0);
+}
+
+static void with_a_head_no_system_call(void)
+{
+	static struct conn *c[5000];
+
+	start_quiet();
+	for (int i = 0; i < 5000; i++)
+		c[i] = new_conn(1);
+	kfree_rcu(new_conn(2), rcu);
+	kvfree_rcu_barrier();
+	/* Of this thread. */
+	if (!syscalls_forbid())
+		skip_child("no seccomp");
+	errno = 14;
+	for (int i = 0; i < 5000; i++)
+		kfree_rcu(c[i], rcu);
+	CHECK_EQ(errno, 14);
+}
+
+static void twice(void)
+{
+	struct conn *c = new_conn(1), *same = launder(c);
+
+	kfree_rcu(c, rcu);
+	kfree_rcu(same, rcu);
+	kvfree_rcu_barrier();
+	/* Where they went to two CPUs' arrays, the slab notices. */
+	(void)!knuma_trim();
+}
+
+static void kfree_meanwhile(void)
+{
+	struct conn *c = new_conn(1), *same = launder(c);
+
+	set(&held, 1);
+	kfree_rcu(c, rcu);
+	kfree(same);
+	set(&held, 0);
+	kvfree_rcu_barrier();
+	(void)!knuma_trim();
+}
+
+static void a_second_free_aborts(void)
+{
+	struct child c;
+
+	child_run(twice, &c);
+	CHECK(child_killed(&c, SIGABRT));
+	CHECK_HAS(c.text, "double free");
+	child_run(kfree_meanwhile, &c);
+	CHECK(child_killed(&c, SIGABRT));
+	CHECK_HAS(c.text, "double free");
+}
+
+/* Two barriers, as calls before and between them. */
+static void every_barrier_covers_what_came_before_it(void)
+{
+	for (int i = 1; i <= 20; i++) {
+		kfree_rcu(new_conn(i), rcu);
+		kvfree_rcu_barrier();
+		CHECK_EQ(stat_of("rcu_freed"), (uint64_t)i);
+	}
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		child_test(nothing_is_freed_before_its_grace_period),
+		child_test(of_any_allocator),
+		child_test(a_head_far_into_the_object),
+		child_test(of_nothing_and_evaluated_once),
+		child_test(a_barrier_of_nothing),
+		child_test(destroy_waits_for_what_is_deferred),
+		child_test(destroy_of_a_typesafe_cache_waits_for_readers),
+		child_test(without_a_flavour_of_the_process),
+		child_test(a_head_that_is_not_in_the_object),
+		child_test(a_wait_inside_a_read_section_is_reported),
+		child_test(kfree_rcu_inside_a_read_section),
+		child_test(a_qsbr_reader_is_offline_while_it_waits),
+		child_test(with_a_head_no_system_call),
+		child_test(a_second_free_aborts),
+		child_test(every_barrier_covers_what_came_before_it),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

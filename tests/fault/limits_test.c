@@ -1,0 +1,294 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Processes with limits: little address space, no overcommit, no locked memory,
+ * few mappings.
+ */
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
+
+#include <knuma/malloc.h>
+#include <knuma/page.h>
+#include <knuma/slab.h>
+#include <knuma/tunables.h>
+#include <knuma/vmalloc.h>
+
+#include "alloc/base/start.h"
+#include "numa/machine.h"
+#include "numa/span.h"
+#include "tests/support/child.h"
+#include "tests/support/fake_nodes.h"
+#include "tests/support/faults.h"
+#include "tests/support/heap.h"
+
+#define MIB ((uint64_t)1 << 20)
+#define GIB ((uint64_t)1 << 30)
+
+static uint64_t address_space(void)
+{
+	unsigned long pages = 0;
+	FILE *f = fopen("/proc/self/statm", "r");
+
+	CHECK(f && fscanf(f, "%lu", &pages) == 1);
+	fclose(f);
+	return pages * (uint64_t)knuma_page_size();
+}
+
+/* @bytes more of address space than the process has now. */
+static void limit_address_space(uint64_t bytes)
+{
+	struct rlimit limit = {RLIM_INFINITY, RLIM_INFINITY};
+
+	if (TEST_SANITIZED)
+		skip_child("the sanitizer has taken the address space");
+	limit.rlim_cur = address_space() + bytes;
+	CHECK_EQ(setrlimit(RLIMIT_AS, &limit), 0);
+}
+
+/* What a program of a few megabytes asks for. */
+static void modest_work(void)
+{
+	static void *p[2000];
+	char *area, *large;
+
+	for (size_t i = 0; i < 2000; i++) {
+		p[i] = kmalloc(i % 1000 + 1, GFP_KERNEL);
+		CHECK(p[i]);
+		pattern_fill(p[i], i % 1000 + 1, i);
+	}
+	area = vmalloc(MIB);
+	large = kmalloc(MIB, GFP_KERNEL);
+	CHECK(area && large);
+	memset(area, 1, MIB);
+	memset(large, 2, MIB);
+	for (size_t i = 0; i < 2000; i++) {
+		CHECK(pattern_holds(p[i], i % 1000 + 1, i));
+		kfree(p[i]);
+	}
+	vfree(area);
+	kfree(large);
+	CHECK_EQ(knuma_trim(), 0);
+	heap_verify();
+}
+
+static void a_gigabyte_of_address_space(void)
+{
+	limit_address_space(GIB);
+	modest_work();
+	CHECK(kn_span.size <= GIB);
+	/* Some is left for the rest of the process. */
+	CHECK(mmap(NULL, 64 * MIB, PROT_NONE,
+		   MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1,
+		   0) != MAP_FAILED);
+	CHECK_EQ(printed_times("cannot reserve"), 0);
+}
+
+static uint64_t this_much;
+
+static void work_in_this_much(void)
+{
+	limit_address_space(this_much);
+	modest_work();
+	CHECK_EQ(strlen(printed()), 0);
+}
+
+static void less_and_less_address_space(void)
+{
+	struct child c;
+
+	for (this_much = 20000 * GIB; this_much >= 192 * MIB;
+	     this_much = this_much / 3 * 2) {
+		child_run(work_in_this_much, &c);
+		if (!child_passed(&c))
+			check_text(__FILE__, __LINE__, c.text, "passed");
+	}
+}
+
+/* Too little even for the smallest heap: one message, NULL, and no crash. */
+static void too_little_address_space(void)
+{
+	limit_address_space(16 * MIB);
+	CHECK_FAILS(kmalloc(10, GFP_KERNEL), ENOMEM);
+	CHECK_EQ(printed_times("knuma: "), 1);
+	CHECK_EQ(printed_times("ulimit -v"), 1);
+	CHECK_FAILS(knuma_malloc(10), ENOMEM);
+	CHECK_FAILS(vmalloc(10), ENOMEM);
+	CHECK_FAILS(kvmalloc(100000, GFP_KERNEL), ENOMEM);
+	CHECK_FAILS(alloc_pages(GFP_KERNEL, 0), ENOMEM);
+	CHECK_FAILS(kmem_cache_create("none", 10, 0, 0, NULL), ENOMEM);
+	CHECK_FAILS(kmalloc(10, GFP_NOWAIT), ENOMEM);
+	CHECK(kn_load(&kn_started) == false);
+	kfree(NULL);
+	vfree(NULL);
+	CHECK_EQ(stat_of("slab_new"), 0);
+	/* With the limit gone, the next call starts it. */
+	limit_address_space(200 * GIB);
+	modest_work();
+}
+
+static void used_up_address_space(void)
+{
+	static char *area[4000];
+	int n = 0;
+
+	limit_address_space(GIB);
+	while (n < 4000 && (area[n] = vmalloc(MIB))) {
+		area[n][0] = 1;
+		n++;
+	}
+	CHECK(n > 20 && n < 4000);
+	CHECK_EQ(errno, ENOMEM);
+	CHECK_EQ(printed_times("no address space or no memory"), 1);
+	heap_verify();
+	while (n--)
+		vfree(area[n]);
+	modest_work();
+}
+
+static void used_up_pages(void)
+{
+	static struct page *page[4000];
+	int n = 0;
+
+	limit_address_space(GIB);
+	while (n < 4000 && (page[n] = alloc_pages(GFP_KERNEL, MAX_PAGE_ORDER)))
+		n++;
+	CHECK(n > 10 && n < 4000);
+	CHECK_EQ(errno, ENOMEM);
+	CHECK_EQ(printed_times("out of memory"), 1);
+	/* Objects find no page either, and say so. */
+	while (kmalloc(8192, GFP_KERNEL | __GFP_NOWARN))
+		;
+	CHECK_EQ(errno, ENOMEM);
+	heap_verify();
+	while (n--)
+		__free_pages(page[n], MAX_PAGE_ORDER);
+	heap_verify();
+	CHECK(kmalloc(8192, GFP_KERNEL));
+}
+
+/* Nodes share what there is. */
+static void many_nodes_in_little_address_space(void)
+{
+	fake_nodes(8);
+	conf("background", "no");
+	limit_address_space(3 * GIB);
+	for (int node = 0; node < 8; node++) {
+		void *p = kmalloc_node(100, GFP_KERNEL | __GFP_THISNODE, node);
+
+		CHECK(p);
+		kfree(p);
+	}
+	modest_work();
+}
+
+/* As with vm.overcommit_memory=2: large mappings are refused, small granted. */
+static uint64_t largest;
+static void *(*real_mmap)(void *, size_t, int, int);
+
+static void *strict_mmap(void *addr, size_t len, int prot, int flags)
+{
+	return len > largest ? (void *)(intptr_t)-ENOMEM :
+			       real_mmap(addr, len, prot, flags);
+}
+
+static void limit_mmap(uint64_t bytes)
+{
+	largest = bytes;
+	real_mmap = kn_machine.mmap;
+	kn_machine.mmap = strict_mmap;
+}
+
+static void large_mappings_are_refused(void)
+{
+	limit_mmap(20 * GIB);
+	modest_work();
+	CHECK(kn_span.size <= 16 * GIB);
+	CHECK_EQ(strlen(printed()), 0);
+}
+
+static void all_but_small_mappings_are_refused(void)
+{
+	limit_mmap(150 * MIB);
+	modest_work();
+	CHECK_EQ(kn_span.size, 64 * MIB);
+}
+
+static void the_setting_limits_the_span(void)
+{
+	conf("span", "4G");
+	modest_work();
+	CHECK_EQ(kn_span.size, 4 * GIB);
+	CHECK(address_space() < 16 * GIB || TEST_SANITIZED);
+}
+
+/* Memory that may not be locked is used unlocked, and that is said once. */
+static void no_memory_may_be_locked(void)
+{
+	conf("lock_memory", "yes");
+	faults_install();
+	faults_fail(FAULT_MLOCK, 1, FAULTS_FOR_EVER, EPERM);
+	modest_work();
+	CHECK_EQ(printed_times("lock_memory"), 1);
+}
+
+static void memory_can_be_locked(void)
+{
+	conf("lock_memory", "yes");
+	conf("background", "no");
+	faults_install();
+	modest_work();
+	CHECK(faults_calls(FAULT_MLOCK) > 0);
+}
+
+/* A process that uses most of vm.max_map_count itself. */
+static void no_mappings_left_for_guards(void)
+{
+	char *area[200];
+
+	conf("vma_budget", "0");
+	faults_install();
+	faults_refuse_advice(102, EINVAL); /* MADV_GUARD_INSTALL */
+	for (int i = 0; i < 200; i++) {
+		area[i] = vmalloc(10000);
+		CHECK(area[i]);
+		memset(area[i], i, 10000);
+	}
+	for (int i = 0; i < 200; i++) {
+		CHECK(all_bytes(area[i], 10000, (unsigned char)i));
+		vfree(area[i]);
+	}
+	heap_verify();
+}
+
+static void no_huge_pages(void)
+{
+	conf("huge_pages", "no");
+	conf("huge_after", "0");
+	faults_install();
+	modest_work();
+	faults_refuse_advice(MADV_HUGEPAGE, EINVAL);
+	modest_work();
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		child_test(a_gigabyte_of_address_space),
+		child_test(less_and_less_address_space),
+		child_test(too_little_address_space),
+		child_test(used_up_address_space),
+		child_test(used_up_pages),
+		child_test(many_nodes_in_little_address_space),
+		child_test(large_mappings_are_refused),
+		child_test(all_but_small_mappings_are_refused),
+		child_test(the_setting_limits_the_span),
+		child_test(no_memory_may_be_locked),
+		child_test(memory_can_be_locked),
+		child_test(no_mappings_left_for_guards),
+		child_test(no_huge_pages),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,398 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The buddy allocator of a node: splitting, merging, kinds, counts. */
+#include "alloc/page/zone.h"
+
+#include <string.h>
+#include <sys/mman.h>
+
+#include <knuma/kmalloc.h>
+#include <knuma/page.h>
+#include <knuma/tunables.h>
+
+#include "alloc/config/tunables.h"
+#include "alloc/magazine/magazine.h"
+#include "tests/support/child.h"
+#include "tests/support/fake_nodes.h"
+#include "tests/support/faults.h"
+#include "tests/support/heap.h"
+
+#define BLOCK ((uint32_t)1 << KN_MAX_ORDER) /* pages of the largest */
+
+/* Nothing that a test does not do itself. */
+static struct kn_zone *begin(void)
+{
+	conf("reserve", "0");
+	start_quiet();
+	CHECK_EQ(knuma_trim(), 0);
+	return &kn_zones[0];
+}
+
+static uint32_t get(unsigned order)
+{
+	const uint32_t pfn = kn_zone_alloc(0, order, GFP_KERNEL);
+
+	CHECK(pfn != KN_PFN_NONE);
+	return pfn;
+}
+
+static void put(uint32_t pfn, unsigned order)
+{
+	kn_zone_free(pfn, order, 0, true);
+}
+
+static void blocks_are_aligned_to_their_size(void)
+{
+	uint32_t pfn[KN_NR_ORDERS][5];
+
+	begin();
+	for (unsigned order = 0; order < KN_NR_ORDERS; order++)
+		for (int i = 0; i < 5; i++) {
+			pfn[order][i] = get(order);
+			CHECK_EQ(pfn[order][i] % (1u << order), 0);
+			CHECK_EQ(kn_pfn_node(pfn[order][i]), 0);
+		}
+	CHECK(kn_zone_verify(0));
+	for (unsigned order = 0; order < KN_NR_ORDERS; order++)
+		for (int i = 0; i < 5; i++)
+			put(pfn[order][i], order);
+	CHECK(kn_zone_verify(0));
+}
+
+/* All single pages of a block make it whole again, in any order. */
+static void buddies_merge(void)
+{
+	struct kn_zone *z = begin();
+	static uint32_t pfn[BLOCK * 3];
+	uint32_t n = 0;
+
+	while (n < BLOCK * 3)
+		pfn[n++] = get(0);
+	CHECK_EQ(z->nr_blocks[0] + z->nr_blocks[1], 0);
+	for (uint32_t i = 0; i < n; i++)
+		put(pfn[(i * 7919u) % n], 0);
+	CHECK(kn_zone_verify(0));
+	for (unsigned order = 0; order < KN_MAX_ORDER; order++)
+		CHECK_EQ(z->nr_blocks[order], 0);
+	CHECK(z->nr_blocks[KN_MAX_ORDER] >= 3);
+	CHECK_EQ(z->nr_free, z->managed);
+}
+
+static void a_split_leaves_the_upper_halves(void)
+{
+	struct kn_zone *z = begin();
+	const uint32_t pfn = get(0);
+
+	CHECK_EQ(pfn % BLOCK, 0);
+	for (unsigned order = 0; order < KN_MAX_ORDER; order++)
+		CHECK_EQ(z->nr_blocks[order], 1);
+	CHECK_EQ(get(0), pfn + 1);
+	CHECK_EQ(z->nr_blocks[0], 0);
+	CHECK_EQ(get(3), pfn + 8);
+	CHECK(kn_zone_verify(0));
+}
+
+static void counts_follow(void)
+{
+	struct kn_zone *z = begin();
+	const uint64_t free = z->nr_free, managed = z->managed;
+	const uint32_t pfn = get(4);
+
+	CHECK_EQ(z->managed, managed);
+	CHECK_EQ(z->nr_free, free - 16);
+	CHECK_EQ(z->nr_warm, 0);
+	kn_zone_free(pfn, 4, KN_PAGE_SURE, true);
+	CHECK_EQ(z->nr_free, free);
+	CHECK_EQ(z->nr_warm, 16);
+	CHECK_EQ(z->nr_sure, 16);
+	/* Warm is taken first, and is what was there. */
+	CHECK_EQ(get(4), pfn);
+	CHECK_EQ(z->nr_warm + z->nr_sure, 0);
+	CHECK(kn_page(pfn)->flags & KN_PAGE_SURE);
+	put(pfn, 4);
+	CHECK_EQ(z->nr_warm, 16);
+	CHECK_EQ(z->nr_sure, 0);
+	CHECK(kn_zone_verify(0));
+}
+
+/* Warm pages next to cold ones stay blocks of their own. */
+static void kinds_do_not_mix(void)
+{
+	struct kn_zone *z = begin();
+	const uint32_t pfn = get(0);
+
+	put(pfn, 0);
+	CHECK_EQ(z->nr_warm, 1);
+	CHECK_EQ(z->warm[0], pfn);
+	CHECK_EQ(z->cold[0], pfn + 1);
+	CHECK(kn_page(pfn + 1)->flags & KN_PAGE_ZERO);
+	CHECK(kn_zone_verify(0));
+	/* A purge makes them equal, and whole. */
+	CHECK_EQ(kn_zone_trim(0, UINT64_MAX, true), KN_PAGE_SIZE);
+	CHECK_EQ(z->nr_warm, 0);
+	CHECK_EQ(z->nr_blocks[0], 0);
+	CHECK(kn_zone_verify(0));
+}
+
+static void what_is_known_of_both_halves_is_known_of_the_whole(void)
+{
+	struct kn_zone *z = begin();
+	const uint32_t pfn = get(1);
+
+	kn_zone_free(pfn, 0, KN_PAGE_SURE, true);
+	kn_zone_free(pfn + 1, 0, KN_PAGE_SURE | KN_PAGE_ZERO, true);
+	CHECK_EQ(z->warm[1], pfn);
+	CHECK_EQ(kn_page(pfn)->flags, KN_PAGE_WARM | KN_PAGE_SURE);
+	CHECK_EQ(z->nr_sure, 2);
+	CHECK_EQ(get(1), pfn);
+	kn_zone_free(pfn, 0, KN_PAGE_SURE, true);
+	kn_zone_free(pfn + 1, 0, 0, true);
+	CHECK_EQ(kn_page(pfn)->flags, KN_PAGE_WARM);
+	CHECK_EQ(z->nr_sure, 0);
+	CHECK(kn_zone_verify(0));
+}
+
+static void purged_memory_reads_as_zero(void)
+{
+	struct kn_zone *z = begin();
+	const uint32_t pfn = get(5);
+	char *p = kn_pfn_address(pfn);
+
+	memset(p, 7, KN_PAGE_SIZE << 5);
+	put(pfn, 5);
+	CHECK_EQ(kn_zone_trim(0, UINT64_MAX, true), KN_PAGE_SIZE << 5);
+	CHECK_EQ(z->nr_warm, 0);
+	CHECK(!is_present(p, 1));
+	CHECK_EQ(get(5), pfn);
+	CHECK(kn_page(pfn)->flags & KN_PAGE_ZERO);
+	CHECK(all_bytes(p, KN_PAGE_SIZE << 5, 0));
+}
+
+static void a_purge_that_is_refused_changes_nothing(void)
+{
+	struct kn_zone *z = begin();
+	const uint32_t pfn = get(5);
+
+	memset(kn_pfn_address(pfn), 7, KN_PAGE_SIZE << 5);
+	put(pfn, 5);
+	faults_install();
+	faults_refuse_advice(MADV_DONTNEED, ENOMEM);
+	CHECK_EQ(kn_zone_trim(0, UINT64_MAX, true), 0);
+	CHECK_EQ(z->nr_warm, 32);
+	CHECK(kn_zone_verify(0));
+	CHECK_EQ(get(5), pfn);
+	CHECK(!(kn_page(pfn)->flags & KN_PAGE_ZERO));
+	CHECK(all_bytes(kn_pfn_address(pfn), KN_PAGE_SIZE << 5, 7));
+}
+
+/* Only what stayed unused since the last time. */
+static void a_timed_trim_leaves_what_is_needed(void)
+{
+	struct kn_zone *z = begin();
+	uint32_t pfn[4];
+
+	for (int i = 0; i < 4; i++)
+		pfn[i] = get(5);
+	for (int i = 0; i < 4; i++)
+		put(pfn[i], 5);
+	/* The least since the last trim was none. */
+	CHECK_EQ(kn_zone_trim(0, UINT64_MAX, false), 0);
+	pfn[0] = get(5);
+	pfn[1] = get(5);
+	put(pfn[0], 5);
+	put(pfn[1], 5);
+	CHECK(kn_zone_trim(0, UINT64_MAX, false) <= 2 * KN_PAGE_SIZE << 5);
+	CHECK(z->nr_warm >= 2 * 32);
+	CHECK(kn_zone_trim(0, UINT64_MAX, false) > 0);
+	CHECK(kn_zone_verify(0));
+}
+
+static void a_range_is_as_few_blocks_as_can_be(void)
+{
+	struct kn_zone *z = begin();
+	const uint32_t pfn = get(KN_MAX_ORDER);
+	uint64_t free = z->nr_free;
+
+	/* 3..20: 3, 4-7, 8-15, 16-19 and 20. */
+	kn_zone_free_range(pfn + 3, 18, 0, true);
+	CHECK_EQ(z->nr_free, free + 18);
+	CHECK_EQ(z->warm[0] != KN_PFN_NONE && z->warm[2] != KN_PFN_NONE, true);
+	CHECK_EQ(z->warm[3], pfn + 8);
+	CHECK_EQ(z->warm[1], KN_PFN_NONE);
+	CHECK(kn_zone_verify(0));
+	kn_zone_free_range(pfn, 3, 0, true);
+	kn_zone_free_range(pfn + 21, BLOCK - 21, 0, true);
+	CHECK_EQ(z->warm[KN_MAX_ORDER], pfn);
+	CHECK(kn_zone_verify(0));
+}
+
+/* As another thread would, or the one that a signal handler interrupts. */
+static void frees_while_the_lock_is_taken(void)
+{
+	struct kn_zone *z = begin();
+	uint32_t pfn[30];
+	uint64_t free;
+
+	for (int i = 0; i < 30; i++)
+		pfn[i] = get(i % 4);
+	free = z->nr_free;
+	CHECK(kn_trylock(&z->lock));
+	for (int i = 0; i < 20; i++)
+		kn_zone_free(pfn[i], i % 4, 0, false);
+	kn_zone_free_range(pfn[23], 8, 0, false);
+	CHECK_EQ(kn_zone_alloc(0, 0, GFP_NOWAIT), KN_PFN_NONE);
+	CHECK_EQ(z->nr_free, free);
+	kn_unlock(&z->lock);
+	/* The next holder files them. */
+	CHECK(kn_zone_verify(0));
+	CHECK_EQ(z->nr_free, free + 5 * (1 + 2 + 4 + 8) + 8);
+	CHECK(stat_of("nowait_contended") > 0);
+}
+
+static void bulk_is_what_there_is(void)
+{
+	struct kn_zone *z = begin();
+	uint32_t pfn[2000];
+	const uint64_t managed = z->managed;
+	uint32_t n;
+
+	CHECK_EQ(kn_zone_alloc_bulk(0, 3, GFP_KERNEL, pfn, 10), 10);
+	for (int i = 0; i < 10; i++)
+		kn_zone_free(pfn[i], 3, 0, true);
+	/* It does not grow the zone. */
+	n = kn_zone_alloc_bulk(0, 0, GFP_KERNEL, pfn, 2000);
+	CHECK_EQ(n, managed < 2000 ? managed : 2000);
+	CHECK_EQ(z->managed, managed);
+	while (n--)
+		put(pfn[n], 0);
+	CHECK(kn_zone_verify(0));
+}
+
+static void it_grows_when_it_must(void)
+{
+	struct kn_zone *z = begin();
+	const uint64_t managed = z->managed, calls = stat_of("grow_calls");
+	uint32_t pfn[20];
+
+	for (int i = 0; i < 20; i++)
+		pfn[i] = get(KN_MAX_ORDER);
+	CHECK(z->managed >= 20 * BLOCK && z->managed > managed);
+	CHECK_EQ(z->managed % BLOCK, 0);
+	CHECK(stat_of("grow_calls") > calls);
+	CHECK_EQ(z->grown - kn_window_base(0), z->managed << KN_PAGE_SHIFT);
+	for (int i = 0; i < 20; i++)
+		put(pfn[i], KN_MAX_ORDER);
+	CHECK(kn_zone_verify(0));
+	/* A call that may not wait does not. */
+	CHECK_EQ(knuma_trim(), 0);
+	CHECK_EQ(kn_zone_alloc(0, 0, GFP_NOWAIT), KN_PFN_NONE);
+}
+
+static void cold_memory_turns_warm_by_huge_pages(void)
+{
+	struct kn_zone *z;
+	uint32_t pfn;
+
+	conf("huge_after", "0");
+	z = begin();
+	pfn = get(0);
+	CHECK_EQ(z->nr_warm, (KN_HUGE_SIZE >> KN_PAGE_SHIFT) - 1);
+	put(pfn, 0);
+	/* And goes back by them. */
+	pfn = get(9);
+	CHECK_EQ(z->nr_warm, 0);
+	kn_zone_free_range(pfn, 500, 0, true);
+	CHECK_EQ(kn_zone_trim(0, UINT64_MAX, true), 0);
+	kn_zone_free_range(pfn + 500, 12, 0, true);
+	CHECK_EQ(kn_zone_trim(0, UINT64_MAX, true), KN_HUGE_SIZE);
+	CHECK(kn_zone_verify(0));
+}
+
+static void the_reserve_is_for_urgent_calls(void)
+{
+	struct kn_zone *z = &kn_zones[0];
+	int n = 0;
+
+	conf("reserve", "64K");
+	start_quiet();
+	get(0);
+	CHECK(z->nr_sure >= 16);
+	while (kn_zone_alloc(0, 0, GFP_NOWAIT) != KN_PFN_NONE)
+		;
+	CHECK(z->nr_sure <= 16);
+	CHECK_EQ(kn_zone_alloc(0, 0, GFP_ATOMIC | __GFP_NOMEMALLOC),
+		 KN_PFN_NONE);
+	while (kn_zone_alloc(0, 0, GFP_ATOMIC) != KN_PFN_NONE)
+		n++;
+	CHECK_EQ(n, 16);
+	CHECK_EQ(z->nr_sure, 0);
+	/* The next call that may wait fills it again. */
+	get(0);
+	CHECK(z->nr_sure >= 15);
+	CHECK(kn_zone_verify(0));
+}
+
+static void nodes_have_zones_of_their_own(void)
+{
+	fake_nodes(3);
+	begin();
+	for (int node = 0; node < 3; node++) {
+		const uint32_t pfn = kn_zone_alloc(node, 3, GFP_KERNEL);
+
+		CHECK_EQ(kn_pfn_node(pfn), node);
+		kn_zone_free(pfn, 3, 0, true);
+		CHECK_EQ(kn_zones[node].nr_warm, 8);
+		CHECK(kn_zone_verify(node));
+	}
+}
+
+/* A check that finds nothing wrong must be able to. */
+static void planted_errors_are_found(void)
+{
+	struct kn_zone *z = begin();
+	const uint32_t pfn = get(3);
+	struct page *page = kn_page(pfn);
+
+	put(pfn, 3);
+	CHECK(kn_zone_verify(0));
+	z->nr_free++;
+	CHECK(!kn_zone_verify(0));
+	z->nr_free--;
+	z->nr_sure++;
+	CHECK(!kn_zone_verify(0));
+	z->nr_sure--;
+	page->order = 2;
+	CHECK(!kn_zone_verify(0));
+	page->order = 3;
+	page->type = KN_PAGE_PAGES;
+	CHECK(!kn_zone_verify(0));
+	page->type = KN_PAGE_FREE;
+	page->flags ^= KN_PAGE_WARM;
+	CHECK(!kn_zone_verify(0));
+	page->flags ^= KN_PAGE_WARM;
+	CHECK(kn_zone_verify(0));
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		child_test(blocks_are_aligned_to_their_size),
+		child_test(buddies_merge),
+		child_test(a_split_leaves_the_upper_halves),
+		child_test(counts_follow),
+		child_test(kinds_do_not_mix),
+		child_test(what_is_known_of_both_halves_is_known_of_the_whole),
+		child_test(purged_memory_reads_as_zero),
+		child_test(a_purge_that_is_refused_changes_nothing),
+		child_test(a_timed_trim_leaves_what_is_needed),
+		child_test(a_range_is_as_few_blocks_as_can_be),
+		child_test(frees_while_the_lock_is_taken),
+		child_test(bulk_is_what_there_is),
+		child_test(it_grows_when_it_must),
+		child_test(cold_memory_turns_warm_by_huge_pages),
+		child_test(the_reserve_is_for_urgent_calls),
+		child_test(nodes_have_zones_of_their_own),
+		child_test(planted_errors_are_found),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
