@@ -146,6 +146,20 @@ void kn_unlock_if(struct kn_lock *l, bool may_block)
 		kn_unlock_quiet(l);
 }
 
+void kn_wait_clear(const uint32_t *word)
+{
+	const struct timespec nap = { .tv_nsec = 50000 };
+	const int saved_errno = errno;
+
+	for (int i = 0; kn_load(word); i++) {
+		if (i < SPINS)
+			ck_pr_stall();
+		else
+			nanosleep(&nap, NULL);
+	}
+	errno = saved_errno;
+}
+
 void kn_lock_reset(struct kn_lock *l)
 {
 	rank_drop(l);

@@ -48,6 +48,13 @@ void kn_unlock_quiet(struct kn_lock *l);
 bool kn_lock_if(struct kn_lock *l, bool may_block) kn_must_check;
 void kn_unlock_if(struct kn_lock *l, bool may_block);
 
+/*
+ * Waits with short sleeps until *@word, which a thread has set for the time of a
+ * system call, is 0.  Like a lock: it may take as long as that thread does not
+ * run, and a count of tries would only fail the sooner the busier the machine.
+ */
+void kn_wait_clear(const uint32_t *word);
+
 /* Forgets holder and sleepers: in a fork child, where neither exists. */
 void kn_lock_reset(struct kn_lock *l);
 

@@ -271,16 +271,16 @@ void kn_drain_reopen(uint16_t id)
 /* The sum moves with every pop and push that nothing else undoes. */
 static uint64_t region_sum(const struct kn_magazine *region, uint32_t *present)
 {
+	const uint32_t nr = KN_MIN(kn_load(&kn_nr_magcaches),
+				   (uint32_t)KN_NR_MAGAZINES);
 	uint64_t sum = 0;
 
 	*present = 0;
-	for (uint32_t id = 0; id < KN_NR_MAGAZINES; id++) {
+	for (uint32_t id = 0; id < nr; id++) {
 		const uint64_t cur = kn_load(&region[id].cur);
 
 		sum += cur;
 		*present += cur & 0xffff;
-		if (id >= KN_ID_FIRST_CACHE && !kn_magcaches[id])
-			break;
 	}
 	return sum;
 }

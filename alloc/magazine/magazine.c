@@ -22,6 +22,7 @@
 #define DEPOT_BYTES ((size_t)4 << 20)
 
 struct kn_magcache *kn_magcaches[KN_NR_IDS];
+uint32_t kn_nr_magcaches;
 enum kn_mag_mode kn_mag_mode = KN_MAG_DEPOT;
 const char *kn_mag_reason = "not started";
 void (*kn_slow_hook)(bool from_malloc);
@@ -64,6 +65,7 @@ void kn_magcache_init(struct kn_magcache *c, uint16_t id, size_t size)
 	for (int node = 0; node < kn_topo.nr_nodes; node++)
 		c->depot[node].ramp = KN_MIN(FIRST_REFILL, c->batch);
 	kn_magcaches[id] = c;
+	kn_store(&kn_nr_magcaches, KN_MAX(kn_nr_magcaches, id + 1u));
 }
 
 /* One step of the ladders below: the magazine itself, by whatever mode. */

@@ -68,6 +68,7 @@ struct kn_magcache {
 
 /* Caches by id; a slot is reused only after its magazines were drained. */
 extern struct kn_magcache *kn_magcaches[KN_NR_IDS];
+extern uint32_t kn_nr_magcaches;	/* the highest id ever used + 1 */
 
 enum kn_mag_mode {
 	KN_MAG_RSEQ,		/* sections, numbered by mm_cid or CPU */

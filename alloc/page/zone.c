@@ -2,7 +2,6 @@
 #include "alloc/page/zone.h"
 
 #include <errno.h>
-#include <sched.h>
 
 #include "alloc/base/assert.h"
 #include "alloc/base/bits.h"
@@ -380,8 +379,9 @@ static int grow_by(struct kn_zone *z, int node, size_t step, unsigned flags)
 }
 
 /*
- * One thread grows a zone, the others let it: what it adds is for them, too.
- * A limit on the process may refuse a large step and grant a small one.
+ * One thread grows a zone, the others wait for it, since what it adds is for
+ * them, too, and get -EAGAIN.  A limit on the process may refuse a large step
+ * and grant a small one.
  */
 static int grow(struct kn_zone *z, int node)
 {
@@ -389,10 +389,14 @@ static int grow(struct kn_zone *z, int node)
 	size_t step;
 	int err;
 
-	if (!ck_pr_cas_32(&z->growing, 0, 1)) {
-		sched_yield();
-		return 0;
+	kn_lock(&z->lock);
+	if (z->growing) {
+		kn_unlock(&z->lock);
+		kn_wait_clear(&z->growing);
+		return -EAGAIN;
 	}
+	kn_store(&z->growing, 1);
+	kn_unlock(&z->lock);
 	step = grow_step(node, z->grown, &flags);
 	err = grow_by(z, node, step, flags);
 	if (err && step > GROW_LEAST)
@@ -414,11 +418,17 @@ uint32_t kn_zone_alloc(int node, unsigned order, gfp_t gfp)
 		return KN_PFN_NONE;
 	kn_stat_add(KN_STAT_page_alloc_slow, 1);
 	/* 2. More memory of the node; another thread may take it first. */
-	for (int i = 0; i < GROW_TRIES && node_has_room(z, node, order); i++) {
+	for (int i = 0; i < GROW_TRIES && node_has_room(z, node, order);) {
+		int err;
+
 		if (kn_zone_alloc_bulk(node, order, gfp, &pfn, 1))
 			return pfn;
-		if (grow(z, node))
+		err = grow(z, node);
+		if (err == -EAGAIN)
+			continue;
+		if (err)
 			break;
+		i++;
 	}
 	return KN_PFN_NONE;
 }
@@ -590,8 +600,17 @@ bool kn_zone_verify(int node)
 
 void kn_zones_lock_all(void)
 {
-	for (int node = 0; node < kn_topo.nr_nodes; node++)
-		kn_lock_next(&kn_zones[node].lock);
+	for (int node = 0; node < kn_topo.nr_nodes; node++) {
+		struct kn_zone *z = &kn_zones[node];
+
+		kn_lock_next(&z->lock);
+		/* A child would have lost what grows just now. */
+		while (kn_load(&z->growing)) {
+			kn_unlock(&z->lock);
+			kn_wait_clear(&z->growing);
+			kn_lock_next(&z->lock);
+		}
+	}
 }
 
 void kn_zones_unlock_all(void)

@@ -50,7 +50,7 @@ struct kn_zone {
 
 	uintptr_t grown;	/* end of the usable prefix; the grower */
 	uint64_t managed;	/* pages of it, without holes; atomic */
-	uint32_t growing;	/* somebody is in mprotect(2); atomic */
+	uint32_t growing;	/* somebody is in mprotect(2); set by lock */
 	uint32_t filling;	/* somebody fills the reserve; atomic */
 	uint64_t may_fault;	/* pages left of the last look; lock */
 } kn_cacheline;

@@ -2,7 +2,6 @@
 #include "alloc/vmalloc/vmap.h"
 
 #include <errno.h>
-#include <sched.h>
 #include <sys/mman.h>
 #include <time.h>
 
@@ -40,7 +39,7 @@ struct arena {
 	struct bins cached, extents; /* lock */
 	uint64_t used_pages, cached_pages; /* lock; read without */
 	ck_stack_t deferred;	/* areas freed while the lock was taken */
-	bool growing;		/* somebody is in mprotect(2); lock */
+	uint32_t growing;	/* somebody is in mprotect(2); set by lock */
 } kn_cacheline;
 
 static struct arena arenas[KN_MAX_NODES][2];
@@ -252,8 +251,8 @@ static int grow(struct arena *a, uint64_t pages, uint64_t align)
 	kn_lock(&a->lock);
 	if (a->growing) {
 		kn_unlock(&a->lock);
-		sched_yield();
-		return 0;
+		kn_wait_clear(&a->growing);
+		return -EAGAIN;
 	}
 	from = a->grown;
 	need = KN_ALIGN_UP(a->top, align) + (pages << KN_PAGE_SHIFT) - from;
@@ -266,7 +265,7 @@ static int grow(struct arena *a, uint64_t pages, uint64_t align)
 		kn_unlock(&a->lock);
 		return need ? -ENOMEM : 0;
 	}
-	a->growing = true;
+	kn_store(&a->growing, 1);
 	kn_unlock(&a->lock);
 
 	if (a->huge && kn_tun.huge_pages)
@@ -279,9 +278,9 @@ static int grow(struct arena *a, uint64_t pages, uint64_t align)
 	kn_stat_add(err ? KN_STAT_grow_failed : KN_STAT_grow_calls, 1);
 
 	kn_lock(&a->lock);
-	a->growing = false;
 	if (!err)
 		a->grown = from + step;
+	kn_store(&a->growing, 0);
 	kn_unlock(&a->lock);
 	return err;
 }
@@ -444,7 +443,9 @@ static struct page *find_area(int node, struct arena *a, uint64_t pages,
 	bool room = kn_topo.nr_nodes == 1;
 
 	*dirty = false;
-	for (int tries = 0; tries < 1000; tries++) {
+	for (int tries = 0; tries < 1000;) {
+		int err;
+
 		kn_lock(&a->lock);
 		take_deferred(a);
 		/* 1. A cached area of about that size. */
@@ -461,10 +462,13 @@ static struct page *find_area(int node, struct arena *a, uint64_t pages,
 		if (pfn != KN_PFN_NONE)
 			break;
 		/* 3. More of it, on a node that has memory for it. */
-		if (room ? grow(a, pages, align) != 0 :
-			   !kn_zone_take_room(node, pages - 1))
+		if (!room && !kn_zone_take_room(node, pages - 1))
+			return NULL;
+		err = room ? grow(a, pages, align) : 0;
+		if (err && err != -EAGAIN)
 			return NULL;
 		room = true;
+		tries += !err;
 	}
 	if (pfn == KN_PFN_NONE)
 		return NULL;
@@ -654,11 +658,22 @@ bool kn_vmap_verify(int node)
 	return ok;
 }
 
+/* A child would have lost what grows just now. */
+static void lock_quiet(struct arena *a)
+{
+	kn_lock_next(&a->lock);
+	while (kn_load(&a->growing)) {
+		kn_unlock(&a->lock);
+		kn_wait_clear(&a->growing);
+		kn_lock_next(&a->lock);
+	}
+}
+
 void kn_vmap_lock_all(void)
 {
 	for (int node = 0; node < kn_topo.nr_nodes; node++)
 		for (int i = 0; i < 2; i++)
-			kn_lock_next(&arenas[node][i].lock);
+			lock_quiet(&arenas[node][i]);
 }
 
 void kn_vmap_unlock_all(void)
@@ -673,6 +688,6 @@ void kn_vmap_reset(void)
 	for (int node = 0; node < kn_topo.nr_nodes; node++)
 		for (int i = 0; i < 2; i++) {
 			kn_lock_reset(&arenas[node][i].lock);
-			arenas[node][i].growing = false;
+			arenas[node][i].growing = 0;
 		}
 }

@@ -208,7 +208,8 @@ static void they_are_for_signal_handlers(void)
 	signal(SIGALRM, handler);
 	setitimer(ITIMER_REAL, &often, NULL);
 	for (; in_handler < 2000; rounds++) {
-		char *area = vmalloc(50000), *large = kmalloc(50000, GFP_KERNEL);
+		char *area = vmalloc(50000),
+		     *large = kmalloc(50000, GFP_KERNEL);
 
 		CHECK(area && large);
 		memset(area, rounds, 100);

@@ -12,8 +12,8 @@
 
 /* One size in each way that kmalloc() serves requests. */
 static const size_t some_sizes[] = {
-	1,    8,    16,	   24,	  40,	 64,	100,	192,	 1000,
-	1024, 1025, 4096,  5000,  8192,	 8193,	12288,	65536,	 70000,
+	1,    8,    16,	   24,	  40,	  64,	   100,	    192,     1000,
+	1024, 1025, 4096,  5000,  8192,	  8193,	   12288,   65536,   70000,
 	4097, 6144, 32769, 40960, 262144, 1 << 20, 3 << 20, 4 << 20,
 };
 #define NR_SIZES (sizeof(some_sizes) / sizeof(some_sizes[0]))
@@ -124,8 +124,8 @@ static void roundup_is_the_class_or_whole_pages(void)
 			CHECK((real - size) * 5 <= real);
 		last = real;
 	}
-	for (size_t size = KMALLOC_MAX_CACHE_SIZE + 1;
-	     size <= KMALLOC_MAX_SIZE; size += 1111)
+	for (size_t size = KMALLOC_MAX_CACHE_SIZE + 1; size <= KMALLOC_MAX_SIZE;
+	     size += 1111)
 		CHECK_EQ(kmalloc_size_roundup(size), ALIGN(size, page));
 	CHECK_EQ(kmalloc_size_roundup(KMALLOC_MAX_SIZE), KMALLOC_MAX_SIZE);
 	CHECK_EQ(kmalloc_size_roundup(KMALLOC_MAX_SIZE + 1),
@@ -265,7 +265,8 @@ static void krealloc_keeps_the_content(void)
 		char *p = kmalloc(have, GFP_KERNEL);
 
 		pattern_fill(p, have, i);
-		for (size = have; size <= KMALLOC_MAX_SIZE; size = size * 2 + 1) {
+		for (size = have; size <= KMALLOC_MAX_SIZE;
+		     size = size * 2 + 1) {
 			p = krealloc(p, size, GFP_KERNEL);
 			CHECK(p && ksize(p) >= size);
 			CHECK(pattern_holds(p, have, i));
@@ -294,9 +295,9 @@ static void a_failed_krealloc_changes_nothing(void)
 /* Every call of the chain has __GFP_ZERO, so what grows is always zero. */
 static void krealloc_zero_grows_into_zeroes(void)
 {
-	static const size_t chain[] = {10, 3,	 16,   40,   33, 64,   1,
-				       90, 4000, 100,  9000, 50, 8192, 8193,
-				       10, 9999, 4097, 65536};
+	static const size_t chain[] = {10,   3,	   16,	 40,   33,   64,
+				       1,    90,   4000, 100,  9000, 50,
+				       8192, 8193, 10,	 9999, 4097, 65536};
 	size_t have = 5;
 	char *p;
 
@@ -402,13 +403,22 @@ static void flags_without_a_meaning_are_refused(void)
 
 static void every_known_flag_is_accepted(void)
 {
-	static const gfp_t flags[] = {
-		GFP_KERNEL, GFP_KERNEL_ACCOUNT, GFP_NOFS, GFP_NOIO, GFP_USER,
-		GFP_HIGHUSER, GFP_HIGHUSER_MOVABLE, GFP_KERNEL | __GFP_NOFAIL,
-		GFP_KERNEL | __GFP_NORETRY, GFP_KERNEL | __GFP_RETRY_MAYFAIL,
-		GFP_KERNEL | __GFP_MEMALLOC, GFP_KERNEL | __GFP_NOMEMALLOC,
-		GFP_KERNEL | GFP_DMA, GFP_KERNEL | GFP_DMA32, GFP_TRANSHUGE,
-		__GFP_BITS_MASK};
+	static const gfp_t flags[] = {GFP_KERNEL,
+				      GFP_KERNEL_ACCOUNT,
+				      GFP_NOFS,
+				      GFP_NOIO,
+				      GFP_USER,
+				      GFP_HIGHUSER,
+				      GFP_HIGHUSER_MOVABLE,
+				      GFP_KERNEL | __GFP_NOFAIL,
+				      GFP_KERNEL | __GFP_NORETRY,
+				      GFP_KERNEL | __GFP_RETRY_MAYFAIL,
+				      GFP_KERNEL | __GFP_MEMALLOC,
+				      GFP_KERNEL | __GFP_NOMEMALLOC,
+				      GFP_KERNEL | GFP_DMA,
+				      GFP_KERNEL | GFP_DMA32,
+				      GFP_TRANSHUGE,
+				      __GFP_BITS_MASK};
 
 	for (size_t i = 0; i < sizeof(flags) / sizeof(flags[0]); i++) {
 		void *small = kmalloc(100, flags[i]);

@@ -31,8 +31,8 @@ static size_t pages_max(void)
 static void the_path_follows_the_size(void)
 {
 	const size_t limit = pages_max();
-	const size_t below[] = {1, 100, 4096, 4097, 8192, 8193, 100 * KIB,
-				limit};
+	const size_t below[] = {1,    100,  4096,      4097,
+				8192, 8193, 100 * KIB, limit};
 	const size_t above[] = {limit + 1, 3 * limit, 4 * MIB, 4 * MIB + 1,
 				100 * MIB};
 
@@ -226,9 +226,9 @@ static void kvfree_sensitive_wipes(void)
 
 static void kvrealloc_keeps_the_content(void)
 {
-	static const size_t chain[] = {10,	100,	 4096,	5000,	20000,
-				       300000,	3000000, 300000, 70,	8192,
-				       40000000, 50000,	 1,	9 << 20};
+	static const size_t chain[] = {10,	 100,	  4096,	  5000,	  20000,
+				       300000,	 3000000, 300000, 70,	  8192,
+				       40000000, 50000,	  1,	  9 << 20};
 	size_t have = 5;
 	char *p = kvmalloc(have, GFP_KERNEL);
 
@@ -246,9 +246,9 @@ static void kvrealloc_keeps_the_content(void)
 
 static void kvrealloc_zero_grows_into_zeroes(void)
 {
-	static const size_t chain[] = {10,	 3,	  4096, 90, 300000,
-				       100,	 300000,  299000, 3000000,
-				       2000000, 2999999, 3500000};
+	static const size_t chain[] = {10,	3,	 4096,	  90,
+				       300000,	100,	 300000,  299000,
+				       3000000, 2000000, 2999999, 3500000};
 	size_t have = 5;
 	char *p;
 

@@ -18,10 +18,11 @@
 
 #define MIB ((size_t)1 << 20)
 
-static const size_t some_sizes[] = {
-	1,    7,     8,	     16,     17,     100,     1000,	  1024,
-	1025, 4096,  4097,   8192,   8193,   100000,  262144,	  262145,
-	MIB,  4 * MIB, 4 * MIB + 1, 30 * MIB};
+static const size_t some_sizes[] = {1,	  7,	   8,		16,
+				    17,	  100,	   1000,	1024,
+				    1025, 4096,	   4097,	8192,
+				    8193, 100000,  262144,	262145,
+				    MIB,  4 * MIB, 4 * MIB + 1, 30 * MIB};
 #define NR_SIZES (sizeof(some_sizes) / sizeof(some_sizes[0]))
 
 static void aligned_to_16(void)
@@ -161,8 +162,8 @@ static void realloc_at_the_edges(void)
 
 static void any_power_of_two_aligns(void)
 {
-	static const size_t size[] = {0,    1,	    100,    300,   4000,
-				      5000, 10000,  300000, MIB + 1, 9 * MIB};
+	static const size_t size[] = {0,    1,	   100,	   300,	    4000,
+				      5000, 10000, 300000, MIB + 1, 9 * MIB};
 	const size_t none = 0;
 
 	for (size_t align = 1; align <= 8 * MIB; align *= 2) {

@@ -34,7 +34,7 @@ static void again(const void *p)
 	kfree(launder(p));
 }
 
-static const size_t small[] = {1,   16,	 17,  48,   64,	  100,	192,
+static const size_t small[] = {1,   16,	  17,	48,   64,   100, 192,
 			       500, 1024, 1025, 2000, 4096, 8192};
 #define NR_SMALL (sizeof(small) / sizeof(small[0]))
 
@@ -202,8 +202,8 @@ static void into_the_middle_of_an_object(void)
 
 static void large_objects(void)
 {
-	static const size_t size[] = {8193, 20000, 65536, 100000, 1 << 20,
-				      4 << 20};
+	static const size_t size[] = {8193,   20000,   65536,
+				      100000, 1 << 20, 4 << 20};
 
 	begin();
 	for (size_t i = 0; i < 6; i++) {

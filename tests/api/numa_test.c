@@ -55,8 +55,10 @@ static void the_running_cpu_has_a_node(void)
 static void memory_belongs_to_a_node(void)
 {
 	void *const memory[] = {
-		kmalloc(10, GFP_KERNEL),   kmalloc(5000, GFP_KERNEL),
-		kmalloc(1 << 20, GFP_KERNEL), vmalloc(100),
+		kmalloc(10, GFP_KERNEL),
+		kmalloc(5000, GFP_KERNEL),
+		kmalloc(1 << 20, GFP_KERNEL),
+		vmalloc(100),
 		vmalloc(10 << 20),
 		page_address(alloc_pages(GFP_KERNEL, 5)),
 	};

@@ -21,10 +21,10 @@
 #include "tests/support/misuse.h"
 #include "tests/support/syscalls.h"
 
-static int held;	  /* grace periods do not end */
-static int waits;	  /* synchronize_rcu() calls begun */
-static int inside;	  /* the test's thread is in a read section, or online */
-static int online_waits;  /* waits that began with a reader inside */
+static int held;	 /* grace periods do not end */
+static int waits;	 /* synchronize_rcu() calls begun */
+static int inside;	 /* the test's thread is in a read section, or online */
+static int online_waits; /* waits that began with a reader inside */
 static bool qsbr;
 
 static int get(const int *p)

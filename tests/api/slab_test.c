@@ -88,16 +88,24 @@ static void kmem_cache_takes_it_all_from_the_struct(void)
 	kmem_cache_destroy(s);
 }
 
-static const unsigned int some_sizes[] = {
-	1,   7,	   8,	 16,   17,    24,    48,    100,     257,    511,
-	512, 1000, 2049, 4096, 5000,  8193,  20000, 65536,   70000,  (1 << 20) - 1,
-	1 << 21, (3 << 20) + 1, 4 << 20};
+static const unsigned int some_sizes[] = {1,	   7,
+					  8,	   16,
+					  17,	   24,
+					  48,	   100,
+					  257,	   511,
+					  512,	   1000,
+					  2049,	   4096,
+					  5000,	   8193,
+					  20000,   65536,
+					  70000,   (1 << 20) - 1,
+					  1 << 21, (3 << 20) + 1,
+					  4 << 20};
 #define NR_SIZES (sizeof(some_sizes) / sizeof(some_sizes[0]))
 
 static void one_shape(unsigned int size, unsigned int align, slab_flags_t flags)
 {
-	struct kmem_cache *s = kmem_cache_create("shape", size, align, flags,
-						 NULL);
+	struct kmem_cache *s =
+		kmem_cache_create("shape", size, align, flags, NULL);
 	const unsigned int least = align < 8 ? 8 : align;
 	const int n = size > 100000 ? 5 : 300;
 
@@ -134,9 +142,8 @@ static void hwcache_align_is_a_line_or_a_part_of_one(void)
 {
 	static const struct {
 		unsigned int size, align;
-	} row[] = {{8, 8},   {9, 16},  {16, 16}, {17, 32},
-		   {32, 32}, {33, 64}, {64, 64}, {65, 64},
-		   {1000, 64}};
+	} row[] = {{8, 8},   {9, 16},  {16, 16}, {17, 32},  {32, 32},
+		   {33, 64}, {64, 64}, {65, 64}, {1000, 64}};
 
 	for (size_t i = 0; i < sizeof(row) / sizeof(row[0]); i++) {
 		struct kmem_cache *s = kmem_cache_create(
@@ -166,8 +173,8 @@ static void mark(void *obj)
 
 static void ctor_runs_once_and_the_state_stays(void)
 {
-	struct kmem_cache *s = kmem_cache_create(
-		"marked", sizeof(struct marked), 0, 0, mark);
+	struct kmem_cache *s =
+		kmem_cache_create("marked", sizeof(struct marked), 0, 0, mark);
 	int after_first;
 
 	take(s, MANY);
@@ -244,7 +251,8 @@ static void creation_with_a_mistake(void)
 		    EINVAL);
 	CHECK_FAILS(kmem_cache_create("huge", UINT32_MAX, NULL, 0), EINVAL);
 	for (unsigned int align = 3; align < 5000; align += 2)
-		CHECK_FAILS(kmem_cache_create("odd", 8, align, 0, NULL), EINVAL);
+		CHECK_FAILS(kmem_cache_create("odd", 8, align, 0, NULL),
+			    EINVAL);
 	CHECK_FAILS(kmem_cache_create("odd", 8, 0xc0000000u, 0, NULL), EINVAL);
 }
 
@@ -517,8 +525,8 @@ static void more_caches_than_magazines(void)
 	CHECK_EQ(strlen(printed()), 0);
 	/* Their numbers serve again. */
 	for (int c = 0; c < NR_CACHES; c++) {
-		caches[c] = kmem_cache_create("again", 64, 0, SLAB_NO_MERGE,
-					      NULL);
+		caches[c] =
+			kmem_cache_create("again", 64, 0, SLAB_NO_MERGE, NULL);
 		CHECK(caches[c]);
 		kmem_cache_free(caches[c],
 				kmem_cache_alloc(caches[c], GFP_KERNEL));
@@ -553,8 +561,7 @@ static void sheaf_capacity_of_all_kinds(void)
 
 	for (size_t i = 0; i < sizeof(capacity) / sizeof(capacity[0]); i++) {
 		struct kmem_cache_args args = {.sheaf_capacity = capacity[i]};
-		struct kmem_cache *s =
-			kmem_cache_create("sheaf", 64, &args, 0);
+		struct kmem_cache *s = kmem_cache_create("sheaf", 64, &args, 0);
 
 		CHECK(s);
 		for (int round = 0; round < 3; round++) {
@@ -590,9 +597,8 @@ static void every_flag_is_accepted(void)
 
 static void a_typesafe_cache_gives_nothing_back(void)
 {
-	struct kmem_cache *s =
-		kmem_cache_create("typesafe", 100, 0, SLAB_TYPESAFE_BY_RCU,
-				  NULL);
+	struct kmem_cache *s = kmem_cache_create("typesafe", 100, 0,
+						 SLAB_TYPESAFE_BY_RCU, NULL);
 	uint64_t bytes;
 	void *p;
 

@@ -16,13 +16,13 @@
 #include "tests/support/misuse.h"
 #include "tests/support/syscalls.h"
 
-#define MIB ((size_t)1 << 20)
+#define MIB		   ((size_t)1 << 20)
 #define MADV_GUARD_INSTALL 102
 
-static const size_t some_sizes[] = {
-	1,	  4095,	   4096,     4097,	 20000,	   65536,
-	100000,	  MIB,	   MIB + 1,  2 * MIB - 1, 2 * MIB,  2 * MIB + 1,
-	5000000, 16 * MIB, 33554433, 70 * MIB};
+static const size_t some_sizes[] = {1,	     4095,	  4096,	    4097,
+				    20000,   65536,	  100000,   MIB,
+				    MIB + 1, 2 * MIB - 1, 2 * MIB,  2 * MIB + 1,
+				    5000000, 16 * MIB,	  33554433, 70 * MIB};
 #define NR_SIZES (sizeof(some_sizes) / sizeof(some_sizes[0]))
 
 static size_t pages_of(size_t size)
@@ -144,8 +144,10 @@ static void any_alignment(void)
 
 static void nodes(void)
 {
-	char *p = vmalloc_node(10000, 0), *q = vzalloc_node(10000, NUMA_NO_NODE);
-	char *r = __vmalloc_node(10000, 1, GFP_KERNEL | __GFP_THISNODE, 0, NULL);
+	char *p = vmalloc_node(10000, 0),
+	     *q = vzalloc_node(10000, NUMA_NO_NODE);
+	char *r =
+		__vmalloc_node(10000, 1, GFP_KERNEL | __GFP_THISNODE, 0, NULL);
 
 	CHECK(p && q && r && all_bytes(q, 10000, 0));
 	CHECK_EQ(knuma_node_of(p), 0);
@@ -558,7 +560,8 @@ static void address_space_is_used_again(void)
 		char *p[40];
 
 		for (int i = 0; i < 40; i++)
-			p[i] = vmalloc((size_t)(i * 37 + round * 11 + 1) * 4096);
+			p[i] = vmalloc((size_t)(i * 37 + round * 11 + 1) *
+				       4096);
 		for (int i = 0; i < 40; i++)
 			vfree(p[(i * 7) % 40]);
 		CHECK_EQ(knuma_trim(), 0);

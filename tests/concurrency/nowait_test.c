@@ -295,6 +295,52 @@ static void pages_until_there_are_none(void)
 		__free_pages(taken[--n], 0);
 }
 
+/* Has every lock of the library most of the time, and may wait for it. */
+static void *keep_busy(void *unused)
+{
+	void *p[400];
+
+	(void)unused;
+	for (unsigned round = 0;; round++) {
+		for (unsigned i = 0; i < KN_ARRAY_SIZE(p); i++)
+			p[i] = kmalloc(64u << i % 10, GFP_KERNEL);
+		for (unsigned i = 0; i < KN_ARRAY_SIZE(p); i++)
+			kfree(p[i]);
+		vfree(vmalloc(100000));
+		if (round % 8 == 0)
+			(void)knuma_trim();
+	}
+	return NULL;
+}
+
+/* A lock that another thread has is gone round. */
+static void beside_busy_threads(void)
+{
+	const uint64_t until = stress_now_ms() + stress_ms;
+	pthread_t busy[2];
+	long got = 0, none = 0;
+
+	warm_up();
+	for (int i = 0; i < 2; i++)
+		CHECK(!pthread_create(&busy[i], NULL, keep_busy, NULL));
+	no_more_system_calls();
+	do {
+		for (unsigned i = 0; i < 400; i++) {
+			taken[i] = kmalloc(64u << i % 10,
+					   (i & 1 ? GFP_NOWAIT : GFP_ATOMIC) |
+						   __GFP_NOWARN);
+			if (taken[i])
+				got++;
+			else
+				none++;
+		}
+		give(400);
+	} while (stress_now_ms() < until);
+	say_number("  objects: ", got);
+	say_number("  times none: ", none);
+	CHECK(got);
+}
+
 static void one_object(void)
 {
 	empty_magazines_and_depots();
@@ -313,6 +359,7 @@ static const struct {
 	{ "nowait_leaves_the_reserve", nowait_leaves_the_reserve },
 	{ "large_objects_from_the_reserve", large_objects_from_the_reserve },
 	{ "pages_until_there_are_none", pages_until_there_are_none },
+	{ "beside_busy_threads", beside_busy_threads },
 	{ "one_object", one_object },
 };
 

@@ -26,7 +26,8 @@
 extern char **environ;
 
 enum {
-	THREADS = 4,
+	KINDS = 4,
+	THREADS = 12,
 	TRIALS = 100,
 	SECONDS = 30,	/* of a trial, before it counts as hung */
 };
@@ -43,8 +44,9 @@ static void first_call(int which)
 {
 	struct page *page;
 	void *p = NULL;
+	char name[16];
 
-	switch (which) {
+	switch (which % KINDS) {
 	case 0:
 		p = kmalloc(100, GFP_KERNEL);
 		expect(p);
@@ -61,7 +63,8 @@ static void first_call(int which)
 		vfree(p);
 		break;
 	default:
-		p = kmem_cache_create("first", 100, NULL, 0);
+		snprintf(name, sizeof(name), "first %d", which);
+		p = kmem_cache_create(name, 100, NULL, 0);
 		expect(p);
 		kmem_cache_destroy(p);
 	}
@@ -96,7 +99,7 @@ static void start_or_fork(struct stress_thread *t)
 	child = fork();
 	if (!child) {
 		stress_watchdog(SECONDS / 2);
-		for (int i = 0; i < THREADS; i++)
+		for (int i = 0; i < KINDS; i++)
 			first_call(i);
 		_exit(failed);
 	}

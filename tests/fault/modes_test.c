@@ -217,9 +217,10 @@ static void placement_is_refused(void)
 }
 
 /* A filter that stands when the C library starts: it has no rseq to offer. */
-static const int strict[] = {SYS_rseq,	     SYS_membarrier, SYS_mbind,
-			     SYS_move_pages, SYS_set_mempolicy,
-			     SYS_get_mempolicy, SYS_migrate_pages};
+static const int strict[] = {SYS_rseq,		SYS_membarrier,
+			     SYS_mbind,		SYS_move_pages,
+			     SYS_set_mempolicy, SYS_get_mempolicy,
+			     SYS_migrate_pages};
 
 static void start_again(void)
 {

@@ -26,8 +26,8 @@
 
 #define MIB ((size_t)1 << 20)
 
-static const size_t sizes[] = {8,    100,   1024,  1025,    5000,   8192,
-			       8193, 50000, 1 << 20, 4 << 20};
+static const size_t sizes[] = {8,    100,  1024,  1025,	   5000,
+			       8192, 8193, 50000, 1 << 20, 4 << 20};
 #define NR_SIZES (sizeof(sizes) / sizeof(sizes[0]))
 
 /* One of each kind of memory on @node; all of it must be on @expected. */
@@ -393,8 +393,8 @@ static int nr_bound;
 static int record_mbind(void *addr, size_t len, int node)
 {
 	if (nr_bound < 16)
-		bound[nr_bound++] = (typeof(bound[0])){(uintptr_t)addr, len,
-						       node};
+		bound[nr_bound++] =
+			(typeof(bound[0])){(uintptr_t)addr, len, node};
 	return 0;
 }
 
@@ -526,7 +526,8 @@ static void sixty_four_nodes(void)
 		for (int k = 0; k < 64; k++)
 			len += (size_t)snprintf(distance[i] + len,
 						sizeof(distance[i]) - len,
-						"%d ", i == k ? 10 : 20 + i / 8);
+						"%d ",
+						i == k ? 10 : 20 + i / 8);
 		snprintf(id[i], sizeof(id[i]), "%d", i);
 		node[i] = (struct fake_node){i, i ? id[i] : "0,64-255", 1,
 					     distance[i]};

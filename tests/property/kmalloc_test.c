@@ -35,9 +35,10 @@ static struct rng rng;
 
 static gfp_t any_gfp(void)
 {
-	static const gfp_t gfp[] = {GFP_KERNEL, GFP_KERNEL, GFP_KERNEL,
-				    GFP_KERNEL | __GFP_RETRY_MAYFAIL,
-				    GFP_NOWAIT, GFP_ATOMIC | __GFP_NOWARN};
+	static const gfp_t gfp[] = {
+		GFP_KERNEL, GFP_KERNEL,
+		GFP_KERNEL, GFP_KERNEL | __GFP_RETRY_MAYFAIL,
+		GFP_NOWAIT, GFP_ATOMIC | __GFP_NOWARN};
 	const gfp_t zero = rng_below(&rng, 4) ? 0 : __GFP_ZERO;
 
 	return gfp[rng_below(&rng, 6)] | zero;
@@ -83,7 +84,8 @@ static void allocate(void)
 		o->at = kmem_cache_alloc_node(o->cache, gfp, node);
 	} else {
 		/* Large ones seldom. */
-		o->size = 1 + rng_size(&rng, rng_below(&rng, 50) ? 9000 : 300000);
+		o->size =
+			1 + rng_size(&rng, rng_below(&rng, 50) ? 9000 : 300000);
 		o->at = kmalloc_node(o->size, gfp, node);
 	}
 	took(o, gfp, node);
@@ -174,7 +176,8 @@ static void one_step(void)
 	const uint64_t what = rng_below(&rng, 1000);
 	const int any = nr_live ? (int)rng_below(&rng, (uint64_t)nr_live) : 0;
 
-	if (!nr_live || (what < 480 && nr_live < LIVE && bytes_live < BYTES_MAX))
+	if (!nr_live ||
+	    (what < 480 && nr_live < LIVE && bytes_live < BYTES_MAX))
 		allocate();
 	else if (what < 900)
 		release(any);

@@ -24,7 +24,15 @@
 #define BYTES_MAX ((size_t)150 << 20)
 #define CACHES	  12
 
-enum kind { KMALLOC, PAGES, AREA, KVMALLOC, MALLOC, OBJECT, NR_KINDS };
+enum kind {
+	KMALLOC,
+	PAGES,
+	AREA,
+	KVMALLOC,
+	MALLOC,
+	OBJECT,
+	NR_KINDS
+};
 
 static struct memory {
 	enum kind kind;
@@ -57,12 +65,11 @@ static void fill(const struct memory *m)
 
 static bool holds(const struct memory *m)
 {
-	return m->size > 4000 ?
-		       pattern_holds(m->at, edge(m), m->seed) &&
-			       pattern_holds(m->at + m->size - edge(m), edge(m),
-					     ~m->seed) :
-		       pattern_holds(m->at + m->size - edge(m), edge(m),
-				     ~m->seed);
+	return m->size > 4000 ? pattern_holds(m->at, edge(m), m->seed) &&
+					pattern_holds(m->at + m->size - edge(m),
+						      edge(m), ~m->seed) :
+				pattern_holds(m->at + m->size - edge(m),
+					      edge(m), ~m->seed);
 }
 
 static int any_node(void)
@@ -79,9 +86,8 @@ static struct kmem_cache *any_cache(int *index)
 	s = &caches[*index].s;
 	if (!*s) {
 		snprintf(name, sizeof(name), "mixed-%d", *index);
-		*s = kmem_cache_create(name,
-				       (unsigned)(1 + rng_size(&rng, 5000)), 0,
-				       0, NULL);
+		*s = kmem_cache_create(
+			name, (unsigned)(1 + rng_size(&rng, 5000)), 0, 0, NULL);
 		CHECK(*s);
 	}
 	return *s;
@@ -112,8 +118,7 @@ static void *get(struct memory *m, gfp_t gfp)
 		m->size = 1 + rng_size(&rng, 2000000);
 		return rng_below(&rng, 2) ?
 			       knuma_malloc(m->size) :
-			       knuma_memalign((size_t)1
-						      << rng_below(&rng, 15),
+			       knuma_memalign((size_t)1 << rng_below(&rng, 15),
 					      m->size);
 	default:
 		s = any_cache(&m->cache);
@@ -198,8 +203,8 @@ static void steps(int n)
 	for (int step = 0; step < n; step++) {
 		const uint64_t what = rng_below(&rng, 1000);
 
-		if (!nr_live || (what < 510 && nr_live < LIVE &&
-				 bytes_live < BYTES_MAX))
+		if (!nr_live ||
+		    (what < 510 && nr_live < LIVE && bytes_live < BYTES_MAX))
 			allocate();
 		else if (what < 985)
 			release((int)rng_below(&rng, (uint64_t)nr_live));

@@ -69,8 +69,8 @@ static void own(const struct block *b, int change)
 		const unsigned long frame = first + i - lowest[node];
 
 		CHECK(frame < FRAMES);
-		owned[node][frame] = (unsigned char)(owned[node][frame] +
-						     change);
+		owned[node][frame] =
+			(unsigned char)(owned[node][frame] + change);
 		CHECK(owned[node][frame] <= 1);
 	}
 	pages_live += (size_t)((long)(b->bytes / knuma_page_size()) * change);
@@ -78,9 +78,9 @@ static void own(const struct block *b, int change)
 
 static gfp_t any_gfp(void)
 {
-	static const gfp_t gfp[] = {GFP_KERNEL, GFP_KERNEL, GFP_KERNEL,
-				    GFP_KERNEL | __GFP_NORETRY, GFP_NOWAIT,
-				    GFP_ATOMIC | __GFP_NOWARN};
+	static const gfp_t gfp[] = {GFP_KERNEL, GFP_KERNEL,
+				    GFP_KERNEL, GFP_KERNEL | __GFP_NORETRY,
+				    GFP_NOWAIT, GFP_ATOMIC | __GFP_NOWARN};
 	const gfp_t zero = rng_below(&rng, 4) ? 0 : __GFP_ZERO;
 
 	return gfp[rng_below(&rng, 6)] | zero;

@@ -65,8 +65,8 @@ static void apart(const struct area *a)
 
 	for (int i = 0; i < nr_live; i++) {
 		const struct area *b = &live[i];
-		const size_t other = (pages_of(b->size) + 1) *
-				     knuma_page_size();
+		const size_t other =
+			(pages_of(b->size) + 1) * knuma_page_size();
 
 		CHECK(a->at + room <= b->at || b->at + other <= a->at);
 	}
@@ -76,8 +76,8 @@ static void allocate(void)
 {
 	struct area a;
 	const bool zero = rng_below(&rng, 3) == 0;
-	const int node = (int)rng_below(&rng, (uint64_t)kn_topo.nr_nodes + 1) -
-			 1;
+	const int node =
+		(int)rng_below(&rng, (uint64_t)kn_topo.nr_nodes + 1) - 1;
 	size_t align = 1;
 
 	a.size = 1 + rng_size(&rng, rng_below(&rng, 4) ? MIB : 24 * MIB);

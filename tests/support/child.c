@@ -11,7 +11,7 @@
 #include <unistd.h>
 
 /* A body that hangs is a body that fails. */
-#define SECONDS_MAX 100
+#define SECONDS_MAX  100
 
 #define EXIT_SKIPPED 77
 
@@ -78,7 +78,7 @@ bool child_faults(void (*fn)(void))
 
 void child_cmocka(void **state)
 {
-	void (*fn)(void) = (void (*)(void))*state;
+	void (*fn)(void) = (void (*)(void)) * state;
 	struct child c;
 
 	child_run(fn, &c);

@@ -52,7 +52,7 @@ bool child_faults(void (*fn)(void));
 /* A row of a cmocka table. */
 #define child_test(f)                                     \
 	{                                                 \
-		#f, child_cmocka, NULL, NULL, (void *)(f) \
+#f, child_cmocka, NULL, NULL, (void *)(f) \
 	}
 void child_cmocka(void **state);
 
@@ -72,7 +72,7 @@ void check_text(const char *file, int line, const char *text,
 		const char *needle);
 
 #define CHECK(x) ((x) ? (void)0 : check_failed(__FILE__, __LINE__, #x))
-#define CHECK_EQ(a, b)                                                 \
+#define CHECK_EQ(a, b)                                                    \
 	check_equal(__FILE__, __LINE__, #a, (uint64_t)(uintptr_t)(a), #b, \
 		    (uint64_t)(uintptr_t)(b))
 
@@ -80,11 +80,11 @@ void check_text(const char *file, int line, const char *text,
 #define CHECK_HAS(text, needle) check_text(__FILE__, __LINE__, text, needle)
 
 /* The call gives 0 or NULL and sets errno to @err. */
-#define CHECK_FAILS(call, err)                    \
-	do {                                      \
-		errno = 0;                        \
-		CHECK_EQ((uintptr_t)(call), 0);   \
-		CHECK_EQ(errno, err);             \
+#define CHECK_FAILS(call, err)                  \
+	do {                                    \
+		errno = 0;                      \
+		CHECK_EQ((uintptr_t)(call), 0); \
+		CHECK_EQ(errno, err);           \
 	} while (0)
 
 #endif

@@ -2,9 +2,10 @@
 /*
  * tests/support/fake_nodes.h - a machine of several nodes where there is one
  *
- * The files of sysfs are fake, and so is mbind(2), which the kernel would refuse
- * for nodes that it does not have.  All pages lie where the kernel puts them;
- * what is tested is the window that they are in.  Before the library starts.
+ * The files of sysfs are fake, and so is mbind(2), which the kernel would
+ * refuse for nodes that it does not have.  All pages lie where the kernel puts
+ * them; what is tested is the window that they are in.  Call these before the
+ * library starts.
  */
 #ifndef KN_TESTS_FAKE_NODES_H
 #define KN_TESTS_FAKE_NODES_H

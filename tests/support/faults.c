@@ -7,8 +7,8 @@
 static struct kn_machine real;
 
 static struct {
-	uint64_t calls;	 /* made so far */
-	uint64_t first;	 /* number of the first to fail; 0: none */
+	uint64_t calls; /* made so far */
+	uint64_t first; /* number of the first to fail; 0: none */
 	uint64_t last;
 	int err;
 } plan[FAULT_CALLS + 1];
@@ -18,9 +18,10 @@ static uint64_t nr_failed;
 
 const char *fault_name(enum fault_call call)
 {
-	static const char *const name[] = {
-		"mmap",	 "munmap", "mprotect",	 "madvise",   "mlock",
-		"mremap", "mbind", "membarrier", "read_file", "any call"};
+	static const char *const name[] = {"mmap",    "munmap",	    "mprotect",
+					   "madvise", "mlock",	    "mremap",
+					   "mbind",   "membarrier", "read_file",
+					   "any call"};
 
 	return name[call];
 }
@@ -28,8 +29,8 @@ const char *fault_name(enum fault_call call)
 /* Counts one call of a kind; 0, or the -Exxx that it ends with. */
 static int count(int call)
 {
-	const uint64_t n = __atomic_add_fetch(&plan[call].calls, 1,
-					      __ATOMIC_RELAXED);
+	const uint64_t n =
+		__atomic_add_fetch(&plan[call].calls, 1, __ATOMIC_RELAXED);
 	const bool fails = plan[call].first && n >= plan[call].first &&
 			   n <= plan[call].last;
 

@@ -19,9 +19,9 @@
  * The first words of each object.  What else was in its place before does not
  * look like a mark.
  */
-#define MARK   0x6b6e756d61000000ull
-#define NOBODY (MARK | 0)
-#define PLACED (MARK | 255)
+#define MARK	    0x6b6e756d61000000ull
+#define NOBODY	    (MARK | 0)
+#define PLACED	    (MARK | 255)
 
 struct owned {
 	uint64_t owner; /* MARK and a thread, while it is in use */

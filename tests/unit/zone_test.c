@@ -188,21 +188,25 @@ static void a_purge_that_is_refused_changes_nothing(void)
 static void a_timed_trim_leaves_what_is_needed(void)
 {
 	struct kn_zone *z = begin();
-	uint32_t pfn[4];
+	const uint64_t block = KN_PAGE_SIZE << 5;
+	uint32_t pfn[8];
 
-	for (int i = 0; i < 4; i++)
+	for (int i = 0; i < 8; i++)
 		pfn[i] = get(5);
-	for (int i = 0; i < 4; i++)
+	/* Every other one, so that they stay apart. */
+	for (int i = 0; i < 8; i += 2)
 		put(pfn[i], 5);
 	/* The least since the last trim was none. */
 	CHECK_EQ(kn_zone_trim(0, UINT64_MAX, false), 0);
 	pfn[0] = get(5);
-	pfn[1] = get(5);
+	pfn[2] = get(5);
 	put(pfn[0], 5);
-	put(pfn[1], 5);
-	CHECK(kn_zone_trim(0, UINT64_MAX, false) <= 2 * KN_PAGE_SIZE << 5);
-	CHECK(z->nr_warm >= 2 * 32);
-	CHECK(kn_zone_trim(0, UINT64_MAX, false) > 0);
+	put(pfn[2], 5);
+	CHECK_EQ(kn_zone_trim(0, UINT64_MAX, false), 2 * block);
+	CHECK_EQ(z->nr_warm, 2 * 32);
+	CHECK_EQ(kn_zone_trim(0, block, false), block);
+	CHECK_EQ(kn_zone_trim(0, UINT64_MAX, false), block);
+	CHECK_EQ(z->nr_warm, 0);
 	CHECK(kn_zone_verify(0));
 }
 

@@ -1,0 +1,367 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Address space of areas: kept ones, free extents, guards, ages. */
+#include "alloc/vmalloc/vmap.h"
+
+#include <string.h>
+#include <sys/mman.h>
+
+#include <knuma/kmalloc.h>
+#include <knuma/tunables.h>
+
+#include "alloc/config/tunables.h"
+#include "alloc/vmalloc/guard.h"
+#include "tests/support/child.h"
+#include "tests/support/fake_nodes.h"
+#include "tests/support/faults.h"
+#include "tests/support/heap.h"
+
+#define MADV_GUARD_INSTALL 102
+
+static bool was_dirty;
+
+static struct page *get(uint64_t nr)
+{
+	struct page *area = kn_vmap_get(0, nr, KN_PAGE_SIZE, &was_dirty);
+
+	CHECK(area);
+	CHECK_EQ(area->nr_pages, nr);
+	CHECK(area->capacity > nr); /* V3 */
+	return area;
+}
+
+static void put(struct page *area)
+{
+	kn_vmap_put(area, true);
+}
+
+static uint64_t cached_pages(void)
+{
+	return kn_vmap_cached_bytes() >> KN_PAGE_SHIFT;
+}
+
+static void an_area_is_found_by_its_start(void)
+{
+	struct page *area;
+	char *p;
+
+	start_quiet();
+	area = get(10);
+	p = kn_page_addr(area);
+	CHECK(kn_vmap_has(p));
+	CHECK_EQ(kn_vmap_find(p), area);
+	CHECK_EQ(kn_vmap_find(p + 1), NULL);
+	CHECK_EQ(kn_vmap_find(p + KN_PAGE_SIZE), NULL);
+	CHECK_EQ(kn_vmap_find(kn_pfn_address(0)), NULL);
+	CHECK_EQ(kn_vmap_find(NULL), NULL);
+	put(area);
+	CHECK_EQ(kn_vmap_find(p), NULL);
+	CHECK(kn_vmap_verify(0));
+}
+
+static void an_area_is_found_around_its_pages(void)
+{
+	struct page *area, *next;
+	char *p;
+
+	start_quiet();
+	area = get(10);
+	next = get(3);
+	p = kn_page_addr(area);
+	for (uint64_t i = 0; i < 10; i++) {
+		CHECK_EQ(kn_vmap_find_around(p + i * KN_PAGE_SIZE, 1), area);
+		CHECK_EQ(kn_vmap_find_around(p + i * KN_PAGE_SIZE, 10 - i),
+			 area);
+		CHECK_EQ(kn_vmap_find_around(p + i * KN_PAGE_SIZE, 11 - i),
+			 NULL);
+	}
+	CHECK_EQ(kn_vmap_find_around(p + 10 * KN_PAGE_SIZE, 1), NULL);
+	CHECK_EQ(kn_vmap_find_around(kn_page_addr(next), 3), next);
+	/* Far above what was ever used. */
+	CHECK_EQ(kn_vmap_find_around(p + ((size_t)1 << 30), 1), NULL);
+	put(area);
+	CHECK_EQ(kn_vmap_find_around(p + KN_PAGE_SIZE, 1), NULL);
+	CHECK_EQ(kn_vmap_find_around(kn_page_addr(next), 3), next);
+}
+
+static void a_kept_area_serves_sizes_near_its_own(void)
+{
+	struct page *area, *other;
+
+	start_quiet();
+	area = get(100);
+	CHECK(!was_dirty);
+	put(area);
+	CHECK_EQ(cached_pages(), 101);
+	CHECK_EQ(get(100), area);
+	CHECK(was_dirty);
+	put(area);
+	/* Down to four fifths, so that at most a quarter is waste. */
+	CHECK_EQ(get(90), area);
+	CHECK_EQ(area->capacity, 101);
+	put(area);
+	CHECK_EQ(get(100), area);
+	put(area);
+	other = get(70);
+	CHECK(other != area && !was_dirty);
+	CHECK(get(101) != area);
+	CHECK(!was_dirty);
+	CHECK(kn_vmap_verify(0));
+}
+
+static void a_kept_area_keeps_its_alignment(void)
+{
+	struct page *area, *other;
+
+	start_quiet();
+	area = kn_vmap_get(0, 20, 1 << 20, &was_dirty);
+	CHECK(area && ((uintptr_t)kn_page_addr(area) & 0xfffff) == 0);
+	other = get(20);
+	put(other);
+	CHECK(kn_vmap_get(0, 20, 1 << 20, &was_dirty) != other ||
+	      ((uintptr_t)kn_page_addr(other) & 0xfffff) == 0);
+	put(area);
+	CHECK_EQ(kn_vmap_get(0, 20, 1 << 20, &was_dirty), area);
+	CHECK(kn_vmap_verify(0));
+}
+
+/* What is purged joins its neighbours, and the end moves back. */
+static void purged_space_is_one_again(void)
+{
+	struct page *area[50];
+	uintptr_t lowest;
+
+	start_quiet();
+	for (uint64_t i = 0; i < 50; i++)
+		area[i] = get(1 + i % 7);
+	lowest = (uintptr_t)kn_page_addr(area[0]);
+	for (int i = 0; i < 50; i++)
+		put(area[(i * 17) % 50]);
+	kn_vmap_trim(0, true);
+	CHECK_EQ(cached_pages(), 0);
+	CHECK(kn_vmap_verify(0));
+	/* Room for one that is larger than any of them was, at the start. */
+	CHECK_EQ(kn_page_addr(get(150)), lowest);
+	CHECK(!was_dirty);
+}
+
+static void holes_are_filled(void)
+{
+	struct page *area[30];
+	uint64_t grown;
+
+	start_quiet();
+	for (int i = 0; i < 30; i++)
+		area[i] = get(i % 2 ? 3 : 40);
+	for (int i = 0; i < 30; i += 2)
+		put(area[i]);
+	kn_vmap_trim(0, true);
+	CHECK(kn_vmap_verify(0));
+	grown = kn_vmap_grown_bytes();
+	for (int i = 0; i < 30; i += 2) {
+		area[i] = get(25);
+		CHECK(kn_page_addr(area[i]) < kn_page_addr(area[29]));
+		CHECK(kn_vmap_verify(0));
+	}
+	CHECK_EQ(kn_vmap_grown_bytes(), grown);
+}
+
+/* Extents of a single page are neighbours like others. */
+static void single_pages_join(void)
+{
+	struct page *area[4];
+
+	start_quiet();
+	/* Aligned areas leave gaps of one page and more. */
+	for (int i = 0; i < 4; i++)
+		area[i] = kn_vmap_get(0, 2, 4 * KN_PAGE_SIZE, &was_dirty);
+	CHECK(kn_vmap_verify(0));
+	put(area[1]);
+	kn_vmap_trim(0, true);
+	CHECK(kn_vmap_verify(0));
+	put(area[2]);
+	kn_vmap_trim(0, true);
+	CHECK(kn_vmap_verify(0));
+	put(area[0]);
+	put(area[3]);
+	kn_vmap_trim(0, true);
+	CHECK(kn_vmap_verify(0));
+}
+
+static void only_old_areas_go_back(void)
+{
+	struct page *area;
+	uint64_t now;
+
+	conf("vmalloc_delay_ms", "1000ms");
+	start_quiet();
+	area = get(10);
+	put(area);
+	now = area->freed_ms;
+	kn_vmap_trim(now + 999, false);
+	CHECK_EQ(cached_pages(), 11);
+	kn_vmap_trim(now + 1000, false);
+	CHECK_EQ(cached_pages(), 0);
+	put(get(10));
+	kn_vmap_trim(0, true);
+	CHECK_EQ(cached_pages(), 0);
+	/* A clock that has not run so long is no reason. */
+	put(get(10));
+	kn_vmap_trim(5, false);
+	CHECK_EQ(cached_pages(), 11);
+}
+
+static void past_the_limit_areas_go_back_early(void)
+{
+	struct page *area[20];
+
+	conf("vmalloc_cache", "400K");
+	start_quiet();
+	for (int i = 0; i < 20; i++)
+		area[i] = get(10);
+	for (int i = 0; i < 20; i++)
+		put(area[i]);
+	CHECK(cached_pages() <= 100 + 11);
+	CHECK(kn_vmap_verify(0));
+}
+
+static void large_areas_have_a_part_of_their_own(void)
+{
+	struct page *small, *large;
+
+	start_quiet();
+	small = get(511);
+	large = get(512);
+	CHECK_EQ((uintptr_t)kn_page_addr(large) % KN_HUGE_SIZE, 0);
+	CHECK((uintptr_t)kn_page_addr(large) - (uintptr_t)kn_page_addr(small) >=
+	      kn_window_half() / 2 - (64 << 20));
+	put(large);
+	put(small);
+	CHECK_EQ(get(512), large);
+	CHECK_EQ(get(511), small);
+}
+
+static void purged_memory_is_zero_and_clean(void)
+{
+	struct page *area;
+	char *p;
+
+	start_quiet();
+	area = get(20);
+	p = kn_page_addr(area);
+	memset(p, 9, 20 * KN_PAGE_SIZE);
+	put(area);
+	kn_vmap_trim(0, true);
+	area = get(20);
+	CHECK_EQ(kn_page_addr(area), p);
+	CHECK(!was_dirty);
+	CHECK(all_bytes(p, 20 * KN_PAGE_SIZE, 0));
+}
+
+static void guards_are_counted_while_they_split_mappings(void)
+{
+	struct page *area[5];
+
+	start_quiet();
+	faults_install();
+	faults_refuse_advice(MADV_GUARD_INSTALL, EINVAL);
+	for (int i = 0; i < 5; i++) {
+		area[i] = get(3);
+		CHECK_EQ(kn_guard_mappings(), 2u * (unsigned)(i + 1));
+	}
+	for (int i = 0; i < 5; i++)
+		put(area[i]);
+	/* Kept areas keep their guards. */
+	CHECK_EQ(kn_guard_mappings(), 10);
+	kn_vmap_trim(0, true);
+	CHECK_EQ(kn_guard_mappings(), 0);
+}
+
+/* A guard that cannot be removed must not lie inside the next area. */
+static void a_guard_that_stays(void)
+{
+	struct page *area;
+	char *p;
+
+	start_quiet();
+	area = get(8);
+	put(area);
+	area = get(7); /* the same one, its guard moved */
+	put(area);
+	faults_install();
+	faults_fail(FAULT_MADVISE, 1, FAULTS_FOR_EVER, EINVAL);
+	area = kn_vmap_get(0, 8, KN_PAGE_SIZE, &was_dirty);
+	if (area) {
+		p = kn_page_addr(area);
+		memset(p, 1, 8 * KN_PAGE_SIZE);
+		put(area);
+	}
+	kn_vmap_trim(0, true);
+	CHECK(kn_vmap_verify(0));
+	faults_fail(FAULT_MADVISE, 0, 0, 0);
+	area = get(8);
+	memset(kn_page_addr(area), 1, 8 * KN_PAGE_SIZE);
+	put(area);
+	kn_vmap_trim(0, true);
+	CHECK_EQ(cached_pages(), 0);
+	CHECK(kn_vmap_verify(0));
+}
+
+static void planted_errors_are_found(void)
+{
+	struct page *area, *last;
+	const uint64_t nr = 10;
+
+	start_quiet();
+	area = get(nr);
+	last = get(5);
+	CHECK(kn_vmap_verify(0));
+	area->nr_pages = area->capacity;
+	CHECK(!kn_vmap_verify(0));
+	area->nr_pages = nr;
+	area->type = KN_PAGE_NONE;
+	CHECK(!kn_vmap_verify(0));
+	area->type = KN_PAGE_VM_FREE;
+	last->type = KN_PAGE_VM_FREE;
+	CHECK(!kn_vmap_verify(0));
+	area->type = KN_PAGE_VM_USED;
+	last->type = KN_PAGE_VM_USED;
+	CHECK(kn_vmap_verify(0));
+}
+
+static void nodes_have_windows_of_their_own(void)
+{
+	fake_nodes(3);
+	start_quiet();
+	for (int node = 0; node < 3; node++) {
+		struct page *area =
+			kn_vmap_get(node, 10, KN_PAGE_SIZE, &was_dirty);
+
+		CHECK(area && !was_dirty);
+		CHECK_EQ(kn_window_of(kn_page_addr(area)), node);
+		put(area);
+		CHECK(kn_vmap_verify(node));
+	}
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		child_test(an_area_is_found_by_its_start),
+		child_test(an_area_is_found_around_its_pages),
+		child_test(a_kept_area_serves_sizes_near_its_own),
+		child_test(a_kept_area_keeps_its_alignment),
+		child_test(purged_space_is_one_again),
+		child_test(holes_are_filled),
+		child_test(single_pages_join),
+		child_test(only_old_areas_go_back),
+		child_test(past_the_limit_areas_go_back_early),
+		child_test(large_areas_have_a_part_of_their_own),
+		child_test(purged_memory_is_zero_and_clean),
+		child_test(guards_are_counted_while_they_split_mappings),
+		child_test(a_guard_that_stays),
+		child_test(planted_errors_are_found),
+		child_test(nodes_have_windows_of_their_own),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
