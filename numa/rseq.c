@@ -30,7 +30,8 @@ void kn_cpu_rows_update(void)
 	kn_store(&kn_cpu_rows[1], &no_regions[2]);
 	for (int node = 0; node < kn_topo.nr_nodes; node++)
 		kn_store(&kn_node_rows[kn_topo.kernel_id[node]],
-			 kn_region_row((uint64_t)node));
+			 kn_node_usable(node) ? kn_region_row((uint64_t)node) :
+						NULL);
 	for (int cpu = 0; cpu < kn_topo.nr_cpus; cpu++)
 		kn_store(&kn_cpu_rows[2 + cpu], kn_region_row(kn_cpu_node[cpu]));
 }

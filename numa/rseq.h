@@ -75,7 +75,7 @@ extern struct kn_hot kn_hot;
  */
 extern struct kn_magazine **kn_cpu_rows[KN_MAX_CPUS + 2];
 
-/* The same by kernel node id; NULL for an id without a node. */
+/* The same by kernel node id; NULL for an id without a usable node. */
 extern struct kn_magazine **kn_node_rows[KN_MAX_NODE_IDS];
 
 /* Follows kn_cpu_node after it changed. */

@@ -54,7 +54,7 @@ static void make_region(int node, int cid)
 	kn_lock(&drain_lock);
 	if (!*where) {
 		kn_store_release(where, region);
-		nr_cids = KN_MAX(nr_cids, cid + 1);
+		kn_store(&nr_cids, KN_MAX(nr_cids, cid + 1));
 		nr_regions++;
 		region = NULL;
 	}
@@ -291,7 +291,7 @@ void kn_drain_idle(void)
 		if (!last_sum[node])
 			last_sum[node] = kn_meta_alloc(
 				KN_MAX_CPUS * sizeof(uint64_t), -1);
-		for (int cid = 0; last_sum[node] && cid < nr_cids; cid++) {
+		for (int cid = 0; last_sum[node] && cid < kn_load(&nr_cids); cid++) {
 			struct kn_magazine *region = magazine(node, cid, 0);
 			uint32_t present;
 			uint64_t sum;

@@ -183,6 +183,7 @@ static volatile int in_handler;
 
 static void handler(int sig)
 {
+	const int saved_errno = errno;
 	void *p = kmalloc(100, GFP_ATOMIC | __GFP_NOWARN);
 	void *q = kmalloc(9000, GFP_NOWAIT);
 	struct page *page = alloc_pages(GFP_NOWAIT, 1);
@@ -195,6 +196,7 @@ static void handler(int sig)
 	if (page)
 		__free_pages(page, 1);
 	in_handler++;
+	errno = saved_errno;
 }
 
 static void they_are_for_signal_handlers(void)

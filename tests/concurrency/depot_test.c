@@ -15,7 +15,7 @@ enum {
 	WORKERS = 6,
 	DEPOTS = 3,
 	TOKENS = 4096,
-	HELD = 4,	/* blocks a thread has at most */
+	HELD = 4, /* blocks a thread has at most */
 };
 
 static struct kn_depot depots[DEPOTS];
@@ -70,8 +70,8 @@ static void exchange(struct stress_thread *t)
 		const unsigned d = stress_below(t, DEPOTS);
 
 		if (n < HELD && !stress_stopped() && stress_below(t, 2)) {
-			struct kn_block *b = kn_depot_get(&depots[d],
-							  stress_below(t, 2));
+			struct kn_block *b =
+				kn_depot_get(&depots[d], stress_below(t, 2));
 
 			if (!b)
 				continue;

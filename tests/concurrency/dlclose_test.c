@@ -18,7 +18,9 @@
 
 #define LIBRARY "./libknuma.so.0"
 
-enum { WORKERS = 3 };
+enum {
+	WORKERS = 3
+};
 
 static int broken;
 

@@ -73,7 +73,8 @@ static void batches(struct stress_thread *t)
 	while (!stress_stopped()) {
 		const unsigned n = 1 + stress_below(t, HELD);
 
-		if (kmem_cache_alloc_bulk(cache, GFP_KERNEL, n, held) != (int)n) {
+		if (kmem_cache_alloc_bulk(cache, GFP_KERNEL, n, held) !=
+		    (int)n) {
 			__atomic_add_fetch(&doubled, 1, __ATOMIC_RELAXED);
 			break;
 		}
@@ -92,8 +93,10 @@ static void batches(struct stress_thread *t)
 static struct kn_drain_set one_cache(void)
 {
 	return (struct kn_drain_set){
-		.first_id = cache->mag.id, .last_id = cache->mag.id,
-		.cid = -1, .node = -1,
+		.first_id = cache->mag.id,
+		.last_id = cache->mag.id,
+		.cid = -1,
+		.node = -1,
 	};
 }
 
@@ -122,7 +125,9 @@ static void drain_one_number(void)
 static void drain_all(void)
 {
 	const struct kn_drain_set set = {
-		.last_id = KN_NR_MAGAZINES - 1, .cid = -1, .node = -1,
+		.last_id = KN_NR_MAGAZINES - 1,
+		.cid = -1,
+		.node = -1,
 	};
 
 	assert_true(kn_drain(&set));
@@ -175,12 +180,12 @@ static const struct {
 	const char *name;
 	void (*drain)(void);
 } drainers[] = {
-	{ "one cache", drain_cache },
-	{ "one number at a time", drain_one_number },
-	{ "all magazines", drain_all },
-	{ "kmem_cache_shrink", shrink },
-	{ "idle CPUs", drain_idle },
-	{ "knuma_trim", trim },
+	{"one cache", drain_cache},
+	{"one number at a time", drain_one_number},
+	{"all magazines", drain_all},
+	{"kmem_cache_shrink", shrink},
+	{"idle CPUs", drain_idle},
+	{"knuma_trim", trim},
 };
 
 static void a_drain_doubles_no_object(void **state)
@@ -262,7 +267,8 @@ static void swapped_loads_are_noticed(void **state)
 	stress_stop();
 	stress_join(t, WORKERS);
 	print_message("doubly owned after %llu ms: %llu of %llu calls, %llu "
-		      "drains\n", (unsigned long long)(stress_now_ms() - from),
+		      "drains\n",
+		      (unsigned long long)(stress_now_ms() - from),
 		      (unsigned long long)doubled, (unsigned long long)calls,
 		      (unsigned long long)drains);
 	if (kn_mag_mode != KN_MAG_RSEQ)

@@ -3,21 +3,21 @@
 #define RCU_MEMBARRIER
 #include <urcu.h>
 #define FLAVOR(of) of##_memb
-#define NAME "memb"
+#define NAME	   "memb"
 #elif defined(FLAVOR_MB)
 #define RCU_MB
 #include <urcu.h>
 #define FLAVOR(of) of##_mb
-#define NAME "mb"
+#define NAME	   "mb"
 #elif defined(FLAVOR_QSBR)
 #include <urcu-qsbr.h>
 #define FLAVOR(of) of##_qsbr
-#define NAME "qsbr"
-#define QSBR 1
+#define NAME	   "qsbr"
+#define QSBR	   1
 #elif defined(FLAVOR_BP)
 #include <urcu-bp.h>
 #define FLAVOR(of) of##_bp
-#define NAME "bp"
+#define NAME	   "bp"
 #endif
 
 #ifndef QSBR

@@ -18,8 +18,8 @@
 struct canary {
 	uint64_t size;
 	uint64_t tag;
-	struct rcu_head rcu;	/* written while it waits */
-	uint64_t word[];	/* up to @size: from @tag */
+	struct rcu_head rcu; /* written while it waits */
+	uint64_t word[];     /* up to @size: from @tag */
 };
 
 /* The same with its head far into the object. */
@@ -31,10 +31,10 @@ struct far_canary {
 struct flavor {
 	const char *name;
 	const struct rcu_flavor_struct *ops;
-	int qsbr;		/* its readers are online, not inside */
-	void (*free)(struct canary *c);			/* kfree_rcu */
-	void (*free_far)(struct far_canary *c);		/* kvfree_rcu */
-	void (*free_headless)(void *p);			/* _mightsleep */
+	int qsbr;			/* readers are online, not inside */
+	void (*free)(struct canary *c); /* kfree_rcu */
+	void (*free_far)(struct far_canary *c); /* kvfree_rcu */
+	void (*free_headless)(void *p);		/* _mightsleep */
 	/* What a program with this flavour calls around fork(); bp only. */
 	void (*before_fork)(void);
 	void (*after_fork_parent)(void);

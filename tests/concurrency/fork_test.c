@@ -28,7 +28,7 @@
 
 enum {
 	WORKERS = 3,
-	FORKS = 400,		/* at most; fewer when the machine is slow */
+	FORKS = 400, /* at most; fewer when the machine is slow */
 	CHILD_SECONDS = 30,
 };
 
@@ -48,7 +48,7 @@ static void check(bool ok, int line)
 
 static void use_kmalloc(void)
 {
-	static const size_t sizes[] = { 8, 192, 1000, 4096, 20000 };
+	static const size_t sizes[] = {8, 192, 1000, 4096, 20000};
 	void *p[40];
 
 	for (unsigned k = 0; k < KN_ARRAY_SIZE(sizes); k++) {
@@ -77,7 +77,7 @@ static void use_pages(void)
 
 static void use_vmalloc(void)
 {
-	static const size_t sizes[] = { 1, 100000, 3000000 };
+	static const size_t sizes[] = {1, 100000, 3000000};
 	void *p[KN_ARRAY_SIZE(sizes)];
 
 	for (unsigned i = 0; i < KN_ARRAY_SIZE(sizes); i++) {
@@ -225,7 +225,10 @@ static void do_anything(struct stress_thread *t)
 static void let_threads_start(void)
 {
 	static const struct flavor *const flavors[] = {
-		&flavor_memb, &flavor_mb, &flavor_qsbr, &flavor_bp,
+		&flavor_memb,
+		&flavor_mb,
+		&flavor_qsbr,
+		&flavor_bp,
 	};
 
 	if (!STRESS_ASAN)
@@ -253,6 +256,7 @@ static int fork_often(const struct flavor *f)
 static void children_of_a_busy_process_work(void **state)
 {
 	struct stress_thread t[WORKERS];
+	const unsigned ids = stress_taken_ids();
 	int forks;
 
 	(void)state;
@@ -264,6 +268,7 @@ static void children_of_a_busy_process_work(void **state)
 	stress_join(t, WORKERS);
 	print_message("%d forks\n", forks);
 	assert_int_equal(failed, 0);
+	assert_int_equal(stress_taken_ids(), ids);
 	kvfree_rcu_barrier();
 	stress_verify_pages();
 }
@@ -309,8 +314,7 @@ static void a_child_owns_what_the_forking_thread_had(void **state)
 static void fork_some(struct stress_thread *t)
 {
 	(void)t;
-	while (!stress_stopped() &&
-	       !__atomic_load_n(&failed, __ATOMIC_RELAXED))
+	while (!stress_stopped() && !__atomic_load_n(&failed, __ATOMIC_RELAXED))
 		fork_and_use(&flavor_memb);
 }
 
@@ -394,7 +398,7 @@ static void fork_between_hooks(struct stress_thread *t)
 	const struct flavor *f = &flavor_bp;
 
 	(void)t;
-	for (unsigned i = 0; i < 3 && !failed; i++) {
+	for (unsigned i = 0; i < 2 && !failed; i++) {
 		pid_t child;
 
 		f->before_fork();
@@ -569,6 +573,7 @@ int main(int argc, char **argv)
 	};
 
 	stress_init(argc, argv);
+	kfree(kmalloc(1, GFP_KERNEL));
 	if (knuma_conf_set("rcu_delay_ms", "1"))
 		return 1;
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -64,7 +64,7 @@ static void rounds_in_step(struct stress_thread *t)
 
 static void what_is_written_stays(void **state)
 {
-	static const unsigned sizes[] = { 16, 64, 256, 1024, 4096 };
+	static const unsigned sizes[] = {16, 64, 256, 1024, 4096};
 
 	(void)state;
 	for (unsigned i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {

@@ -18,8 +18,8 @@
 enum {
 	WORKERS = 8,
 	HOGS = 4,
-	BLOCKS = 400,		/* of 4 MiB, which nobody touches */
-	AREAS = 100,		/* of 16 MiB */
+	BLOCKS = 400, /* of 4 MiB, which nobody touches */
+	AREAS = 100,  /* of 16 MiB */
 };
 
 static uint64_t refused;

@@ -68,7 +68,7 @@ static size_t some_size(struct stress_thread *t)
 /* A consumer that is done is told by a NULL. */
 static void produce(struct stress_thread *t, struct ring *r)
 {
-	struct item item = { 0 };
+	struct item item = {0};
 	bool last = false;
 
 	while (!last) {

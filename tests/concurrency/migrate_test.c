@@ -93,9 +93,10 @@ static void hopping_threads_lose_nothing(void **state)
 	cache = stress_cache("migrated", 64);
 	for (int i = 0; i < 3; i++)
 		stress_run(WORKERS, pop_and_push, NULL);
-	print_message("%llu objects, %llu hops over %d CPUs, %llu rseq_aborts\n",
-		      (unsigned long long)calls, (unsigned long long)hops,
-		      nr_cpus, (unsigned long long)stress_stat("rseq_aborts"));
+	print_message(
+		"%llu objects, %llu hops over %d CPUs, %llu rseq_aborts\n",
+		(unsigned long long)calls, (unsigned long long)hops, nr_cpus,
+		(unsigned long long)stress_stat("rseq_aborts"));
 	assert_int_equal(doubled, 0);
 	stress_cache_end(cache);
 }

@@ -39,8 +39,8 @@
 extern char **environ;
 
 enum {
-	MOST = 200000,		/* objects that a case may take */
-	SEEN_CALL = 100,	/* exit code: a system call was made */
+	MOST = 200000,	 /* objects that a case may take */
+	SEEN_CALL = 100, /* exit code: a system call was made */
 };
 
 static void *taken[MOST];
@@ -70,12 +70,12 @@ static void say_number(const char *text, long n)
 	say("\n");
 }
 
-#define CHECK(x)                                                     \
-	do {                                                         \
-		if (!(x)) {                                          \
+#define CHECK(x)                                                        \
+	do {                                                            \
+		if (!(x)) {                                             \
 			say_number("  fails: " #x ", line ", __LINE__); \
-			quit(1);                                     \
-		}                                                    \
+			quit(1);                                        \
+		}                                                       \
 	} while (0)
 
 /* The filter's signal: says which system call it was. */
@@ -87,11 +87,11 @@ static void caught(int sig, siginfo_t *info, void *context)
 	quit(SEEN_CALL);
 }
 
-#define ALLOW(nr)                                                       \
-	BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, (nr), 0, 1),                \
+#define ALLOW(nr)                                        \
+	BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, (nr), 0, 1), \
 		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW)
 
-/* From here on this thread may write, count its faults, and end the process. */
+/* From here on this thread may write, count its faults, and end it all. */
 static void no_more_system_calls(void)
 {
 	struct sock_filter filter[] = {
@@ -103,10 +103,12 @@ static void no_more_system_calls(void)
 		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_TRAP),
 	};
 	const struct sock_fprog program = {
-		.len = sizeof(filter) / sizeof(filter[0]), .filter = filter,
+		.len = sizeof(filter) / sizeof(filter[0]),
+		.filter = filter,
 	};
 	const struct sigaction action = {
-		.sa_sigaction = caught, .sa_flags = SA_SIGINFO,
+		.sa_sigaction = caught,
+		.sa_flags = SA_SIGINFO,
 	};
 
 	CHECK(!sigaction(SIGSYS, &action, NULL));
@@ -214,7 +216,10 @@ static void frees_of_all_kinds(void)
 }
 
 /* The reserve, in objects of the smallest slabs. */
-enum { SMALL = 64, SMALL_PER_PAGE = 4096 / SMALL };
+enum {
+	SMALL = 64,
+	SMALL_PER_PAGE = 4096 / SMALL
+};
 
 static long reserve_pages(void)
 {
@@ -244,7 +249,7 @@ static void atomic_from_the_reserve(void)
 	after = faults();
 	say_number("  pages: ", n / SMALL_PER_PAGE);
 	say_number("  faults: ", after - before);
-	/* One for each page, were they touched first; the system's own are few. */
+	/* One for each page, were they touched first; others are few. */
 	CHECK((after - before) * 4 < n / SMALL_PER_PAGE);
 	CHECK(n >= reserve_pages() * SMALL_PER_PAGE);
 	CHECK(n < MOST);
@@ -352,25 +357,26 @@ static const struct {
 	const char *name;
 	void (*run)(void);
 } cases[] = {
-	{ "full_magazines", full_magazines },
-	{ "frees_come_back", frees_come_back },
-	{ "frees_of_all_kinds", frees_of_all_kinds },
-	{ "atomic_from_the_reserve", atomic_from_the_reserve },
-	{ "nowait_leaves_the_reserve", nowait_leaves_the_reserve },
-	{ "large_objects_from_the_reserve", large_objects_from_the_reserve },
-	{ "pages_until_there_are_none", pages_until_there_are_none },
-	{ "beside_busy_threads", beside_busy_threads },
-	{ "one_object", one_object },
+	{"full_magazines", full_magazines},
+	{"frees_come_back", frees_come_back},
+	{"frees_of_all_kinds", frees_of_all_kinds},
+	{"atomic_from_the_reserve", atomic_from_the_reserve},
+	{"nowait_leaves_the_reserve", nowait_leaves_the_reserve},
+	{"large_objects_from_the_reserve", large_objects_from_the_reserve},
+	{"pages_until_there_are_none", pages_until_there_are_none},
+	{"beside_busy_threads", beside_busy_threads},
+	{"one_object", one_object},
 };
 
 static void no_system_call_in(void **state)
 {
-	char *argv[] = { "nowait_test", "--case", *state, NULL };
+	char *argv[] = {"nowait_test", "--case", *state, NULL};
 	int status = -1;
 	pid_t child;
 
 	assert_int_equal(posix_spawn(&child, "/proc/self/exe", NULL, NULL, argv,
-				     environ), 0);
+				     environ),
+			 0);
 	assert_int_equal(waitpid(child, &status, 0), child);
 	assert_true(WIFEXITED(status));
 	assert_int_equal(WEXITSTATUS(status), 0);

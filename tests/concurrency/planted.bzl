@@ -41,7 +41,8 @@ planted_error_test = rule(
             executable = True,
         ),
         "_allowlist_function_transition": attr.label(
-            default = "@bazel_tools//tools/allowlists/function_transition_allowlist",
+            default = "@bazel_tools//tools/allowlists/" +
+                      "function_transition_allowlist",
         ),
     },
 )

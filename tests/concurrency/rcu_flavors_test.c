@@ -24,10 +24,15 @@
 #include "tests/concurrency/stress.h"
 
 static const struct flavor *const flavors[] = {
-	&flavor_memb, &flavor_mb, &flavor_qsbr, &flavor_bp,
+	&flavor_memb,
+	&flavor_mb,
+	&flavor_qsbr,
+	&flavor_bp,
 };
 
-enum { NR_FLAVORS = KN_ARRAY_SIZE(flavors) };
+enum {
+	NR_FLAVORS = KN_ARRAY_SIZE(flavors)
+};
 
 static uint64_t waiting(void)
 {
@@ -45,7 +50,7 @@ static void barrier(void)
 
 struct long_reader {
 	const struct flavor *flavor;
-	struct canary *seen;	/* or NULL */
+	struct canary *seen; /* or NULL */
 	uint64_t tag;
 	uint32_t inside, leave, died;
 	struct stress_thread thread;
@@ -97,7 +102,7 @@ static void overwrite(size_t size)
 
 static void waits_for_a_reader(const struct flavor *f, size_t size)
 {
-	struct long_reader r = { .flavor = f, .tag = size };
+	struct long_reader r = {.flavor = f, .tag = size};
 
 	r.seen = canary_new(size, r.tag);
 	assert_non_null(r.seen);
@@ -128,7 +133,7 @@ static void a_reader_of_another_flavour_holds_nothing(void **state)
 {
 	(void)state;
 	for (int i = 0; i < NR_FLAVORS; i++) {
-		struct long_reader r = { .flavor = flavors[i] };
+		struct long_reader r = {.flavor = flavors[i]};
 
 		enter(&r);
 		for (int j = 0; j < NR_FLAVORS; j++) {
@@ -146,7 +151,9 @@ static void a_reader_of_another_flavour_holds_nothing(void **state)
 
 /* Readers and updaters of all flavours at once. */
 
-enum { SLOTS = 16 };
+enum {
+	SLOTS = 16
+};
 
 static struct canary *shared[NR_FLAVORS][SLOTS];
 static uint64_t reads, updates, deaths;
@@ -160,8 +167,9 @@ static void read_shared(const struct flavor *f, struct canary **slot,
 	while (!stress_stopped()) {
 		flavor_enter(f);
 		for (int i = 0; i < 8; i++) {
-			struct canary *c = __atomic_load_n(
-				&slot[stress_below(t, SLOTS)], __ATOMIC_CONSUME);
+			struct canary *c =
+				__atomic_load_n(&slot[stress_below(t, SLOTS)],
+						__ATOMIC_CONSUME);
 
 			if (c && !canary_lives(c, (uintptr_t)slot))
 				__atomic_add_fetch(&deaths, 1,
@@ -177,14 +185,14 @@ static void read_shared(const struct flavor *f, struct canary **slot,
 static void update_shared(const struct flavor *f, struct canary **slot,
 			  struct stress_thread *t)
 {
-	static const size_t sizes[] = { 48, 200, 1000, 5000, 20000, 400000 };
+	static const size_t sizes[] = {48, 200, 1000, 5000, 20000, 400000};
 	uint64_t did = 0;
 
 	while (!stress_stopped()) {
 		/* Mostly small ones. */
-		const size_t size = sizes[stress_below(t, 64) ?
-					  stress_below(t, 4) :
-					  stress_below(t, 6)];
+		const size_t size =
+			sizes[stress_below(t, 64) ? stress_below(t, 4) :
+						    stress_below(t, 6)];
 		struct canary *c = canary_new(size, (uintptr_t)slot);
 
 		c = __atomic_exchange_n(&slot[stress_below(t, SLOTS)], c,
@@ -228,7 +236,7 @@ static void no_reader_sees_a_freed_object(void **state)
 	stress_verify_pages();
 }
 
-/* The wait is for a grace period that the waiting thread itself would hold up. */
+/* The wait is for a grace period that the waiting thread itself holds up. */
 static void an_online_qsbr_thread_may_wait(void **state)
 {
 	(void)state;
@@ -347,9 +355,10 @@ static void free_handed(int sig)
 static timer_t start_timer(long ns)
 {
 	struct sigevent event = {
-		.sigev_notify = SIGEV_SIGNAL, .sigev_signo = SIGRTMIN,
+		.sigev_notify = SIGEV_SIGNAL,
+		.sigev_signo = SIGRTMIN,
 	};
-	const struct itimerspec every = { { 0, ns }, { 0, ns } };
+	const struct itimerspec every = {{0, ns}, {0, ns}};
 	timer_t timer;
 
 	signal(SIGRTMIN, free_handed);

@@ -32,9 +32,9 @@
 
 enum {
 	WORKERS = 2,
-	PERIOD_NS = 50000,	/* 20 kHz for each thread, if the machine can */
-	OWN = 64,		/* objects of a handler */
-	SHARED = 64,		/* objects that change hands */
+	PERIOD_NS = 50000, /* 20 kHz for each thread, if the machine can */
+	OWN = 64,	   /* objects of a handler */
+	SHARED = 64,	   /* objects that change hands */
 };
 
 /* What a thread's handler has; nobody else touches it. */
@@ -53,9 +53,9 @@ static size_t some_size(struct stress_thread *t)
 {
 	const unsigned kind = stress_below(t, 16);
 
-	return sizeof(struct canary) +
-	       (kind == 0 ? stress_below(t, 60000) :
-		kind < 4 ? stress_below(t, 8000) : stress_below(t, 500));
+	return sizeof(struct canary) + (kind == 0 ? stress_below(t, 60000) :
+					kind < 4  ? stress_below(t, 8000) :
+						    stress_below(t, 500));
 }
 
 static void *fill(struct canary *c, size_t size)
@@ -87,9 +87,10 @@ static void handler_allocates(struct own *o)
 		o->freed++;
 		return;
 	}
-	o->own[i] = fill(kmalloc(size, (stress_below(t, 2) ? GFP_ATOMIC :
-							     GFP_NOWAIT) |
-					       __GFP_NOWARN), size);
+	o->own[i] = fill(
+		kmalloc(size, (stress_below(t, 2) ? GFP_ATOMIC : GFP_NOWAIT) |
+				      __GFP_NOWARN),
+		size);
 	o->got += o->own[i] != NULL;
 	o->failed += !o->own[i];
 }
@@ -243,7 +244,8 @@ static timer_t start_timer(void)
 		.sigev_signo = SIGRTMIN,
 	};
 	const struct itimerspec every = {
-		{ 0, PERIOD_NS }, { 0, PERIOD_NS },
+		{0, PERIOD_NS},
+		{0, PERIOD_NS},
 	};
 	timer_t timer;
 
@@ -274,9 +276,10 @@ static void work_interrupted(struct stress_thread *t)
 static void a_handler_may_allocate_and_free(void **state)
 {
 	struct sigaction action = {
-		.sa_handler = interrupted, .sa_flags = SA_RESTART,
+		.sa_handler = interrupted,
+		.sa_flags = SA_RESTART,
 	};
-	struct own sum = { 0 };
+	struct own sum = {0};
 
 	(void)state;
 	assert_int_equal(sigaction(SIGRTMIN, &action, NULL), 0);
@@ -296,12 +299,12 @@ static void a_handler_may_allocate_and_free(void **state)
 		drop(shared[i]);
 		vfree(areas[i]);
 	}
-	print_message("%llu signals: %llu objects, %llu times none, %llu freed, "
-		      "%llu deferred\n", (unsigned long long)sum.runs,
-		      (unsigned long long)sum.got,
-		      (unsigned long long)sum.failed,
-		      (unsigned long long)sum.freed,
-		      (unsigned long long)sum.deferred);
+	print_message(
+		"%llu signals: %llu objects, %llu times none, %llu freed, "
+		"%llu deferred\n",
+		(unsigned long long)sum.runs, (unsigned long long)sum.got,
+		(unsigned long long)sum.failed, (unsigned long long)sum.freed,
+		(unsigned long long)sum.deferred);
 	assert_int_equal(spoiled, 0);
 	assert_int_not_equal(sum.got, 0);
 	kvfree_rcu_barrier();

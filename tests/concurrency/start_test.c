@@ -29,7 +29,7 @@ enum {
 	KINDS = 4,
 	THREADS = 12,
 	TRIALS = 100,
-	SECONDS = 30,	/* of a trial, before it counts as hung */
+	SECONDS = 30, /* of a trial, before it counts as hung */
 };
 
 static int failed;
@@ -119,14 +119,14 @@ static const struct {
 	const char *name;
 	void (*run)(void);
 } cases[] = {
-	{ "threads_start_it", threads_start_it },
-	{ "a_fork_meets_the_start", a_fork_meets_the_start },
+	{"threads_start_it", threads_start_it},
+	{"a_fork_meets_the_start", a_fork_meets_the_start},
 };
 
 static void starts(void **state)
 {
 	char seed[40];
-	char *argv[] = { "start_test", "--case", *state, seed, NULL };
+	char *argv[] = {"start_test", "--case", *state, seed, NULL};
 
 	if (STRESS_ASAN && strstr(*state, "fork"))
 		skip();
@@ -137,7 +137,8 @@ static void starts(void **state)
 		snprintf(seed, sizeof(seed), "%llu",
 			 (unsigned long long)stress_seed + (unsigned)i);
 		assert_int_equal(posix_spawn(&child, "/proc/self/exe", NULL,
-					     NULL, argv, environ), 0);
+					     NULL, argv, environ),
+				 0);
 		assert_int_equal(waitpid(child, &status, 0), child);
 		if (status)
 			print_message("trial %d with %s: status %#x\n", i, seed,

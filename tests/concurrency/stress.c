@@ -98,8 +98,8 @@ void stress_start(struct stress_thread *t, int n,
 			 0);
 	for (int i = 0; i < n; i++) {
 		t[i].index = i;
-		t[i].random = (stress_seed + (uint64_t)i + 1) *
-			      0x9e3779b97f4a7c15ull;
+		t[i].random =
+			(stress_seed + (uint64_t)i + 1) * 0x9e3779b97f4a7c15ull;
 		t[i].fn = fn;
 		t[i].arg = arg;
 		t[i].start = &t->together;
@@ -173,7 +173,7 @@ static void unowned(void *obj)
 
 struct kmem_cache *stress_cache(const char *name, unsigned size)
 {
-	struct kmem_cache_args args = { .ctor = unowned };
+	struct kmem_cache_args args = {.ctor = unowned};
 	struct kmem_cache *s = kmem_cache_create(name, size, &args, 0);
 
 	assert_non_null(s);
@@ -189,6 +189,15 @@ uint64_t stress_missing(struct kmem_cache *s)
 	for (int node = 0; node < kn_topo.nr_nodes; node++)
 		missing += kn_slab_in_use(s, node);
 	return missing;
+}
+
+unsigned stress_taken_ids(void)
+{
+	unsigned n = 0;
+
+	for (uint32_t id = KN_ID_FIRST_CACHE; id < KN_NR_IDS; id++)
+		n += kn_magcaches[id] != NULL;
+	return n;
 }
 
 void stress_cache_end(struct kmem_cache *s)

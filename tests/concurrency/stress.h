@@ -53,7 +53,7 @@ struct stress_thread {
 	uint64_t random;
 	void (*fn)(struct stress_thread *t);
 	void *arg;
-	pthread_barrier_t together;	/* of the first one: for all */
+	pthread_barrier_t together; /* of the first one: for all */
 	pthread_barrier_t *start;
 };
 
@@ -97,6 +97,12 @@ struct kmem_cache *stress_cache(const char *name, unsigned size);
 
 /* Objects of @s that no magazine, depot or slab has; @s is not in use. */
 uint64_t stress_missing(struct kmem_cache *s);
+
+/*
+ * Cache ids that are not free.  A cache in which kmem_cache_destroy() found an
+ * object keeps its id.
+ */
+unsigned stress_taken_ids(void);
 
 /* Asserts that all objects are back and the slabs sound; destroys @s. */
 void stress_cache_end(struct kmem_cache *s);

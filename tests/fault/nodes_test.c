@@ -362,6 +362,8 @@ static void nodes_that_are_not_allowed(void)
 /* A cpuset that changes is followed by the next round of background work. */
 static void a_cpuset_that_changes(void)
 {
+	void *old[10], *p;
+
 	fake_nodes(3);
 	fake_nodes_allow("0-2");
 	start_quiet();
@@ -371,9 +373,16 @@ static void a_cpuset_that_changes(void)
 	none_of_each(1, GFP_KERNEL | __GFP_THISNODE);
 	one_of_each(2, GFP_KERNEL, 2);
 	/* The CPUs' own node, too. */
+	for (int i = 0; i < 10; i++)
+		old[i] = kmalloc(100, GFP_KERNEL);
 	fake_nodes_allow("1");
 	CHECK_EQ(knuma_trim(), 0);
 	CHECK_EQ(knuma_numa_mem_id(), 1);
+	/* What lies ready on the node of before is not for new requests. */
+	kfree_bulk(10, old);
+	p = kmalloc(100, GFP_KERNEL);
+	CHECK_EQ(knuma_node_of(p), 1);
+	kfree(p);
 	one_of_each(NUMA_NO_NODE, GFP_KERNEL, 1);
 	one_of_each(0, GFP_KERNEL, 1);
 	fake_nodes_allow("0-2");

@@ -23,16 +23,22 @@
 #include <cmocka.h>
 
 /* Address and thread sanitizer take the address space for themselves. */
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-#define TEST_SANITIZED 1
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
-#define TEST_SANITIZED 1
+#ifdef __has_feature
+#define TEST_ASAN __has_feature(address_sanitizer)
+#define TEST_TSAN __has_feature(thread_sanitizer)
+#else
+#ifdef __SANITIZE_ADDRESS__
+#define TEST_ASAN 1
+#else
+#define TEST_ASAN 0
+#endif
+#ifdef __SANITIZE_THREAD__
+#define TEST_TSAN 1
+#else
+#define TEST_TSAN 0
 #endif
 #endif
-#ifndef TEST_SANITIZED
-#define TEST_SANITIZED 0
-#endif
+#define TEST_SANITIZED (TEST_ASAN || TEST_TSAN)
 
 /* How a child ended and what it printed. */
 struct child {

@@ -89,6 +89,7 @@ void hammer(int threads, int ms, void (*meanwhile)(void))
 {
 	pthread_t thread[MAX_THREADS];
 
+	test_seed();
 	stop = 0;
 	for (int i = 0; i < threads; i++)
 		CHECK_EQ(pthread_create(&thread[i], NULL, work,
