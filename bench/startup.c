@@ -84,3 +84,15 @@ bool kn_measure_startup(struct kn_round *round)
 	}
 	return measure_cat(round);
 }
+
+/* Only knuma pretends: for the others the machine is as it is. */
+bool kn_measure_large(struct kn_round *round)
+{
+	static const char variable[] = "KNUMA_FAKE_NODES";
+	bool done;
+
+	setenv(variable, "numa:8 pu:128", 1);
+	done = kn_measure_startup(round);
+	unsetenv(variable);
+	return done;
+}

@@ -7,6 +7,8 @@
 #include <string.h>
 #include <sys/auxv.h>
 
+#include "numa/fake.h"
+
 const char *kn_hwloc_library = "libhwloc.so.15";
 
 /* Every function of hwloc that knuma calls: REQUIRED and OPTIONAL ones. */
@@ -264,6 +266,8 @@ int kn_hwloc_read(struct kn_hwloc *out)
 	/* hwloc loads what its environment names: not with privileges. */
 	if (getauxval(AT_SECURE))
 		return -EPERM;
+	if (kn_fake_on)
+		return -EXDEV;
 	ret = open_library();
 	if (!ret)
 		ret = load(&topology);

@@ -7,6 +7,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "numa/fake.h"
 #include "numa/machine.h"
 #include "numa/sysfs.h"
 
@@ -90,8 +91,11 @@ static int libnuma_page_nodes(size_t n, void **pages, int *status)
 static int load_libnuma(void)
 {
 	__typeof__(numa_available) *available;
-	void *library = dlopen("libnuma.so.1", RTLD_NOW | RTLD_LOCAL);
+	void *library;
 
+	if (kn_fake_on)
+		return -EXDEV;
+	library = dlopen("libnuma.so.1", RTLD_NOW | RTLD_LOCAL);
 	if (!library)
 		return -ENOENT;
 	available = (__typeof__(available))dlsym(library, "numa_available");

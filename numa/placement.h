@@ -18,7 +18,8 @@ long kn_placement(const void *p, size_t bytes, long *pages_per_kernel_node,
 /*
  * Lets libnuma answer kn_machine.page_nodes from here on (dlopen).
  * Context: not inside malloc.
- * Return: 0, or -ENOENT without libnuma, -ENOSYS when it finds no NUMA here.
+ * Return: 0, or -ENOENT without libnuma, -ENOSYS when it finds no NUMA here,
+ * -EXDEV when nodes are fake.
  */
 int kn_libnuma_load(void);
 

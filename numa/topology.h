@@ -63,7 +63,7 @@ void kn_topology_init(void);
  * Context: takes memory and milliseconds; never inside malloc.
  * Return: 0, or -Exxx and the reading before stays: -ENOENT without hwloc,
  * -EBUSY when another thread is at it, -EXDEV when hwloc was told to describe
- * another machine, -EPERM in a privileged (setuid) program.
+ * another machine or nodes are fake, -EPERM in a privileged (setuid) program.
  */
 int kn_topology_refine(void);
 

@@ -7,6 +7,7 @@
  */
 #include "numa/topology.h"
 
+#include "numa/fake.h"
 #include "numa/placement.h"
 
 static bool in(const uint64_t *mask, int node)
@@ -31,7 +32,9 @@ static int nodes_possible(void)
 
 static const char *source(void)
 {
-	return kn_load(&kn_topo.refined) ? "hwloc" : "sysfs";
+	if (kn_load(&kn_topo.refined))
+		return "hwloc";
+	return kn_fake_on ? "fake" : "sysfs";
 }
 
 /* "0-3,5"; nothing for a node without CPUs. */
@@ -156,9 +159,9 @@ static void text_column(struct kn_text *t, int node)
 static void print_text(struct kn_text *t)
 {
 	kn_text_add(t,
-		    "%d nodes possible, %d online; %d CPUs possible; "
+		    "%d %snodes possible, %d online; %d CPUs possible; "
 		    "distances from %s\n",
-		    nodes_possible(),
+		    nodes_possible(), kn_fake_on ? "FAKE " : "",
 		    __builtin_popcountll(kn_load(&kn_topo.online)),
 		    kn_topo.nr_cpus, source());
 	kn_text_add(t, "\nnode memory allowed  total MiB   free MiB"
@@ -206,9 +209,10 @@ static void json_node(struct kn_text *t, int node)
 static void print_json(struct kn_text *t)
 {
 	kn_text_add(t,
-		    "{\"schema\":1,\"source\":\"%s\",\"nodes_possible\":%d,"
-		    "\"cpus_possible\":%d,\"nodes\":[",
-		    source(), nodes_possible(), kn_topo.nr_cpus);
+		    "{\"schema\":1,\"source\":\"%s\",\"fake_nodes\":%s,"
+		    "\"nodes_possible\":%d,\"cpus_possible\":%d,\"nodes\":[",
+		    source(), kn_fake_on ? "true" : "false", nodes_possible(),
+		    kn_topo.nr_cpus);
 	each_online(t, json_node);
 	kn_text_add(t, "\n]}\n");
 }

@@ -18,6 +18,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "alloc/config/fake_spec.h"
+
 #define WHERE_LEN 320 /* a path and a line number */
 
 struct file {
@@ -71,6 +73,8 @@ static void bad_value(struct kn_conf_sink *sink, const char *where,
 		[KN_TUNABLE_SIZE] = "a size, as 65536, 64K or 8M",
 		[KN_TUNABLE_MS] = "a time, as 100ms or 2s",
 		[KN_TUNABLE_STRING] = "a text",
+		[KN_TUNABLE_NODES] = "a number of nodes, or levels as "
+				     "pack:2 numa:2 pu:4",
 	};
 
 	kn_conf_mistake(sink, where, "%s = %s: expected %s%s", row->name, value,
@@ -86,6 +90,13 @@ static void out_of_range(struct kn_conf_sink *sink, const char *where,
 	if (row->kind == KN_TUNABLE_STRING) {
 		kn_conf_mistake(sink, where, "%s: longer than %d bytes",
 				row->name, KN_TUNABLE_LEN - 1);
+		return;
+	}
+	if (row->kind == KN_TUNABLE_NODES) {
+		kn_conf_mistake(sink, where,
+				"%s = %s: more than %d nodes or %d CPUs",
+				row->name, value, KN_FAKE_MAX_NODES,
+				KN_FAKE_MAX_CPUS);
 		return;
 	}
 	kn_tunable_print(row, row->min, min, sizeof(min));

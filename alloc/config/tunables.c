@@ -7,6 +7,7 @@
 
 #include "alloc/base/atomic.h"
 #include "alloc/config/conf.h"
+#include "alloc/config/fake_spec.h"
 
 /* clang-format off: tables */
 /* What the columns of the table become, by kind. */
@@ -16,12 +17,14 @@
 #define NUMBER_SIZE(def)   (def)
 #define NUMBER_MS(def)	   (def)
 #define NUMBER_STRING(def) 0
+#define NUMBER_NODES(def)  0
 #define TEXT_BOOL(def)	   NULL
 #define TEXT_CHOICE(def)   NULL
 #define TEXT_U64(def)	   NULL
 #define TEXT_SIZE(def)	   NULL
 #define TEXT_MS(def)	   NULL
 #define TEXT_STRING(def)   def
+#define TEXT_NODES(def)	   def
 
 const struct kn_tunable kn_tunables[KN_NR_TUNABLES] = {
 #define KN_TUNABLE(name, kind, def, min, max, unit, when, help) \
@@ -40,7 +43,7 @@ const struct kn_tunable kn_tunables[KN_NR_TUNABLES] = {
 };
 
 #define KN_TUNABLE(name, kind, def, min, max, unit, when, help)                \
-	KN_STATIC_ASSERT(KN_TUNABLE_##kind == KN_TUNABLE_STRING ||             \
+	KN_STATIC_ASSERT(KN_TUNABLE_##kind >= KN_TUNABLE_STRING ||             \
 				 (NUMBER_##kind(def) + 0ull >= (min) + 0ull && \
 				  NUMBER_##kind(def) + 0ull <= (max) + 0ull),  \
 			 #name ": the default is out of its range");
@@ -186,6 +189,15 @@ static int parse_ms(const char *text, uint64_t *number)
 	return __builtin_mul_overflow(*number, 1000, number) ? -ERANGE : 0;
 }
 
+static int parse_nodes(const char *text)
+{
+	struct kn_fake_spec spec;
+
+	if (strlen(text) >= KN_TUNABLE_LEN)
+		return -EINVAL;
+	return kn_fake_spec_parse(text, &spec);
+}
+
 static int parse(const struct kn_tunable *row, const char *text,
 		 struct value *value)
 {
@@ -211,6 +223,8 @@ static int parse(const struct kn_tunable *row, const char *text,
 		break;
 	case KN_TUNABLE_STRING:
 		return strlen(text) < KN_TUNABLE_LEN ? 0 : -ERANGE;
+	case KN_TUNABLE_NODES:
+		return parse_nodes(text);
 	}
 	if (err)
 		return err;
@@ -245,6 +259,7 @@ static void store(struct kn_tunables *to, const struct kn_tunable *row,
 		kn_store((uint64_t *)field, value->number);
 		break;
 	case KN_TUNABLE_STRING:
+	case KN_TUNABLE_NODES:
 		snprintf(field, KN_TUNABLE_LEN, "%s", value->text);
 		break;
 	}
@@ -268,6 +283,7 @@ static struct value fetch(const struct kn_tunable *row)
 		value.number = kn_load((const uint64_t *)field);
 		break;
 	case KN_TUNABLE_STRING:
+	case KN_TUNABLE_NODES:
 		break;
 	}
 	return value;
@@ -310,6 +326,7 @@ static int print_value(const struct kn_tunable *row, struct value value,
 			return snprintf(buf, len, "%llus", n / 1000);
 		return snprintf(buf, len, "%llums", n);
 	case KN_TUNABLE_STRING:
+	case KN_TUNABLE_NODES:
 		return snprintf(buf, len, "%s", value.text);
 	}
 	return 0;

@@ -38,7 +38,8 @@ enum kn_tunable_kind {
 	KN_TUNABLE_U64,
 	KN_TUNABLE_SIZE,
 	KN_TUNABLE_MS,
-	KN_TUNABLE_STRING
+	KN_TUNABLE_STRING,
+	KN_TUNABLE_NODES /* a text, see fake_spec.h */
 };
 
 enum kn_tunable_when {
@@ -52,6 +53,7 @@ enum kn_tunable_when {
 #define KN_FIELD_SIZE(name)   uint64_t name
 #define KN_FIELD_MS(name)     uint64_t name
 #define KN_FIELD_STRING(name) char name[KN_TUNABLE_LEN]
+#define KN_FIELD_NODES(name)  char name[KN_TUNABLE_LEN]
 
 struct kn_tunables {
 #define KN_TUNABLE(name, kind, def, min, max, unit, when, help) \
@@ -78,7 +80,7 @@ struct kn_tunable {
 	const char *help;
 	size_t offset; /* of the field in struct kn_tunables */
 	uint64_t def, min, max;
-	const char *def_text; /* of a STRING */
+	const char *def_text; /* of a STRING or NODES */
 };
 
 extern const struct kn_tunable kn_tunables[KN_NR_TUNABLES];

@@ -11,6 +11,7 @@
 #include "alloc/stats/stats.h"
 #include "alloc/view/stats_view.h"
 #include "alloc/vmalloc/vmap.h"
+#include "numa/fake.h"
 
 static uint64_t magazine_pops(void)
 {
@@ -114,13 +115,22 @@ static void refresh(struct kn_view_info *info)
 	info->reason = knuma_mode_reason();
 }
 
+static const char *mbind_state(void)
+{
+	if (kn_fake_on)
+		return "skipped";
+	if (!kn_span.bind_wanted)
+		return "not needed";
+	return kn_span.bind_error ? "denied" : "ok";
+}
+
 void kn_gauges_init(void)
 {
 	kn_view_info.version = KNUMA_VERSION_STRING;
 	kn_view_info.refresh = refresh;
 	refresh(&kn_view_info);
-	kn_view_info.mbind_state = !kn_span.bind_wanted ? "not needed" :
-				   kn_span.bind_error ? "denied" : "ok";
+	kn_view_info.fake_nodes = kn_fake_on;
+	kn_view_info.mbind_state = mbind_state();
 	kn_view_info.nr_nodes = kn_topo.nr_nodes;
 	for (int node = 0; node < kn_topo.nr_nodes; node++)
 		kn_view_info.node_id[node] = kn_topo.kernel_id[node];

@@ -10,6 +10,7 @@
 #include <errno.h>
 
 #include "alloc/core/start.h"
+#include "numa/fake.h"
 #include "numa/placement.h"
 #include "numa/topology.h"
 
@@ -101,4 +102,9 @@ int knuma_topology_refine(void)
 	/* Without libnuma the system itself is asked. */
 	(void)kn_libnuma_load();
 	return kn_topology_refine();
+}
+
+bool knuma_nodes_are_fake(void)
+{
+	return kn_start() && kn_fake_on;
 }

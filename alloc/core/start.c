@@ -25,6 +25,7 @@
 #include "alloc/slab/cache.h"
 #include "alloc/view/stats_view.h"
 #include "alloc/vmalloc/vmap.h"
+#include "numa/fake.h"
 #include "numa/span.h"
 
 bool kn_started;
@@ -45,9 +46,10 @@ static void open_fast_paths(void)
 
 static bool start_layers(void)
 {
-	/* 1. What the machine is and what the user wants. */
-	kn_topology_init();
+	/* 1. What the user wants and what the machine is. */
 	kn_tunables_load();
+	kn_fake_start(kn_tun.fake_nodes);
+	kn_topology_init();
 	/* 2. Address space. */
 	if (kn_span_reserve(kn_tun.span))
 		return false;

@@ -145,10 +145,11 @@ void kn_banner(void)
 	size_word(info->page_size, page, sizeof(page));
 	if (info->huge_page_size)
 		size_word(info->huge_page_size, huge, sizeof(huge));
-	kn_print("version %s, process %d, mode %s (%s), %d node%s, "
+	kn_print("version %s, process %d, mode %s (%s), %d %snode%s, "
 		 "page sizes %s%s%s, mbind %s",
 		 info->version, getpid(), info->mode, info->reason,
-		 info->nr_nodes, info->nr_nodes == 1 ? "" : "s", page,
+		 info->nr_nodes, info->fake_nodes ? "FAKE " : "",
+		 info->nr_nodes == 1 ? "" : "s", page,
 		 huge[0] ? " " : "", huge, info->mbind_state);
 }
 

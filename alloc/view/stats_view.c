@@ -53,7 +53,7 @@ static void text_nodes(struct kn_text *t, const struct kn_view *v)
 {
 	if (!v->info.nr_nodes)
 		return;
-	kn_text_add(t, "\n%-22s", "");
+	kn_text_add(t, "\n%-22s", v->info.fake_nodes ? "FAKE nodes" : "");
 	for (int n = 0; n < v->info.nr_nodes; n++)
 		kn_text_add(t, " %9s%-4d", "node", v->info.node_id[n]);
 	kn_text_add(t, " %13s\n", "Total");
@@ -80,9 +80,10 @@ static void text_kind(struct kn_text *t, const struct kn_view *v,
 
 static void print_text(struct kn_text *t, const struct kn_view *v)
 {
-	kn_text_add(t, "knuma %s, process %d: mode %s (%s), mbind %s\n\n",
+	kn_text_add(t, "knuma %s, process %d: mode %s (%s), mbind %s%s\n\n",
 		    v->info.version, v->info.pid, v->info.mode, v->info.reason,
-		    v->info.mbind_state);
+		    v->info.mbind_state,
+		    v->info.fake_nodes ? ", nodes are FAKE" : "");
 	text_kind(t, v, KN_STAT_GAUGE);
 	text_kind(t, v, KN_STAT_COUNTER);
 	text_nodes(t, v);
@@ -122,6 +123,8 @@ static void print_json(struct kn_text *t, const struct kn_view *v)
 	json_string(t, "mode", v->info.mode);
 	json_string(t, "reason", v->info.reason);
 	json_string(t, "mbind", v->info.mbind_state);
+	kn_text_add(t, "\"fake_nodes\":%s,",
+		    v->info.fake_nodes ? "true" : "false");
 	kn_text_add(t, "\"pid\":%d,\"page_size\":%zu,\"huge_page_size\":%zu,",
 		    v->info.pid, v->info.page_size, v->info.huge_page_size);
 	kn_text_add(t, "\"stats\":{");
@@ -190,6 +193,7 @@ static void prom_info(struct kn_text *t, const struct kn_view_info *info)
 	prom_label(t, "mode", info->mode);
 	prom_label(t, "reason", info->reason);
 	prom_label(t, "mbind", info->mbind_state);
+	prom_label(t, "nodes", info->fake_nodes ? "fake" : "real");
 	kn_text_add(t,
 		    "pid=\"%d\",page_size=\"%zu\",huge_page_size=\"%zu\"} 1\n",
 		    info->pid, info->page_size, info->huge_page_size);

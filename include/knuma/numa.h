@@ -127,11 +127,23 @@ long knuma_placement(const void *p, size_t bytes, long *pages_per_node,
  * Return:  0.
  * Errors:  -ENOENT when hwloc is not installed, -EBUSY when another thread is
  *          reading the machine, -EXDEV when hwloc was told to describe another
- *          machine, -EPERM in a privileged (setuid) program, -ENOMEM when the
- *          library cannot start, or what hwloc reports; the zonelists are as
- *          before.
+ *          machine or the nodes are fake, -EPERM in a privileged (setuid)
+ *          program, -ENOMEM when the library cannot start, or what hwloc
+ *          reports; the zonelists are as before.
  */
 int knuma_topology_refine(void) KN_API;
+
+/**
+ * knuma_nodes_are_fake - are the nodes pretended, by the setting fake_nodes?
+ *
+ * Then all of the library does what it would do on such a machine, but memory
+ * is not bound, and knuma_placement() counts a page in memory on the node whose
+ * window it is in, or where knuma was told to move it.
+ *
+ * Context: any thread, any signal handler.
+ * Return:  true when they are.
+ */
+bool knuma_nodes_are_fake(void) KN_API;
 
 KN_END_DECLS
 

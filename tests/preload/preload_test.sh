@@ -66,6 +66,15 @@ check "C++ threads and operators" $run tests/preload/threads
 check "a threaded program that forks" $run tests/preload/forks
 check "the same without rseq" env GLIBC_TUNABLES=glibc.pthread.rseq=0 \
 	$run tests/preload/forks
+for nodes in 4 "pack:8 [numa] core:64 pu:2"; do
+	check "fake nodes: $nodes" env KNUMA_FAKE_NODES="$nodes" \
+		$run tests/preload/threads
+done
+names_fake_nodes() {
+	KNUMA_FAKE_NODES=4 KNUMA_STATS=1 $run ls / 2>&1 >/dev/null |
+		grep -q "4 FAKE nodes"
+}
+check "the banner says that nodes are fake" names_fake_nodes
 check "a limit on address space" bash -c "ulimit -v 3000000; $run python3 -c 'print(1)'"
 
 if command -v redis-server >/dev/null && command -v redis-benchmark >/dev/null; then

@@ -173,7 +173,7 @@ static void openmetrics_follow_their_rules(void **state)
 	(void)state;
 	print(KN_VIEW_PROM);
 	has("knuma_build_info{version=\"1.2.3\",mode=\"rseq\","
-	    "reason=\"said \\\"yes\\\"\\\\no\",mbind=\"ok\",pid=\"42\",");
+	    "reason=\"said \\\"yes\\\"\\\\no\",mbind=\"ok\",nodes=\"real\",pid=\"42\",");
 	has("# TYPE knuma_purged_bytes counter\n"
 	    "# UNIT knuma_purged_bytes bytes\n"
 	    "# HELP knuma_purged_bytes ");

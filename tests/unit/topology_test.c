@@ -849,8 +849,8 @@ static void printed_forms(void **state)
 		"\nzonelist\n   0: 0\n   2: 0\n");
 	assert_string_equal(
 		printed(KN_FMT_JSON),
-		"{\"schema\":1,\"source\":\"sysfs\",\"nodes_possible\":3,"
-		"\"cpus_possible\":5,\"nodes\":[\n"
+		"{\"schema\":1,\"source\":\"sysfs\",\"fake_nodes\":false,"
+		"\"nodes_possible\":3,\"cpus_possible\":5,\"nodes\":[\n"
 		"{\"node\":0,\"window\":0,\"has_memory\":true,"
 		"\"allowed\":true,\"cpus\":\"0-1,4\",\"total_mib\":4096,"
 		"\"free_mib\":1000,\"latency_ns\":null,"

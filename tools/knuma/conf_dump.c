@@ -30,6 +30,9 @@ static void print_range(const struct kn_tunable *row)
 		printf("# a %s of up to %d bytes", row->unit,
 		       KN_TUNABLE_LEN - 1);
 		break;
+	case KN_TUNABLE_NODES:
+		printf("# a number of nodes, or levels as pack:2 numa:2 pu:4");
+		break;
 	}
 	puts(row->when == KN_TUNABLE_INIT ? "; read at start" :
 					    "; may change while running");

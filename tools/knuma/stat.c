@@ -97,6 +97,8 @@ static void take_info(struct kn_view_info *info, char *labels)
 			info->reason = value;
 		else if (!strcmp(name, "mbind"))
 			info->mbind_state = value;
+		else if (!strcmp(name, "nodes"))
+			info->fake_nodes = !strcmp(value, "fake");
 		else if (!strcmp(name, "pid"))
 			info->pid = atoi(value);
 		else if (!strcmp(name, "page_size"))

@@ -5,6 +5,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "alloc/config/tunables.h"
+#include "numa/fake.h"
 #include "numa/topology.h"
 
 /* clang-format off: a table */
@@ -55,6 +57,8 @@ int cmd_topology(int argc, char **argv)
 	char *text;
 
 	argp_parse(&argp, argc, argv, 0, NULL, &fmt);
+	kn_tunables_load();
+	kn_fake_start(kn_tun.fake_nodes);
 	kn_topology_init();
 	/* Without hwloc the first reading is what there is. */
 	(void)kn_topology_refine();
