@@ -9,6 +9,9 @@
  *   sample    sample.h       what a round measures
  *   report    columns.def    medians of the rounds, as text, JSON or CSV
  *
+ * Beside the workloads there are measurements of what nodes do, each a command
+ * of its own: locality/.
+ *
  * A round of a loop is a fresh process: this program, started once more with
  * other arguments (child.c).  No peer lives on another's warm memory.  Rounds
  * take turns, A B C, B C A, C A B, so that a disturbance of the machine falls

@@ -16,6 +16,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "bench/locality/locality.h"
 #include "bench/loops.h"
 #include "bench/workload.h"
 
@@ -122,5 +123,9 @@ int kn_child_main(int argc, char **argv)
 		return kn_peer_print_library(argv[2], argv[3]);
 	if (argc == 7 && !strcmp(argv[1], "loop"))
 		return child_loop(argv + 2);
+	if (argc == 3 && !strcmp(argv[1], "nodes"))
+		return kn_nodes_tell(argv[2]);
+	if (argc > 4 && !strcmp(argv[1], "locality"))
+		return kn_locality_child(argc - 2, argv + 2);
 	return 2;
 }

@@ -5,25 +5,22 @@
 #include <fnmatch.h>
 #include <getopt.h>
 #include <knuma/version.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "bench/child.h"
+#include "bench/locality/locality.h"
+#include "bench/progress.h"
 #include "bench/rounds.h"
-
-enum {
-	EXIT_DONE = 0,
-	EXIT_FAILED = 1,
-	EXIT_USAGE = 2
-};
+#include "bench/usage.h"
 
 enum {
 	RUNS = 7,
 	RUNS_QUICK = 5,
 	RUNS_MIN = 5, /* fewer have no median worth the name */
-	RUNS_MAX = 1000
+	RUNS_MAX = 1000,
+	SILENCE_S = 15 /* where there is no terminal */
 };
 
 enum compare {
@@ -65,7 +62,9 @@ static const struct option options[] = {
 
 static const char help[] =
 	"Usage: knuma bench [OPTION...] [WORKLOAD...]\n"
-	"Measures knuma and other allocators on this machine.\n"
+	"  or:  knuma bench locality [OPTION...]\n"
+	"Measures knuma and other allocators on this machine.  The second form\n"
+	"counts pages on the wrong node, and has a --help of its own.\n"
 	"\n"
 	"      --compare              end when there is none to compare with\n"
 	"      --list                 print the workloads and end\n"
@@ -91,39 +90,12 @@ static const char help[] =
 	"Exit code: 1 when something could not be measured, 2 on wrong usage,\n"
 	"missing peers or an interrupt, which prints what there is.\n";
 
-/* The first of two lines, after which the program ends. */
-__attribute__((format(printf, 1, 2), noreturn)) static void
-usage(const char *fmt, ...)
-{
-	va_list ap;
-
-	va_start(ap, fmt);
-	fputs("knuma bench: ", stderr);
-	vfprintf(stderr, fmt, ap);
-	va_end(ap);
-	fputs("\nTry `knuma bench --help' for more information.\n", stderr);
-	exit(EXIT_USAGE);
-}
-
 static const struct kn_report *find_report(const char *name)
 {
 	for (unsigned i = 0; kn_reports[i]; i++)
 		if (!strcmp(kn_reports[i]->name, name))
 			return kn_reports[i];
-	usage("'%s' is none of text, json, csv", name);
-}
-
-static unsigned parse_runs(const char *text)
-{
-	char *end;
-	const unsigned long n = strtoul(text, &end, 10);
-
-	if (end == text || *end || text[0] == '-')
-		usage("--runs: '%s' is no number", text);
-	if (n < RUNS_MIN || n > RUNS_MAX)
-		usage("--runs: '%s' is outside of %d to %d", text, RUNS_MIN,
-		      RUNS_MAX);
-	return (unsigned)n;
+	kn_usage("'%s' is none of text, json, csv", name);
 }
 
 static void parse_option(struct arguments *a, int key)
@@ -136,7 +108,7 @@ static void parse_option(struct arguments *a, int key)
 		a->run.quick = true;
 		break;
 	case OPT_RUNS:
-		a->run.runs = parse_runs(optarg);
+		a->run.runs = kn_parse_runs(optarg, RUNS_MIN, RUNS_MAX);
 		break;
 	case 'o':
 		a->report = find_report(optarg);
@@ -154,10 +126,7 @@ static void parse_option(struct arguments *a, int key)
 		puts("knuma " KNUMA_VERSION_STRING);
 		exit(EXIT_DONE);
 	default:
-		/* getopt has said the first line. */
-		fputs("Try `knuma bench --help' for more information.\n",
-		      stderr);
-		exit(EXIT_USAGE);
+		kn_usage_tail();
 	}
 }
 
@@ -179,8 +148,8 @@ static void parse(struct arguments *a, int argc, char **argv)
 	a->nr_patterns = argc - optind;
 	for (int i = 0; i < a->nr_patterns; i++)
 		if (!matches_any(a->patterns[i]))
-			usage("no workload '%s'; --list names them",
-			      a->patterns[i]);
+			kn_usage("no workload '%s'; --list names them",
+				 a->patterns[i]);
 	if (!a->run.runs)
 		a->run.runs = a->run.quick ? RUNS_QUICK : RUNS;
 }
@@ -201,27 +170,12 @@ static bool is_wanted(const struct arguments *a, const struct kn_workload *w)
 	return !a->nr_patterns;
 }
 
-/* One line for all that is missing. */
-static void say_missing(void)
-{
-	const char *before = "knuma bench: not here: ";
-
-	for (unsigned i = 0; i < kn_nr_peers; i++)
-		if (!kn_peers[i].library) {
-			fprintf(stderr, "%s%s (%s)", before, kn_peers[i].name,
-				kn_peers[i].names[0]);
-			before = ", ";
-		}
-	if (before[0] == ',')
-		fputc('\n', stderr);
-}
-
 static void find_peers(enum compare compare)
 {
 	bool has_own = false, has_others = false;
 
-	kn_peers_find();
-	say_missing();
+	kn_peers_find(KN_CALLS_OF_LOOPS);
+	kn_peers_say_missing(KN_CALLS_OF_LOOPS);
 	for (unsigned i = 0; i < kn_nr_peers; i++) {
 		struct kn_peer *p = &kn_peers[i];
 
@@ -232,10 +186,9 @@ static void find_peers(enum compare compare)
 		has_others |= p->library && !p->own && i > 0;
 	}
 	if (!has_own)
-		usage("nothing to measure without libknuma_malloc.so.0; "
-		      "KNUMA_PRELOAD can name it");
+		kn_usage(KN_NO_LIBRARY);
 	if (compare == COMPARE_ALWAYS && !has_others)
-		usage("no allocator to compare with");
+		kn_usage("no allocator to compare with");
 }
 
 static int run_all(struct arguments *a)
@@ -258,10 +211,13 @@ int kn_bench_main(int argc, char **argv)
 
 	if (argc > 1 && !strcmp(argv[1], "--child"))
 		return kn_child_main(argc - 1, argv + 1);
+	if (argc > 1 && !strcmp(argv[1], "locality"))
+		return kn_locality_main(argc - 1, argv + 1);
 	parse(&a, argc, argv);
 	if (a.list)
 		return list();
 	kn_process_catch_signals();
+	kn_progress_interval_s = SILENCE_S;
 	find_peers(a.compare);
 	return run_all(&a);
 }

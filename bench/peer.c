@@ -86,10 +86,25 @@ static void find(struct kn_peer *peer)
 			peer->library = strdup(path);
 }
 
-void kn_peers_find(void)
+void kn_peers_find(unsigned who)
 {
 	for (unsigned i = 0; i < kn_nr_peers; i++)
-		find(&kn_peers[i]);
+		if (who & 1u << kn_peers[i].calls)
+			find(&kn_peers[i]);
+}
+
+void kn_peers_say_missing(unsigned who)
+{
+	const char *before = "knuma bench: not here: ";
+
+	for (unsigned i = 0; i < kn_nr_peers; i++)
+		if (who & 1u << kn_peers[i].calls && !kn_peers[i].library) {
+			fprintf(stderr, "%s%s (%s)", before, kn_peers[i].name,
+				kn_peers[i].names[0]);
+			before = ", ";
+		}
+	if (before[0] == ',')
+		fputc('\n', stderr);
 }
 
 const char *kn_peer_preload(const struct kn_peer *peer)

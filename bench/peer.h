@@ -15,6 +15,12 @@ enum kn_calls {
 	KN_NR_CALLS
 };
 
+/* Sets of calls, 1 << enum kn_calls: malloc's, and those of workloads.def. */
+#define KN_CALLS_OF_MALLOC (1u << KN_CALLS_malloc)
+#define KN_CALLS_OF_LOOPS                              \
+	(KN_CALLS_OF_MALLOC | 1u << KN_CALLS_kmalloc | \
+	 1u << KN_CALLS_kmalloc_node | 1u << KN_CALLS_numa)
+
 struct kn_peer {
 	const char *name;
 	enum kn_calls calls;
@@ -26,8 +32,11 @@ struct kn_peer {
 extern struct kn_peer kn_peers[];
 extern const unsigned kn_nr_peers;
 
-/* Looks for every library by starting a child that uses it. */
-void kn_peers_find(void);
+/* Looks for the libraries of some calls by starting a child that uses each. */
+void kn_peers_find(unsigned who);
+
+/* One line on standard error for all of these that are missing. */
+void kn_peers_say_missing(unsigned who);
 
 /* LD_PRELOAD for a program that calls malloc; NULL: the variable is unset. */
 const char *kn_peer_preload(const struct kn_peer *peer);

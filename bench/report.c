@@ -7,6 +7,8 @@
 #include <sys/utsname.h>
 #include <unistd.h>
 
+#include "bench/json.h"
+
 enum kind {
 	TIME,
 	MIB,
@@ -157,20 +159,6 @@ static const struct kn_report text = {
 
 /* JSON, schema 1. */
 
-static void json_string(const char *s)
-{
-	putchar('"');
-	for (; *s; s++) {
-		if (*s == '"' || *s == '\\')
-			printf("\\%c", *s);
-		else if ((unsigned char)*s < ' ')
-			printf("\\u%04x", (unsigned char)*s);
-		else
-			putchar(*s);
-	}
-	putchar('"');
-}
-
 static void json_begin(const struct kn_run *run)
 {
 	const char *comma = "";
@@ -179,19 +167,18 @@ static void json_begin(const struct kn_run *run)
 	uname(&system);
 	printf("{\n\"schema\": 1,\n\"version\": \"" KNUMA_VERSION_STRING
 	       "\",\n\"system\": ");
-	json_string(system.release);
+	kn_json_string(stdout, system.release);
 	printf(",\n\"machine\": ");
-	json_string(system.machine);
+	kn_json_string(stdout, system.machine);
 	printf(",\n\"cpus\": %ld,\n\"runs\": %u,\n\"quick\": %s,\n"
 	       "\"libraries\": {",
 	       sysconf(_SC_NPROCESSORS_ONLN), run->runs,
 	       run->quick ? "true" : "false");
 	for (unsigned i = 0; i < kn_nr_peers; i++) {
+		if (!(KN_CALLS_OF_LOOPS & 1u << kn_peers[i].calls))
+			continue;
 		printf("%s\n\t\"%s\": ", comma, kn_peers[i].name);
-		if (kn_peers[i].library)
-			json_string(kn_peers[i].library);
-		else
-			printf("null");
+		kn_json_optional(stdout, kn_peers[i].library);
 		comma = ",";
 	}
 	printf("\n},\n\"workloads\": [");
@@ -202,16 +189,11 @@ static void json_row(const struct kn_result *r)
 	printf("{\"allocator\": \"%s\", \"own\": %s, \"rounds\": %u",
 	       r->peer->name, r->peer->own ? "true" : "false", r->nr_samples);
 	for (unsigned c = 0; c < KN_NR_COLUMNS; c++) {
-		if (isnan(r->value[c]))
-			printf(", \"%s\": null", columns[c].name);
-		else
-			printf(", \"%s\": %.6g", columns[c].name, r->value[c]);
+		printf(", \"%s\": ", columns[c].name);
+		kn_json_number(stdout, r->value[c]);
 	}
 	printf(", \"failed\": ");
-	if (r->why[0])
-		json_string(r->why);
-	else
-		printf("null");
+	kn_json_optional(stdout, r->why);
 	putchar('}');
 }
 

@@ -4,36 +4,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
-enum {
-	SILENCE_S = 15 /* where there is no terminal */
-};
-
-/* On a terminal one line that changes, elsewhere a line now and then. */
-static void say_progress(const struct kn_workload *w, unsigned i, unsigned n)
-{
-	static uint64_t last_ns;
-	const uint64_t now = kn_bench_clock(CLOCK_MONOTONIC);
-
-	if (isatty(STDERR_FILENO)) {
-		fprintf(stderr, "\r%s, round %u of %u\033[K", w->name, i + 1,
-			n);
-		return;
-	}
-	if (!last_ns)
-		last_ns = now;
-	if (now - last_ns < SILENCE_S * 1000000000ull)
-		return;
-	last_ns = now;
-	fprintf(stderr, "knuma bench: %s, round %u of %u\n", w->name, i + 1, n);
-}
-
-static void clear_progress(void)
-{
-	if (isatty(STDERR_FILENO))
-		fputs("\r\033[K", stderr);
-}
+#include "bench/progress.h"
 
 static void *must(void *p)
 {
@@ -88,11 +60,11 @@ bool kn_rounds_run(struct kn_run *run, const struct kn_report *report,
 	bool done = true;
 
 	for (unsigned i = 0; i < rounds && !kn_bench_stop; i++) {
-		say_progress(w, i, rounds);
+		kn_progress(w->name, "round", i, rounds);
 		for (unsigned k = 0; k < n; k++)
 			one_round(run, w, &results[(i + k) % n]);
 	}
-	clear_progress();
+	kn_progress_clear();
 	kn_summarise(results, n);
 	report->workload(run, w, results, n);
 	fflush(stdout);

@@ -21,8 +21,8 @@ struct kn_sample {
 /* Nanoseconds of @clock. */
 uint64_t kn_bench_clock(clockid_t clock);
 
-/* Bytes behind @key, such as "Rss:", in /proc/@pid/@file; 0 without it. */
-uint64_t kn_bench_proc_bytes(pid_t pid, const char *file, const char *key);
+/* Bytes behind the first "@key N kB", such as "Rss:", of a file; 0 without. */
+uint64_t kn_bench_file_bytes(const char *path, const char *key);
 
 /* Exact, unlike VmRSS, which lags behind by some pages for every CPU. */
 uint64_t kn_bench_rss(pid_t pid);
