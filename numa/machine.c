@@ -68,13 +68,21 @@ static int machine_mbind_preferred(void *addr, size_t len, int node)
 	if (node < 0 || node >= 1024)
 		return -EINVAL;
 	mask[(unsigned)node / bits] = 1ul << ((unsigned)node % bits);
-	return RESULT(int, syscall(SYS_mbind, addr, len, MPOL_PREFERRED, mask,
+	return RESULT(int, syscall(SYS_mbind, addr, len,
+				   MPOL_PREFERRED | MPOL_F_STATIC_NODES, mask,
 				   1025ul, 0u));
 }
 
 static int machine_page_nodes(size_t n, void **pages, int *status)
 {
 	return RESULT(int, syscall(SYS_move_pages, 0, n, pages, NULL, status, 0));
+}
+
+static int machine_move_pages(size_t n, void **pages, const int *nodes,
+			      int *status)
+{
+	return RESULT(int, syscall(SYS_move_pages, 0, n, pages, nodes, status,
+				   MPOL_MF_MOVE));
 }
 
 static int machine_membarrier(int cmd)
@@ -139,6 +147,7 @@ struct kn_machine kn_machine = {
 	.mremap = machine_mremap,
 	.mbind_preferred = machine_mbind_preferred,
 	.page_nodes = machine_page_nodes,
+	.move_pages = machine_move_pages,
 	.membarrier = machine_membarrier,
 	.getcpu = machine_getcpu,
 	.total_ram = machine_total_ram,

@@ -23,10 +23,19 @@ struct kn_machine {
 	int (*mlock)(void *addr, size_t len);	/* pages as they are faulted */
 	void *(*mremap)(void *from, size_t old_len, size_t new_len, int flags,
 			void *to);
-	/* @node: a kernel node id; the policy is MPOL_PREFERRED. */
+	/*
+	 * @node: a kernel node id.  The policy is MPOL_PREFERRED, static: the
+	 * kernel does not put another node in its place when cpusets change.
+	 */
 	int (*mbind_preferred)(void *addr, size_t len, int node);
 	/* status[i] becomes the node of pages[i], or -Exxx. */
 	int (*page_nodes)(size_t n, void **pages, int *status);
+	/*
+	 * Moves pages[i] to nodes[i]; status[i] as above.  What cannot be moved
+	 * stays where it is.  Pages, or -Exxx and some may have been moved.
+	 */
+	int (*move_pages)(size_t n, void **pages, const int *nodes,
+			  int *status);
 	int (*membarrier)(int cmd);
 	int (*getcpu)(void);
 	uint64_t (*total_ram)(void);

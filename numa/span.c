@@ -8,6 +8,7 @@
 
 #include "alloc/base/assert.h"
 #include "alloc/base/bits.h"
+#include "alloc/stats/stats.h"
 #include "numa/machine.h"
 
 #ifndef MADV_DONTNEED_LOCKED
@@ -58,11 +59,7 @@ static void lay_out(uintptr_t at, uint64_t span)
 	kn_span.size = (uint64_t)kn_topo.nr_nodes << kn_span.window_shift;
 }
 
-/*
- * The policies of a window and of its descriptors.  A refusal (seccomp in a
- * container) is remembered, and no further call is made.
- */
-static void bind_window(int node)
+static int bind_window(int node)
 {
 	const uintptr_t desc = (uintptr_t)kn_span.pages +
 		((uintptr_t)node << (kn_span.window_shift - KN_PAGE_SHIFT)) *
@@ -71,20 +68,65 @@ static void bind_window(int node)
 		((size_t)1 << (kn_span.window_shift - KN_PAGE_SHIFT)) *
 		KN_PAGE_DESC_SIZE;
 	const int id = kn_topo.kernel_id[node];
-	char name[32];
 	int err;
 
-	/* A node without memory cannot be bound to, and nothing lies there. */
-	if (kn_span.bind_error || !(kn_topo.has_memory >> node & 1))
-		return;
 	err = kn_machine.mbind_preferred((void *)kn_window_base(node),
 					 (size_t)1 << kn_span.window_shift, id);
 	if (!err)
 		err = kn_machine.mbind_preferred((void *)desc, desc_len, id);
-	kn_span.bind_error = err;
-	snprintf(name, sizeof(name), "knuma:n%d", id);
+	return err;
+}
+
+static void name_window(int node)
+{
+	char name[32];
+
+	snprintf(name, sizeof(name), "knuma:n%d", kn_topo.kernel_id[node]);
 	kn_machine.name((void *)kn_window_base(node),
 			(size_t)1 << kn_span.window_shift, name);
+}
+
+/*
+ * A policy survives that its node leaves Mems_allowed, because it is bound as
+ * static.  A node that comes back is bound once more all the same: what kernels
+ * did to the policies of a node without memory has changed over time.
+ *
+ * A filter (seccomp in a container) that refuses the call refuses it always; the
+ * call is not made again.  Other refusals are of a machine that changes just
+ * now: the next reading tries again.
+ */
+static void bind_windows(uint64_t usable)
+{
+	if (!kn_span.size || !kn_span.bind_wanted || kn_span.bind_error)
+		return;
+	kn_span.bound &= usable;
+	for (uint64_t left = usable & ~kn_span.bound; left; left &= left - 1) {
+		const int node = __builtin_ctzll(left);
+		const int err = bind_window(node);
+
+		if (!err) {
+			kn_store(&kn_span.bound, kn_span.bound | 1ull << node);
+			continue;
+		}
+		kn_stat_inc(KN_STAT_bind_failed);
+		if (err != -EPERM && err != -EACCES && err != -ENOSYS)
+			continue;
+		kn_store(&kn_span.bind_error, err);
+		return;
+	}
+}
+
+void kn_span_bind(uint64_t usable)
+{
+	const int before = kn_span.bind_error;
+
+	bind_windows(usable);
+	/* A refusal at the start is for the banner and the statistics. */
+	if (kn_span.bind_error != before)
+		kn_warn("the system refuses mbind(2) while the process runs "
+			"(error %d): memory of a node that was not usable "
+			"before lies where it is first written",
+			-kn_span.bind_error);
 }
 
 static kn_slow int no_address_space(uint64_t bytes)
@@ -131,8 +173,9 @@ int kn_span_reserve(uint64_t max_bytes)
 		return no_address_space(kn_span.map_bytes);
 	}
 	kn_span.bind_wanted = kn_topo.nr_nodes > 1;
+	bind_windows(kn_topo.has_memory & kn_topo.allowed);
 	for (int node = 0; kn_span.bind_wanted && node < kn_topo.nr_nodes; node++)
-		bind_window(node);
+		name_window(node);
 	return 0;
 }
 
@@ -140,6 +183,7 @@ void kn_span_release(void)
 {
 	kn_machine.munmap(kn_span.map, kn_span.reserved);
 	kn_span.size = 0;
+	kn_span.bound = 0;
 }
 
 /* mprotect of all pages that @len bytes at @addr touch. */

@@ -10,9 +10,9 @@
  * A window is the address space of one node, by dense id.  All have the same
  * size, a power of two, so the node of an address is a subtraction and a shift,
  * and the page number of an address is a subtraction and a shift too.  A window
- * is bound to its node once (MPOL_PREFERRED: MPOL_BIND on memory that faults
- * gets the process killed when the node is full) and becomes readable and
- * writable from the bottom of each part upwards, by mprotect(2).
+ * is bound to its node when the node can be used (MPOL_PREFERRED: MPOL_BIND on
+ * memory that faults gets the process killed when the node is full) and becomes
+ * readable and writable from the bottom of each part upwards, by mprotect(2).
  *
  * The map is readable from the start, so that looking up any address inside
  * the span is safe; a page that was never handed out reads as KN_ID_NONE.
@@ -46,7 +46,9 @@ struct kn_span {
 	uint64_t map_bytes;
 	uint64_t reserved;	/* all of it, from map on */
 	bool bind_wanted;	/* more than one node */
-	int bind_error;		/* 0, or -Exxx of the first mbind refused */
+	uint64_t bound;		/* windows with their policy; the reader of the
+				   topology writes */
+	int bind_error;		/* 0, or -Exxx: mbind is refused for good */
 	int purge_error;	/* 0, or -Exxx of the last purge refused */
 };
 
@@ -60,6 +62,12 @@ extern struct kn_span kn_span;
  * halved while the kernel refuses.  0, or -ENOMEM with a message.
  */
 int kn_span_reserve(uint64_t max_bytes);
+
+/*
+ * Binds the windows of @usable, a mask of nodes, that are not bound yet; those
+ * of other nodes are forgotten.  Context: the reader of the topology.
+ */
+void kn_span_bind(uint64_t usable);
 
 /* Undoes it, when start-up fails and nothing was handed out. */
 void kn_span_release(void);

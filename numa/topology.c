@@ -4,7 +4,9 @@
  *
  * What is possible is fixed by the first reading: the nodes, their dense ids
  * and the number of CPUs.  Everything else is read again when it may have
- * changed, and what hwloc said is laid over what sysfs says.
+ * changed, and what hwloc said is laid over what sysfs says.  A file that
+ * cannot be read again, or says nothing, leaves what was read before: machines
+ * change while their files are read.
  *
  *   T1  at least one node is usable, whatever the files say
  *   T2  a zonelist holds each usable node once, and is not empty
@@ -25,8 +27,10 @@
 #include <unistd.h>
 
 #include "alloc/base/assert.h"
+#include "alloc/stats/stats.h"
 #include "numa/hwloc.h"
 #include "numa/machine.h"
+#include "numa/span.h"
 #include "numa/sysfs.h"
 #include "numa/zonelist.h"
 
@@ -49,6 +53,11 @@ struct reading {
 
 /* These and text[] belong to the one writer. */
 static struct ids possible;
+static struct reading applied; /* of which kn_topo was made */
+static bool again;	       /* not the first reading */
+static bool has_cpusets;       /* the kernel has ever said what is allowed */
+static bool half_applied;      /* by a writer that a fork left behind */
+static uint64_t online_cpus;   /* hash of cpu/online; 0: never read */
 static struct kn_hwloc hwloc;
 static uint8_t distances[KN_MAX_NODES][KN_MAX_NODES]; /* sysfs; 0: unknown */
 
@@ -92,22 +101,35 @@ static bool parse_ids(const char *list, struct ids *set)
 	return any;
 }
 
+/* What a file said before stays, or what is assumed at the first reading. */
+static void keep(struct ids *set, const struct ids *before,
+		 const struct ids *otherwise)
+{
+	if (again)
+		kn_stat_inc(KN_STAT_topology_unread);
+	*set = again ? *before : *otherwise;
+}
+
 static void read_ids(const char *file, struct ids *set,
-		     const struct ids *otherwise)
+		     const struct ids *before, const struct ids *otherwise)
 {
 	if (kn_sysfs_read(file, text, sizeof(text)) < 0 ||
 	    !parse_ids(text, set))
-		*set = *otherwise;
+		keep(set, before, otherwise);
 }
 
-static void read_allowed(struct ids *set, const struct ids *otherwise)
+static void read_allowed(struct ids *set)
 {
 	const char *list = NULL;
 
 	if (kn_sysfs_read_proc("self/status", text, sizeof(text)) > 0)
 		list = kn_sysfs_field(text, "Mems_allowed_list:");
-	if (!list || !parse_ids(list, set))
-		*set = *otherwise;
+	if (list && parse_ids(list, set))
+		has_cpusets = true;
+	else if (has_cpusets)
+		keep(set, &applied.allowed, &possible);
+	else
+		*set = possible;
 }
 
 /* Where only one node is possible there is nothing to ask. */
@@ -118,10 +140,11 @@ static void read_nodes(struct reading *r)
 	r->online = r->has_memory = r->has_cpu = r->allowed = possible;
 	if (next_id(&possible, first) < 0)
 		return;
-	read_ids("node/online", &r->online, &possible);
-	read_ids("node/has_memory", &r->has_memory, &r->online);
-	read_ids("node/has_cpu", &r->has_cpu, &r->online);
-	read_allowed(&r->allowed, &possible);
+	read_ids("node/online", &r->online, &applied.online, &possible);
+	read_ids("node/has_memory", &r->has_memory, &applied.has_memory,
+		 &r->online);
+	read_ids("node/has_cpu", &r->has_cpu, &applied.has_cpu, &r->online);
+	read_allowed(&r->allowed);
 }
 
 /* By the size of the kernel's own CPU masks: all CPUs fit, and maybe more. */
@@ -197,7 +220,10 @@ static uint64_t dense_mask(const struct ids *set)
 	return mask;
 }
 
-/* T1: files that contradict each other are not believed. */
+/*
+ * T1: files that contradict each other are not believed.  A window is bound
+ * before anybody may take its node for usable.
+ */
 static void set_masks(const struct reading *r)
 {
 	const uint64_t all = ~0ull >> (64 - kn_topo.nr_nodes);
@@ -211,6 +237,7 @@ static void set_masks(const struct reading *r)
 		memory = online;
 	if (!(memory & allowed))
 		allowed = all;
+	kn_span_bind(memory & allowed);
 	kn_store(&kn_topo.online, online);
 	kn_store(&kn_topo.has_memory, memory);
 	kn_store(&kn_topo.has_cpu, dense_mask(&r->has_cpu));
@@ -230,6 +257,13 @@ static void set_home(unsigned first, unsigned last, int node)
 		kn_store(&kn_cpu_home[first], (uint8_t)node);
 }
 
+static void keep_homes(void)
+{
+	online_cpus = 0; /* read again */
+	if (again)
+		kn_stat_inc(KN_STAT_topology_unread);
+}
+
 /* A CPU that went offline is in no list, and keeps its home. */
 static void read_homes(void)
 {
@@ -243,31 +277,45 @@ static void read_homes(void)
 		const char *list = text;
 		unsigned first, last;
 
-		if (kn_sysfs_read_node(id, "cpulist", text, sizeof(text)) < 0)
+		if (kn_sysfs_read_node(id, "cpulist", text, sizeof(text)) < 0) {
+			keep_homes();
 			continue;
+		}
 		while (kn_sysfs_next_range(&list, &first, &last))
 			set_home(first, last, node);
 	}
 }
 
-/* One row: a number for each node that is online, in the order of ids. */
+/*
+ * One row: a number for each node that is online, in the order of ids.  When
+ * the numbers are not as many as the nodes, one came or went since they were
+ * counted, and a row that was read before is better.
+ */
 static void read_row(int node, const struct ids *online)
 {
-	const char *row = text;
+	uint8_t row[KN_MAX_NODES] = {0};
+	const char *s = text;
+	bool whole;
 	uint64_t value;
+	int id;
 
 	if (kn_sysfs_read_node(kn_topo.kernel_id[node], "distance", text,
 			       sizeof(text)) < 0)
-		return;
-	for (int id = next_id(online, -1); id >= 0; id = next_id(online, id)) {
+		text[0] = '\0';
+	for (id = next_id(online, -1); id >= 0; id = next_id(online, id)) {
 		const int to = kn_topo.dense_id[id];
 
-		if (!kn_sysfs_next_number(&row, &value))
-			return;
+		if (!kn_sysfs_next_number(&s, &value))
+			break;
 		/* ACPI reserves what is less than local. */
 		if (to >= 0 && value >= LOCAL_DISTANCE && value <= MAX_DISTANCE)
-			distances[node][to] = (uint8_t)value;
+			row[to] = (uint8_t)value;
 	}
+	whole = id < 0 && !kn_sysfs_next_number(&s, &value);
+	if (again && !whole)
+		kn_stat_inc(KN_STAT_topology_unread);
+	else
+		memcpy(distances[node], row, sizeof(row));
 }
 
 static uint8_t distance_of(int from, int to)
@@ -285,7 +333,8 @@ static void read_distances(const struct ids *online)
 {
 	uint64_t left = one_online() ? 0 : kn_topo.online;
 
-	memset(distances, 0, sizeof(distances));
+	if (!again)
+		memset(distances, 0, sizeof(distances));
 	for (; left; left &= left - 1)
 		read_row(__builtin_ctzll(left), online);
 	for (int a = 0; a < kn_topo.nr_nodes; a++)
@@ -343,6 +392,7 @@ static void set_cpu_nodes(void)
 
 static void apply(const struct reading *r)
 {
+	half_applied = true;
 	set_masks(r);
 	read_homes();
 	read_distances(&r->online);
@@ -350,6 +400,38 @@ static void apply(const struct reading *r)
 	if (kn_zonelists_build())
 		kn_warn_once("no memory for zonelists: they are out of date");
 	set_cpu_nodes();
+	applied = *r;
+	half_applied = false;
+}
+
+/* True when other CPUs are online than at the call before, or nobody says. */
+static bool cpus_changed(void)
+{
+	const uint64_t prime = 0x100000001b3ull, before = online_cpus;
+	uint64_t hash = 0xcbf29ce484222325ull;
+
+	if (kn_sysfs_read("cpu/online", text, sizeof(text)) < 0)
+		return true;
+	for (const char *s = text; *s; s++)
+		hash = (hash ^ (unsigned char)*s) * prime;
+	online_cpus = hash;
+	return hash != before;
+}
+
+/* What is read again is applied if it is new; refused windows are tried. */
+static void follow(void)
+{
+	const bool cpus = cpus_changed();
+	struct reading r;
+
+	read_nodes(&r);
+	if (memcmp(&r, &applied, sizeof(r)))
+		kn_stat_inc(KN_STAT_topology_changes);
+	else if (!cpus && !half_applied) {
+		kn_span_bind(kn_topo.has_memory & kn_topo.allowed);
+		return;
+	}
+	apply(&r);
 }
 
 /*
@@ -384,12 +466,9 @@ static void end_reading(void)
  */
 static void read_while_wanted(void)
 {
-	struct reading r;
-
 	while (__atomic_load_n(&wanted, __ATOMIC_SEQ_CST) && begin_reading()) {
 		__atomic_store_n(&wanted, false, __ATOMIC_SEQ_CST);
-		read_nodes(&r);
-		apply(&r);
+		follow();
 		end_reading();
 	}
 }
@@ -401,12 +480,18 @@ void kn_topology_init(void)
 
 	memset(&kn_topo, 0, sizeof(kn_topo));
 	memset(&hwloc, 0, sizeof(hwloc));
-	read_ids("node/possible", &possible, &zero);
+	again = false;
+	has_cpusets = false;
+	online_cpus = 0;
+	if (kn_sysfs_read("node/possible", text, sizeof(text)) < 0 ||
+	    !parse_ids(text, &possible))
+		possible = zero;
 	kn_topo.nr_cpus = read_nr_cpus();
 	memset(kn_cpu_home, KN_NO_HOME, (size_t)kn_topo.nr_cpus);
 	read_nodes(&r);
 	number_nodes(&r);
 	apply(&r);
+	again = true;
 }
 
 void kn_topology_reread(void)

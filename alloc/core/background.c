@@ -12,6 +12,7 @@
 #include "alloc/base/atomic.h"
 #include "alloc/base/lock.h"
 #include "alloc/config/tunables.h"
+#include "alloc/core/homes.h"
 #include "alloc/core/start.h"
 #include "alloc/deferred/kfree_rcu.h"
 #include "alloc/magazine/drain.h"
@@ -36,19 +37,20 @@ static uint64_t now_ms(void)
 }
 
 /* Nodes that came, went, or are no longer allowed; one node never changes. */
-static void follow_topology(void)
+static void follow_topology(bool all)
 {
 	if (kn_topo.nr_nodes == 1)
 		return;
 	kn_topology_reread();
 	kn_cpu_rows_update();
+	kn_homes_tick(all);
 }
 
 static void tick(bool all)
 {
 	if (!ck_pr_cas_32(&ticking, 0, 1))
 		return;
-	follow_topology();
+	follow_topology(all);
 	kn_regions_make_wanted();
 	kn_rcu_step();
 	kn_drain_idle();

@@ -108,20 +108,26 @@ const char *knuma_mode_reason(void)
 		"magazines are numbered by mm_cid";
 }
 
-/* A fence that is refused ends rseq mode in a running process. */
-static void refresh(struct kn_view_info *info)
-{
-	info->mode = knuma_mode();
-	info->reason = knuma_mode_reason();
-}
-
 static const char *mbind_state(void)
 {
+	const uint64_t usable = kn_load(&kn_topo.has_memory) &
+				kn_load(&kn_topo.allowed);
+
 	if (kn_fake_on)
 		return "skipped";
 	if (!kn_span.bind_wanted)
 		return "not needed";
-	return kn_span.bind_error ? "denied" : "ok";
+	if (kn_load(&kn_span.bind_error))
+		return "denied";
+	return usable & ~kn_load(&kn_span.bound) ? "failed" : "ok";
+}
+
+/* A filter that comes late may refuse the fence, or a policy. */
+static void refresh(struct kn_view_info *info)
+{
+	info->mode = knuma_mode();
+	info->reason = knuma_mode_reason();
+	info->mbind_state = mbind_state();
 }
 
 void kn_gauges_init(void)
@@ -130,7 +136,6 @@ void kn_gauges_init(void)
 	kn_view_info.refresh = refresh;
 	refresh(&kn_view_info);
 	kn_view_info.fake_nodes = kn_fake_on;
-	kn_view_info.mbind_state = mbind_state();
 	kn_view_info.nr_nodes = kn_topo.nr_nodes;
 	for (int node = 0; node < kn_topo.nr_nodes; node++)
 		kn_view_info.node_id[node] = kn_topo.kernel_id[node];

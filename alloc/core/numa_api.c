@@ -12,6 +12,7 @@
 #include "alloc/core/start.h"
 #include "numa/fake.h"
 #include "numa/placement.h"
+#include "numa/rseq.h"
 #include "numa/topology.h"
 
 int knuma_nr_nodes(void)
@@ -97,11 +98,15 @@ long knuma_placement(const void *p, size_t bytes, long *pages_per_node, int n)
 
 int knuma_topology_refine(void)
 {
+	int ret;
+
 	if (!kn_start())
 		return -ENOMEM;
 	/* Without libnuma the system itself is asked. */
 	(void)kn_libnuma_load();
-	return kn_topology_refine();
+	ret = kn_topology_refine();
+	kn_cpu_rows_update();
+	return ret;
 }
 
 bool knuma_nodes_are_fake(void)

@@ -28,7 +28,8 @@ struct kn_view_info {
 	const char *version;
 	const char *mode;	 /* "rseq" or "fallback" */
 	const char *reason;	 /* why that mode */
-	const char *mbind_state; /* "ok", "denied", "not needed", "skipped" */
+	const char *mbind_state; /* "ok", "denied", "failed", "not needed",
+				    "skipped" */
 	bool fake_nodes;	 /* nodes and placement are pretended */
 	int pid;		 /* filled by kn_view_take() */
 	int nr_nodes;

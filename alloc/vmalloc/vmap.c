@@ -576,6 +576,14 @@ struct page *kn_vmap_find_around(const void *p, uint64_t nr)
 	return pfn - head + nr <= area->nr_pages ? area : NULL;
 }
 
+uintptr_t kn_vmap_range(int node, int i, size_t *bytes)
+{
+	const struct arena *a = &arenas[node][i];
+
+	*bytes = kn_load(&a->top) - a->base;
+	return a->base;
+}
+
 static uint64_t sum(uint64_t (*fn)(const struct arena *a))
 {
 	uint64_t n = 0;

@@ -62,6 +62,12 @@ static inline bool kn_vmap_has(const void *p)
 /* Gives back areas cached since before @now_ms - vmalloc_delay_ms, or @all. */
 void kn_vmap_trim(uint64_t now_ms, bool all);
 
+/*
+ * The address space of half @i (0 or 1) of @node that areas have been made of:
+ * its start, and its bytes.
+ */
+uintptr_t kn_vmap_range(int node, int i, size_t *bytes);
+
 uint64_t kn_vmap_used_bytes(void);
 uint64_t kn_vmap_cached_bytes(void);
 uint64_t kn_vmap_grown_bytes(void);

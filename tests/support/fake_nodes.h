@@ -3,9 +3,9 @@
  * tests/support/fake_nodes.h - a machine of several nodes where there is one
  *
  * The files of sysfs are fake, and so is mbind(2), which the kernel would
- * refuse for nodes that it does not have.  All pages lie where the kernel puts
- * them; what is tested is the window that they are in.  Call these before the
- * library starts.
+ * refuse for nodes that it does not have.  move_pages(2) says that pages lie on
+ * the node of their window; what is tested is the window that they are in.  Call
+ * these before the library starts.
  */
 #ifndef KN_TESTS_FAKE_NODES_H
 #define KN_TESTS_FAKE_NODES_H
@@ -27,5 +27,19 @@ void fake_nodes_allow(const char *list);
 /* mbind(2) calls so far; they fail with @err from now on, if it is not 0. */
 int fake_mbinds(void);
 void fake_mbinds_refuse(int err);
+
+/* Pages of the windows of @nodes, a mask of ids, are said to lie on @id. */
+void fake_pages_stray(unsigned nodes, int id);
+
+/* move_pages(2) brings pages home, or fails with @err, if it is not 0. */
+void fake_moves_refuse(int err);
+
+/* The question where pages are fails with @err, if it is not 0. */
+void fake_page_nodes_refuse(int err);
+
+/* Pages that were brought home, calls that should do it, and questions. */
+int fake_pages_moved(void);
+int fake_moves(void);
+int fake_questions(void);
 
 #endif

@@ -1,0 +1,227 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "alloc/core/homes.h"
+
+#include <errno.h>
+
+#include "alloc/base/assert.h"
+#include "alloc/page/zone.h"
+#include "alloc/stats/stats.h"
+#include "alloc/vmalloc/vmap.h"
+#include "numa/fake.h"
+#include "numa/homes.h"
+
+/* One question a tick. */
+#define SAMPLE_PAGES 64
+
+/* Pages of a walk that one tick asks for: 64 MiB of 4 KiB, about 3 ms. */
+#define WALK_PAGES   16384
+
+/* Ticks between walks that leave pages elsewhere: 2, 4, ... 64. */
+#define LONGEST_REST 64
+
+/* The page part and both halves of the vmalloc part, each with descriptors. */
+#define NR_RANGES    6
+
+struct range {
+	uintptr_t from;
+	size_t pages;
+};
+
+/* All of it belongs to the one who ticks. */
+static struct {
+	bool due;
+	size_t at;		  /* pages of the window that were walked */
+	struct kn_homes found;	  /* by this walk */
+	unsigned rest, last_rest; /* ticks */
+} walks[KN_MAX_NODES];
+
+static uint64_t usable_before;
+static int next_node;
+static uint64_t random_state = 0x9e3779b97f4a7c15ull;
+static bool refused; /* move_pages(2), for good */
+
+static uint64_t random_below(uint64_t n)
+{
+	uint64_t x = random_state;
+
+	x ^= x << 13;
+	x ^= x >> 7;
+	x ^= x << 17;
+	random_state = x;
+	return x % n;
+}
+
+static struct range whole_pages(uintptr_t from, size_t bytes)
+{
+	const uintptr_t first = KN_ALIGN_DOWN(from, KN_PAGE_SIZE);
+	const uintptr_t end = KN_ALIGN_UP(from + bytes, KN_PAGE_SIZE);
+
+	return (struct range){first, (end - first) >> KN_PAGE_SHIFT};
+}
+
+/* A part of the window, and the descriptors of its pages. */
+static void add_part(struct range *r, uintptr_t from, size_t bytes)
+{
+	const uintptr_t desc = (uintptr_t)kn_page(kn_pfn((void *)from));
+
+	r[0] = whole_pages(from, bytes);
+	r[1] = whole_pages(desc, bytes / KN_PAGE_SIZE * KN_PAGE_DESC_SIZE);
+	if (!bytes)
+		r[1].pages = 0;
+}
+
+/* What may hold memory; pages of it. */
+static size_t ranges_of(int node, struct range r[NR_RANGES])
+{
+	const uintptr_t base = kn_window_base(node);
+	size_t pages = 0, bytes;
+
+	add_part(&r[0], base, kn_load(&kn_zones[node].grown) - base);
+	for (int i = 0; i < 2; i++) {
+		const uintptr_t from = kn_vmap_range(node, i, &bytes);
+
+		add_part(&r[2 + 2 * i], from, bytes);
+	}
+	for (int i = 0; i < NR_RANGES; i++)
+		pages += r[i].pages;
+	return pages;
+}
+
+static void *nth_page(const struct range r[NR_RANGES], size_t n)
+{
+	int i = 0;
+
+	while (n >= r[i].pages)
+		n -= r[i++].pages;
+	return (void *)(r[i].from + (n << KN_PAGE_SHIFT));
+}
+
+static void refuse(int err)
+{
+	refused = true;
+	kn_warn("the system refuses move_pages(2) (error %d): pages that it "
+		"puts on another node than their own are not noticed",
+		-err);
+}
+
+/* One question, counted.  False when it was not answered. */
+static bool ask(int node, void **pages, size_t n, bool move,
+		struct kn_homes *found)
+{
+	struct kn_homes got = {.where = -1};
+	const int err = kn_homes_ask(node, pages, n, move, &got);
+
+	if (err == -EPERM || err == -EACCES || err == -ENOSYS)
+		refuse(err);
+	kn_node_stat_add(node, KN_NODE_STAT_home_checked, got.checked);
+	kn_node_stat_add(node, KN_NODE_STAT_home_stale, got.stale);
+	kn_node_stat_add(node, KN_NODE_STAT_home_moved, got.moved);
+	if (got.stale)
+		kn_warn_once("pages of node %d lie on node %d: it was full or "
+			     "not usable, or the system moved them; home_stale "
+			     "in the statistics counts further ones",
+			     kn_topo.kernel_id[node], got.where);
+	found->checked += got.checked;
+	found->stale += got.stale;
+	found->moved += got.moved;
+	return !err;
+}
+
+/* True when a page that was looked at is elsewhere. */
+static bool sample_strays(int node)
+{
+	struct range r[NR_RANGES];
+	const size_t pages = ranges_of(node, r);
+	struct kn_homes found = {0};
+	void *page[SAMPLE_PAGES];
+
+	if (!pages)
+		return false;
+	for (int i = 0; i < SAMPLE_PAGES; i++)
+		page[i] = nth_page(r, random_below(pages));
+	ask(node, page, SAMPLE_PAGES, false, &found);
+	return found.stale != 0;
+}
+
+static void begin_walk(int node)
+{
+	walks[node].due = true;
+	walks[node].at = 0;
+	walks[node].found = (struct kn_homes){0};
+}
+
+static void end_walk(int node)
+{
+	const struct kn_homes *found = &walks[node].found;
+
+	walks[node].due = false;
+	if (found->stale == found->moved)
+		walks[node].last_rest = 0;
+	else
+		walks[node].last_rest = KN_MIN(2 * walks[node].last_rest + 2,
+					       LONGEST_REST + 0u);
+	walks[node].rest = walks[node].last_rest;
+}
+
+/* Brings home what the next @most pages of the window have elsewhere. */
+static void walk(int node, size_t most)
+{
+	struct range r[NR_RANGES];
+	const size_t pages = ranges_of(node, r);
+	void *page[KN_HOMES_MAX];
+
+	while (most && walks[node].at < pages) {
+		const size_t at = walks[node].at;
+		const size_t n =
+			KN_MIN(KN_MIN(most, pages - at), (size_t)KN_HOMES_MAX);
+
+		for (size_t i = 0; i < n; i++)
+			page[i] = nth_page(r, at + i);
+		/* A node without room: what is left of it has to wait. */
+		if (!ask(node, page, n, true, &walks[node].found)) {
+			walks[node].at = pages;
+			break;
+		}
+		walks[node].at += n;
+		most -= n;
+	}
+	if (walks[node].at >= pages)
+		end_walk(node);
+}
+
+static void look_at(int node, bool usable)
+{
+	const bool strays = sample_strays(node);
+
+	if (strays && usable && !walks[node].due && !walks[node].rest)
+		begin_walk(node);
+}
+
+static bool may_look(void)
+{
+	return kn_span.bind_wanted && !kn_fake_on && !refused &&
+	       !kn_load(&kn_span.bind_error);
+}
+
+void kn_homes_tick(bool all)
+{
+	const uint64_t usable = kn_load(&kn_topo.has_memory) &
+				kn_load(&kn_topo.allowed) &
+				kn_load(&kn_span.bound);
+	const uint64_t changed = usable_before ? usable ^ usable_before : 0;
+
+	usable_before = usable;
+	next_node = (next_node + 1) % kn_topo.nr_nodes;
+	for (int node = 0; node < kn_topo.nr_nodes && may_look(); node++) {
+		const bool is_usable = usable >> node & 1;
+
+		if (walks[node].rest)
+			walks[node].rest--;
+		if (changed & usable & 1ull << node)
+			begin_walk(node);
+		if (all || changed || node == next_node)
+			look_at(node, is_usable);
+		if (is_usable && walks[node].due && may_look())
+			walk(node, all ? SIZE_MAX : WALK_PAGES);
+	}
+}
