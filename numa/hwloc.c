@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#define _GNU_SOURCE
 #include "numa/hwloc.h"
 
 #include <dlfcn.h>
@@ -7,7 +8,7 @@
 #include <string.h>
 #include <sys/auxv.h>
 
-#include "numa/fake.h"
+#include "alloc/stats/stats.h"
 
 const char *kn_hwloc_library = "libhwloc.so.15";
 
@@ -17,6 +18,7 @@ const char *kn_hwloc_library = "libhwloc.so.15";
 	REQUIRED(topology_init)                 \
 	REQUIRED(topology_set_flags)            \
 	REQUIRED(topology_set_all_types_filter) \
+	REQUIRED(topology_set_xml)              \
 	OPTIONAL(topology_set_components)       \
 	REQUIRED(topology_load)                 \
 	REQUIRED(topology_is_thissystem)        \
@@ -25,6 +27,8 @@ const char *kn_hwloc_library = "libhwloc.so.15";
 	REQUIRED(get_obj_by_depth)              \
 	REQUIRED(bitmap_alloc)                  \
 	REQUIRED(bitmap_only)                   \
+	REQUIRED(bitmap_next)                   \
+	REQUIRED(bitmap_last)                   \
 	REQUIRED(bitmap_free)                   \
 	REQUIRED(distances_get)                 \
 	REQUIRED(distances_release)             \
@@ -65,6 +69,9 @@ wrong:
 	return -ELIBBAD;
 }
 
+/* The XML file that speaks in place of the system, or NULL. */
+static const char *input;
+
 static int failure(void)
 {
 	return errno ? -errno : -EIO;
@@ -93,32 +100,37 @@ static void narrow(hwloc_topology_t topology)
 			unwanted[i]);
 }
 
-static int load(hwloc_topology_t *topology)
+/* @xml: the file to read, or NULL for the system, narrowed to @nodes only. */
+static int load(hwloc_topology_t *topology, const char *xml, bool nodes)
 {
-	int ret;
+	int ret = 0;
 
 	errno = 0;
 	if (lib.topology_init(topology))
 		return failure();
-	narrow(*topology);
+	if (nodes)
+		narrow(*topology);
 	errno = 0;
-	if (lib.topology_load(*topology)) {
+	if ((xml && lib.topology_set_xml(*topology, xml)) ||
+	    lib.topology_load(*topology))
 		ret = failure();
-		goto out_destroy;
-	}
-	if (lib.topology_is_thissystem(*topology))
-		return 0;
-	ret = -EXDEV;
-out_destroy:
-	lib.topology_destroy(*topology);
+	else if (!xml && !lib.topology_is_thissystem(*topology))
+		ret = -EXDEV;
+	if (ret)
+		lib.topology_destroy(*topology);
 	return ret;
 }
 
+/* What hwloc knows of nodes that the process does not have is of no use. */
 static int dense(hwloc_obj_t node)
 {
-	if (node->type != HWLOC_OBJ_NUMANODE || node->os_index > INT32_MAX)
-		return -1;
-	return kn_node_dense((int)node->os_index);
+	int id = -1;
+
+	if (node->type == HWLOC_OBJ_NUMANODE && node->os_index <= INT32_MAX)
+		id = kn_node_dense((int)node->os_index);
+	if (id < 0)
+		kn_stat_add(KN_STAT_hwloc_unknown_nodes, 1);
+	return id;
 }
 
 /* In the unit of the kernel's distances, where local memory is 10. */
@@ -170,9 +182,10 @@ static void read_matrix(hwloc_topology_t topology, struct kn_hwloc *out)
 	}
 }
 
-/* Nanoseconds from a CPU to a node; 0 when nobody says. */
-static uint64_t latency(hwloc_topology_t topology, hwloc_bitmap_t cpu,
-			hwloc_obj_t node)
+/* From a CPU to a node; 0 when nobody says. */
+static uint32_t value_of(hwloc_topology_t topology,
+			 hwloc_memattr_id_t attribute, hwloc_bitmap_t cpu,
+			 hwloc_obj_t node)
 {
 	struct hwloc_location from = {
 		.type = HWLOC_LOCATION_TYPE_CPUSET,
@@ -180,25 +193,33 @@ static uint64_t latency(hwloc_topology_t topology, hwloc_bitmap_t cpu,
 	};
 	hwloc_uint64_t value;
 
-	if (!node || lib.memattr_get_value(topology, HWLOC_MEMATTR_ID_LATENCY,
-					   node, &from, 0, &value))
+	if (!node ||
+	    lib.memattr_get_value(topology, attribute, node, &from, 0, &value))
 		return 0;
-	return value;
+	return (uint32_t)KN_MIN(value, UINT32_MAX);
 }
 
 /* What the firmware tells of a pair is better than its distance. */
-static void read_latencies(hwloc_topology_t topology, hwloc_bitmap_t cpu,
-			   int from, hwloc_obj_t node[KN_MAX_NODES],
-			   struct kn_hwloc *out)
+static void use_latencies(int from, struct kn_hwloc *out)
 {
-	const uint64_t local = latency(topology, cpu, node[from]);
+	const uint32_t *latency = out->pairs.latency_ns[from];
 
-	for (int to = 0; local && to < kn_topo.nr_nodes; to++) {
-		const uint64_t value = latency(topology, cpu, node[to]);
+	for (int to = 0; latency[from] && to < kn_topo.nr_nodes; to++)
+		if (latency[to] && to != from)
+			out->distance[from][to] =
+				scaled(latency[to], latency[from]);
+}
 
-		if (value && to != from)
-			out->distance[from][to] = scaled(value, local);
+static void read_values(hwloc_topology_t topology, hwloc_bitmap_t cpu, int from,
+			hwloc_obj_t node[KN_MAX_NODES], struct kn_hwloc *out)
+{
+	for (int to = 0; to < kn_topo.nr_nodes; to++) {
+		out->pairs.latency_ns[from][to] = value_of(
+			topology, HWLOC_MEMATTR_ID_LATENCY, cpu, node[to]);
+		out->pairs.bandwidth_mib[from][to] = value_of(
+			topology, HWLOC_MEMATTR_ID_BANDWIDTH, cpu, node[to]);
 	}
+	use_latencies(from, out);
 }
 
 /*
@@ -218,7 +239,7 @@ static void read_pairs(hwloc_topology_t topology,
 			continue;
 		done |= 1ull << home;
 		lib.bitmap_only(set, (unsigned)cpu);
-		read_latencies(topology, set, home, node, out);
+		read_values(topology, set, home, node, out);
 	}
 	lib.bitmap_free(set);
 }
@@ -233,6 +254,16 @@ static uint32_t best(hwloc_topology_t topology, hwloc_obj_t node,
 					   &value))
 		return 0;
 	return (uint32_t)KN_MIN(value, UINT32_MAX);
+}
+
+static uint32_t capacity(hwloc_topology_t topology, hwloc_obj_t node)
+{
+	hwloc_uint64_t bytes;
+
+	if (lib.memattr_get_value(topology, HWLOC_MEMATTR_ID_CAPACITY, node,
+				  NULL, 0, &bytes))
+		return 0;
+	return (uint32_t)KN_MIN(bytes >> 20, UINT32_MAX);
 }
 
 static void read_attributes(hwloc_topology_t topology, struct kn_hwloc *out)
@@ -254,6 +285,7 @@ static void read_attributes(hwloc_topology_t topology, struct kn_hwloc *out)
 			best(topology, obj, HWLOC_MEMATTR_ID_LATENCY);
 		out->bandwidth_mib[id] =
 			best(topology, obj, HWLOC_MEMATTR_ID_BANDWIDTH);
+		out->pairs.capacity_mib[id] = capacity(topology, obj);
 	}
 	read_pairs(topology, node, out);
 }
@@ -266,11 +298,11 @@ int kn_hwloc_read(struct kn_hwloc *out)
 	/* hwloc loads what its environment names: not with privileges. */
 	if (getauxval(AT_SECURE))
 		return -EPERM;
-	if (kn_fake_on)
+	if (kn_fake_on && !input)
 		return -EXDEV;
 	ret = open_library();
 	if (!ret)
-		ret = load(&topology);
+		ret = load(&topology, input, true);
 	if (ret)
 		return ret;
 	memset(out, 0, sizeof(*out));
@@ -278,4 +310,134 @@ int kn_hwloc_read(struct kn_hwloc *out)
 	read_attributes(topology, out);
 	lib.topology_destroy(topology);
 	return 0;
+}
+
+/* A machine of an XML file. */
+
+static hwloc_obj_t numa_node(hwloc_topology_t topology, unsigned i)
+{
+	return lib.get_obj_by_depth(topology, HWLOC_TYPE_DEPTH_NUMANODE, i);
+}
+
+/* Adds a node; nodes are kept by rising id. */
+static int add_node(struct kn_fake *m, hwloc_obj_t node, struct kn_text *why)
+{
+	const uint64_t bytes = node->attr->numanode.local_memory;
+	int at = m->nr_nodes;
+
+	if (node->os_index >= KN_MAX_NODE_IDS || at == KN_MAX_NODES) {
+		kn_text_add(why,
+			    "node %u: more than %d nodes, or ids of %d "
+			    "and above",
+			    node->os_index, KN_MAX_NODES, KN_MAX_NODE_IDS);
+		return -ERANGE;
+	}
+	for (; at && m->node[at - 1].id > (int)node->os_index; at--)
+		m->node[at] = m->node[at - 1];
+	m->node[at] = (struct kn_fake_node){
+		.id = (int16_t)node->os_index,
+		.has_memory = bytes != 0,
+		.total_bytes = (int64_t)KN_MIN(bytes, (uint64_t)INT64_MAX),
+	};
+	m->nr_nodes++;
+	return 0;
+}
+
+static int index_of(const struct kn_fake *m, unsigned id)
+{
+	int i = 0;
+
+	while (m->node[i].id != (int)id)
+		i++;
+	return i;
+}
+
+/* The lower number wins, whatever the order of the objects. */
+static void add_cpus(struct kn_fake *m, hwloc_obj_t node, uint64_t *shared)
+{
+	const uint8_t me = (uint8_t)index_of(m, node->os_index);
+	int cpu = -1;
+
+	while ((cpu = lib.bitmap_next(node->cpuset, cpu)) >= 0) {
+		if (m->cpu_node[cpu] != KN_NO_HOME)
+			shared[cpu / 64] |= 1ull << cpu % 64;
+		m->cpu_node[cpu] = KN_MIN(m->cpu_node[cpu], me);
+	}
+}
+
+static void count_odd(const struct kn_fake *m, const uint64_t *shared,
+		      hwloc_bitmap_t cpus, struct kn_hwloc_cpus *odd)
+{
+	int cpu = -1;
+
+	*odd = (struct kn_hwloc_cpus){0, 0};
+	while ((cpu = lib.bitmap_next(cpus, cpu)) >= 0) {
+		odd->homeless += m->cpu_node[cpu] == KN_NO_HOME;
+		odd->shared += (int)(shared[cpu / 64] >> cpu % 64 & 1);
+	}
+}
+
+static int describe(hwloc_topology_t topology, struct kn_fake *m,
+		    struct kn_hwloc_cpus *odd, struct kn_text *why)
+{
+	const unsigned nr =
+		lib.get_nbobjs_by_depth(topology, HWLOC_TYPE_DEPTH_NUMANODE);
+	const hwloc_obj_t root = lib.get_obj_by_depth(topology, 0, 0);
+	const int last_cpu = lib.bitmap_last(root->complete_cpuset);
+	uint64_t shared[KN_MAX_CPUS / 64] = {0};
+	bool any = false;
+
+	memset(m, 0, sizeof(*m));
+	memset(m->cpu_node, KN_NO_HOME, sizeof(m->cpu_node));
+	memset(m->distance, 20, sizeof(m->distance));
+	if (last_cpu < 0 || last_cpu >= KN_MAX_CPUS) {
+		kn_text_add(why, "no CPUs, or more than %d", KN_MAX_CPUS);
+		return -ERANGE;
+	}
+	m->nr_cpus = last_cpu + 1;
+	for (unsigned i = 0; i < nr; i++) {
+		const int ret = add_node(m, numa_node(topology, i), why);
+
+		if (ret)
+			return ret;
+	}
+	for (unsigned i = 0; i < nr; i++) {
+		add_cpus(m, numa_node(topology, i), shared);
+		m->distance[i][i] = 10;
+		any |= m->node[i].has_memory;
+	}
+	count_odd(m, shared, root->cpuset, odd);
+	if (any)
+		return 0;
+	kn_text_add(why, "no node has memory");
+	return -EINVAL;
+}
+
+int kn_hwloc_describe(const char *xml, struct kn_fake *out,
+		      struct kn_hwloc_cpus *odd, struct kn_text *why)
+{
+	hwloc_topology_t topology;
+	int ret;
+
+	ret = open_library();
+	if (ret) {
+		kn_text_add(why,
+			    "hwloc is needed to read it, and %s cannot be "
+			    "opened",
+			    kn_hwloc_library);
+		return ret;
+	}
+	ret = load(&topology, xml, false);
+	if (ret) {
+		kn_text_add(why,
+			    "hwloc cannot read it: it is missing, cut "
+			    "short, or no XML file of lstopo(1) (%s)",
+			    strerrordesc_np(-ret));
+		return -EINVAL;
+	}
+	ret = describe(topology, out, odd, why);
+	lib.topology_destroy(topology);
+	if (!ret)
+		input = xml;
+	return ret;
 }

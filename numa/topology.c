@@ -39,6 +39,7 @@
 #define MAX_DISTANCE	255
 
 struct kn_topology kn_topo;
+struct kn_pairs kn_pairs;
 uint8_t kn_cpu_node[KN_MAX_CPUS];
 uint8_t kn_cpu_home[KN_MAX_CPUS];
 
@@ -371,6 +372,22 @@ static void set_tiers(void)
 	}
 }
 
+static void set_pairs(void)
+{
+	const int n = kn_topo.nr_nodes;
+
+	for (int a = 0; a < n; a++) {
+		kn_store(&kn_pairs.capacity_mib[a],
+			 hwloc.pairs.capacity_mib[a]);
+		for (int b = 0; b < n; b++) {
+			kn_store(&kn_pairs.latency_ns[a][b],
+				 hwloc.pairs.latency_ns[a][b]);
+			kn_store(&kn_pairs.bandwidth_mib[a][b],
+				 hwloc.pairs.bandwidth_mib[a][b]);
+		}
+	}
+}
+
 /* T3. */
 static void set_cpu_nodes(void)
 {
@@ -478,8 +495,12 @@ void kn_topology_init(void)
 	struct ids zero = {{1}};
 	struct reading r;
 
+	/* Large, and zero as long as hwloc was not asked. */
+	if (kn_topo.refined) {
+		memset(&hwloc, 0, sizeof(hwloc));
+		memset(&kn_pairs, 0, sizeof(kn_pairs));
+	}
 	memset(&kn_topo, 0, sizeof(kn_topo));
-	memset(&hwloc, 0, sizeof(hwloc));
 	again = false;
 	has_cpusets = false;
 	online_cpus = 0;
@@ -515,6 +536,7 @@ int kn_topology_refine(void)
 	if (!ret) {
 		read_nodes(&r);
 		apply(&r);
+		set_pairs();
 		kn_store(&kn_topo.refined, true);
 	}
 	end_reading();

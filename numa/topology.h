@@ -37,6 +37,18 @@ struct kn_topology {
 	uint32_t bandwidth_mib[KN_MAX_NODES]; /* a second; 0: unknown */
 };
 
+/*
+ * What hwloc says of a node's memory as seen from the CPUs of another; 0:
+ * nothing.  Written only where hwloc was asked, so else it takes no memory.
+ */
+struct kn_pairs {
+	uint32_t latency_ns[KN_MAX_NODES][KN_MAX_NODES]; /* [from][to] */
+	uint32_t bandwidth_mib[KN_MAX_NODES][KN_MAX_NODES]; /* a second */
+	uint32_t capacity_mib[KN_MAX_NODES];
+};
+
+extern struct kn_pairs kn_pairs;
+
 /* Nodes to try, nearest first; only nodes with memory that are allowed. */
 struct kn_zonelist {
 	int nr;
@@ -79,6 +91,9 @@ enum kn_fmt { KN_FMT_TEXT, KN_FMT_JSON, KN_FMT_CSV };
 
 /* What is known of the machine, for people or programs; kernel node ids. */
 void kn_topology_print(struct kn_text *t, enum kn_fmt fmt);
+
+/* Zonelists and best nodes alone, as text: what does not change by itself. */
+void kn_topology_print_choice(struct kn_text *t);
 
 /*
  * A node that is possible and was offline at start has no dense id, and so no

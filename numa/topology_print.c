@@ -7,6 +7,7 @@
  */
 #include "numa/topology.h"
 
+#include "numa/best.h"
 #include "numa/fake.h"
 #include "numa/placement.h"
 
@@ -173,6 +174,34 @@ static void print_text(struct kn_text *t)
 	each_online(t, text_distances);
 	kn_text_add(t, "\nzonelist\n");
 	each_online(t, text_zonelist);
+}
+
+/* A star: hwloc does not tell, the nearest node it is. */
+static void text_best(struct kn_text *t, int node)
+{
+	static const enum knuma_attr attr[] = {KNUMA_LATENCY, KNUMA_BANDWIDTH,
+					       KNUMA_CAPACITY};
+
+	kn_text_add(t, "%4d:", kn_topo.kernel_id[node]);
+	for (size_t i = 0; i < KN_ARRAY_SIZE(attr); i++) {
+		bool by_distance;
+		const int best = kn_node_best(attr[i], node, &by_distance);
+
+		kn_text_add(t, " %9d%s", kn_topo.kernel_id[best],
+			    by_distance ? "*" :
+			    i < 2	? " " :
+					  "");
+	}
+	kn_text_add(t, "\n");
+}
+
+void kn_topology_print_choice(struct kn_text *t)
+{
+	kn_text_add(t, "zonelist\n");
+	each_online(t, text_zonelist);
+	kn_text_add(t, "\nbest for   latency  bandwidth   capacity"
+		       "   (* nearest: no attribute)\n");
+	each_online(t, text_best);
 }
 
 static void json_node(struct kn_text *t, int node)

@@ -10,6 +10,8 @@
 #include <errno.h>
 
 #include "alloc/core/start.h"
+#include "alloc/stats/stats.h"
+#include "numa/best.h"
 #include "numa/fake.h"
 #include "numa/placement.h"
 #include "numa/rseq.h"
@@ -87,6 +89,24 @@ int knuma_distance(int a, int b)
 	if (from == KN_NODE_OFFLINE || to == KN_NODE_OFFLINE)
 		return -ENODEV;
 	return kn_load(&kn_topo.distance[from][to]);
+}
+
+int knuma_node_best(enum knuma_attr attr, int from)
+{
+	bool by_distance;
+	int node;
+
+	if (!kn_start())
+		return -ENOMEM;
+	node = from == NUMA_NO_NODE ? kn_this_home() : kn_node_dense(from);
+	if (node == -1 || (unsigned)attr > KNUMA_CAPACITY)
+		return -EINVAL;
+	if (node == KN_NODE_OFFLINE)
+		return -ENODEV;
+	node = kn_node_best(attr, node, &by_distance);
+	if (by_distance)
+		kn_stat_add(KN_STAT_best_by_distance, 1);
+	return kn_topo.kernel_id[node];
 }
 
 long knuma_placement(const void *p, size_t bytes, long *pages_per_node, int n)

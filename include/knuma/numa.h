@@ -97,6 +97,36 @@ int knuma_zonelist(int node, int *nodes, int n) KN_API;
  */
 int knuma_distance(int a, int b) KN_API;
 
+/* What knuma_node_best() chooses by. */
+enum knuma_attr {
+	KNUMA_LATENCY,	 /* least time until the first byte */
+	KNUMA_BANDWIDTH, /* most bytes a second */
+	KNUMA_CAPACITY,	 /* most memory in total */
+};
+
+/**
+ * knuma_node_best - node whose memory suits best
+ * @attr: what counts
+ * @from: node id of the CPUs that will use the memory, or NUMA_NO_NODE for that
+ *        of the running CPU
+ *
+ * As hwloc's memory attributes tell, which knuma_topology_refine() or, in a
+ * process with threads, the background work reads; the capacity is known
+ * before.  Of nodes that are equally good the nearest.  Nodes of which nothing
+ * is told are passed over: systems tell latency and bandwidth only from the
+ * nearest CPUs to their memory.  When nothing is told of any node, as before
+ * hwloc was asked, where the firmware has no such table (HMAT), and from nodes
+ * without CPUs, the nearest node by distance is the answer, and the statistic
+ * best_by_distance counts it.
+ *
+ * Context: any thread, any signal handler.  May read files for the capacity.
+ * Return:  the id of a node that has memory and is allowed.
+ * Errors:  -EINVAL when @attr is none of the three or @from no possible id,
+ *          -ENODEV when the process does not use @from, -ENOMEM when the
+ *          library cannot start.
+ */
+int knuma_node_best(enum knuma_attr attr, int from) KN_API;
+
 /**
  * knuma_placement - count on which nodes the pages of a range really are
  * @p: first byte of the range; any memory of the process

@@ -95,6 +95,7 @@ class Usage(Cli):
         self.usage_error("stat", "a", "b")
         self.usage_error("topology", "-o", "prom")
         self.usage_error("topology", "banana")
+        self.usage_error("topology", "--zonelists", "-o", "json")
 
     def test_output_that_cannot_be_written_is_an_error(self):
         with open("/dev/full", "w", encoding="utf-8") as full:

@@ -17,6 +17,8 @@
 
 #include <cmocka.h>
 
+#include "alloc/stats/stats.h"
+#include "numa/best.h"
 #include "numa/machine.h"
 #include "tests/support/fake_sysfs.h"
 
@@ -269,6 +271,92 @@ static void a_node_offline_at_start_is_passed_over(void **state)
 	drop_xml();
 }
 
+static void best_is(enum knuma_attr attr, int from, int want, bool by_distance)
+{
+	bool nearest = !by_distance;
+	const int best = kn_node_best(attr, kn_node_dense(from), &nearest);
+
+	assert_int_equal(kn_topo.kernel_id[best], want);
+	assert_int_equal(nearest, by_distance);
+}
+
+/* Node 1: slow to answer and wide; node 5: the other way, and not told of. */
+static void the_best_node_by_each_attribute(void **state)
+{
+	(void)state;
+	machine(LATENCY(VALUE(3, "0x1", 80), VALUE(4, "0x1", 200),
+			VALUE(7, "0x2", 130), VALUE(8, "0x2", 120))
+			BANDWIDTH(VALUE(3, "0x1", 20000),
+				  VALUE(4, "0x1", 90000),
+				  VALUE(7, "0x2", 5000), ));
+	best_is(KNUMA_LATENCY, 0, 0, true);
+	best_is(KNUMA_BANDWIDTH, 0, 0, true);
+	assert_int_equal(refine(), 0);
+	best_is(KNUMA_LATENCY, 0, 0, false);
+	best_is(KNUMA_BANDWIDTH, 0, 1, false);
+	best_is(KNUMA_LATENCY, 4, 5, false);
+	best_is(KNUMA_BANDWIDTH, 4, 4, false);
+	/* Nobody has measured from nodes without CPUs. */
+	best_is(KNUMA_LATENCY, 1, 1, true);
+	best_is(KNUMA_BANDWIDTH, 5, 5, true);
+	/* What is not allowed is not best. */
+	fake_sysfs_file("self/status", "Mems_allowed_list:\t4,5\n");
+	kn_topology_reread();
+	best_is(KNUMA_BANDWIDTH, 0, 5, true);
+	best_is(KNUMA_LATENCY, 4, 5, false);
+	drop_xml();
+}
+
+static void the_largest_node_before_and_after_hwloc(void **state)
+{
+	(void)state;
+	machine("");
+	fake_sysfs_file("node/node4/meminfo",
+			"Node 4 MemTotal: 9999999 kB\nNode 4 MemFree: 0 kB\n");
+	best_is(KNUMA_CAPACITY, 0, 4, false);
+	/* The file has no sizes: sysfs it is. */
+	assert_int_equal(refine(), 0);
+	best_is(KNUMA_CAPACITY, 0, 4, false);
+	for (int id = 0; id < 6; id++) {
+		char path[32];
+
+		snprintf(path, sizeof(path), "node/node%d/meminfo", id);
+		fake_sysfs_remove(path);
+	}
+	best_is(KNUMA_CAPACITY, 5, 5, true);
+	drop_xml();
+}
+
+/* Another reading of an earlier machine leaves nothing behind. */
+static void attributes_go_with_their_machine(void **state)
+{
+	(void)state;
+	machine(BANDWIDTH(VALUE(3, "0x1", 20000), VALUE(4, "0x1", 90000), , ));
+	assert_int_equal(refine(), 0);
+	best_is(KNUMA_BANDWIDTH, 0, 1, false);
+	kn_topology_init();
+	best_is(KNUMA_BANDWIDTH, 0, 0, true);
+	drop_xml();
+}
+
+/* An XML file of a larger machine, for a process that has less. */
+static void nodes_that_do_not_exist_are_counted(void **state)
+{
+	const uint64_t before = kn_stat_read(KN_STAT_hwloc_unknown_nodes);
+
+	(void)state;
+	machine("");
+	assert_int_equal(refine(), 0);
+	assert_int_equal(kn_stat_read(KN_STAT_hwloc_unknown_nodes), before);
+	fake_sysfs_machine("0-4\n", "0-1\n", nodes, 3, "0-5");
+	kn_topology_init();
+	assert_int_equal(kn_node_dense(5), -1);
+	assert_int_equal(refine(), 0);
+	assert_true(kn_stat_read(KN_STAT_hwloc_unknown_nodes) > before);
+	assert_string_equal(zonelists_text(), "0: 0 1 4\n1: 1 4 0\n4: 4 1 0\n");
+	drop_xml();
+}
+
 static void real_machine(void **state)
 {
 	const struct kn_machine *real = *state;
@@ -293,6 +381,10 @@ int main(void)
 		cmocka_unit_test(latency_of_a_pair_is_its_distance),
 		cmocka_unit_test(slow_memory_comes_last_at_one_distance),
 		cmocka_unit_test(a_node_offline_at_start_is_passed_over),
+		cmocka_unit_test(the_best_node_by_each_attribute),
+		cmocka_unit_test(the_largest_node_before_and_after_hwloc),
+		cmocka_unit_test(attributes_go_with_their_machine),
+		cmocka_unit_test(nodes_that_do_not_exist_are_counted),
 		cmocka_unit_test_prestate(real_machine, &real),
 	};
 
