@@ -161,6 +161,66 @@ int64_t kn_node_free_bytes(int node)
 	return ret ? ret : free;
 }
 
+/* A number in a file of /proc/sys/vm, @otherwise when it cannot be read. */
+static int64_t vm_setting(const char *file, int64_t otherwise)
+{
+	char text[32];
+	const char *at = text;
+	uint64_t value;
+
+	if (kn_sysfs_read_proc(file, text, sizeof(text)) < 0 ||
+	    !kn_sysfs_next_number(&at, &value) || value > INT64_MAX >> 10)
+		return otherwise;
+	return (int64_t)value;
+}
+
+/*
+ * What the kernel keeps of a node: below the high watermarks of its zones, a
+ * fault goes to another node.  /proc/zoneinfo has them, in a text that grows
+ * with nodes times CPUs; so they follow from the settings as the kernel derives
+ * them: a share of min_free_kbytes, twice a step above it.  1/256 is what low
+ * zones keep from user memory at most.
+ */
+static int64_t kept_by_kernel(int64_t total)
+{
+	const int64_t ram = KN_MAX((int64_t)kn_machine.total_ram(), total);
+	const int64_t min_free = vm_setting("sys/vm/min_free_kbytes", 0) << 10;
+	const int64_t scale = vm_setting("sys/vm/watermark_scale_factor", 10);
+	const int64_t min = (int64_t)((double)min_free * (double)total /
+				      (double)KN_MAX(ram, 1));
+	const int64_t step = KN_MAX(min / 4, total / 10000 * scale);
+
+	return min + 2 * step + total / 256;
+}
+
+/* What knuma leaves on a node for others between two looks at it. */
+#define OTHERS_MOST ((int64_t)32 << 20)
+#define OTHERS_PART 16
+
+int kn_node_spare_bytes(int node, int64_t *spare)
+{
+	int64_t total, free;
+	const int ret = kn_node_meminfo(node, &total, &free);
+
+	if (ret)
+		return ret;
+	*spare = free - kept_by_kernel(total) -
+		 KN_MIN(total / OTHERS_PART, OTHERS_MOST);
+	return 0;
+}
+
+int64_t kn_reclaimable_bytes(void)
+{
+	char text[1536]; /* SwapFree is in line 16 */
+	int64_t available, swap;
+
+	if (kn_sysfs_read_proc("meminfo", text, sizeof(text)) < 0)
+		return 0;
+	available = kib_field(text, "MemAvailable:");
+	swap = kib_field(text, "SwapFree:");
+	return KN_MAX(available, 0) + KN_MAX(swap, 0);
+}
+
 static int this_cpu(void)
 {
 	const int cpu = kn_machine.getcpu();

@@ -26,4 +26,17 @@ int kn_libnuma_load(void);
 /* Bytes by the node's meminfo; 0, or -Exxx and neither is set. */
 int kn_node_meminfo(int node, int64_t *total, int64_t *free) kn_must_check;
 
+/*
+ * Free memory of a node that is there to be used: without what the kernel keeps
+ * below its watermarks and what others may take meanwhile; may be negative.
+ * 0, or -Exxx and *@spare is not set.
+ */
+int kn_node_spare_bytes(int node, int64_t *spare) kn_must_check;
+
+/*
+ * What the system can make free on all nodes together, by dropping caches and by
+ * swapping; 0 when it does not say.
+ */
+int64_t kn_reclaimable_bytes(void);
+
 #endif

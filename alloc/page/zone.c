@@ -8,6 +8,7 @@
 #include "alloc/config/tunables.h"
 #include "alloc/magazine/magazine.h"
 #include "alloc/stats/stats.h"
+#include "numa/placement.h"
 
 struct kn_zone kn_zones[KN_MAX_NODES];
 
@@ -20,12 +21,11 @@ struct kn_zone kn_zones[KN_MAX_NODES];
 #define GROW_LEAST (KN_PAGE_SIZE << KN_MAX_ORDER)
 #define GROW_HUGE KN_ALIGN_UP((size_t)64 << 20, GROW_LEAST)
 
-/*
- * What a node keeps for others: growing into its last memory would make the
- * kernel reclaim or fall back to another node in the middle of a fault.
- */
-#define NODE_KEEPS ((int64_t)32 << 20)
-#define NODE_LOOK_EVERY ((uint64_t)64 << 20)
+/* Memory that a node may fault after one look at what it has free. */
+#define NODE_LOOK_EVERY ((int64_t)64 << 20)
+
+/* What stays available to the machine when all its nodes are full. */
+#define MACHINE_KEEPS ((int64_t)64 << 20)
 
 /* Others may take what was grown: a thread gives up after so many times. */
 #define GROW_TRIES 1000
@@ -316,30 +316,56 @@ static size_t grow_step(int node, uintptr_t grown, unsigned *flags)
 	return GROW_HUGE;
 }
 
-/* Looks how much this node may fault.  False when it is (nearly) full. */
+/*
+ * Whether no node that may serve for @node has @bytes free, and yet the system
+ * can make that much free: its nodes are full of caches.
+ */
+static bool all_full_of_caches(int node, int64_t bytes)
+{
+	const struct kn_zonelist *zl = kn_zonelist(node);
+	int64_t spare;
+
+	for (int i = 0; i < zl->nr; i++)
+		if (zl->node[i] != node &&
+		    (kn_node_spare_bytes(zl->node[i], &spare) || spare >= bytes))
+			return false;
+	return kn_reclaimable_bytes() >= bytes + MACHINE_KEEPS;
+}
+
+/*
+ * Bytes that @node may fault before it is looked at again, at least @bytes; 0
+ * when it has less.  When the whole machine is full of caches, no node is any
+ * better, and the kernel drops some for the one that is asked.
+ */
+static int64_t look(int node, int64_t bytes)
+{
+	int64_t spare;
+
+	/* Not known: the fault decides, softly. */
+	if (kn_node_spare_bytes(node, &spare))
+		return KN_MAX(bytes, NODE_LOOK_EVERY);
+	if (spare < bytes)
+		return all_full_of_caches(node, bytes) ? bytes : 0;
+	return KN_MAX(bytes, KN_MIN(spare / 2, NODE_LOOK_EVERY));
+}
+
+/* False when the node is (nearly) full. */
 static bool node_has_room(struct kn_zone *z, int node, unsigned order)
 {
-	const int64_t block = (int64_t)(KN_PAGE_SIZE << order);
-	int64_t spare;
+	int64_t bytes;
 
 	if (may_warm_up(z, order))
 		return true;
-	spare = kn_node_free_bytes(node);
-	if (spare < 0)		/* unknown: the fault decides, softly */
-		spare = (int64_t)NODE_LOOK_EVERY + NODE_KEEPS;
-	spare -= NODE_KEEPS;
-	if (spare < block)
+	bytes = look(node, (int64_t)(KN_PAGE_SIZE << order));
+	if (!bytes)
 		return false;
-	spare = KN_MAX(spare / 2, block);
-	kn_store(&z->may_fault,
-		 KN_MIN((uint64_t)spare, NODE_LOOK_EVERY) >> KN_PAGE_SHIFT);
+	kn_store(&z->may_fault, (uint64_t)bytes >> KN_PAGE_SHIFT);
 	return true;
 }
 
 bool kn_zone_take_room(int node, uint64_t pages)
 {
 	struct kn_zone *z = &kn_zones[node];
-	int64_t spare;
 
 	if (kn_topo.nr_nodes == 1)
 		return true;
@@ -350,9 +376,7 @@ bool kn_zone_take_room(int node, uint64_t pages)
 		return true;
 	}
 	kn_unlock(&z->lock);
-	spare = kn_node_free_bytes(node);
-	return spare < 0 ||
-	       spare - NODE_KEEPS > (int64_t)(pages << KN_PAGE_SHIFT);
+	return look(node, (int64_t)(pages << KN_PAGE_SHIFT)) != 0;
 }
 
 /* Extends the usable prefix by @step bytes.  No lock is held. */

@@ -225,6 +225,11 @@ static void a_full_node_is_followed_by_the_nearest(void)
 	CHECK_EQ(stat_of("numa_miss"), stat_of("numa_foreign"));
 }
 
+static uint64_t eight_gib(void)
+{
+	return (uint64_t)8 << 30;
+}
+
 static void when_all_nodes_are_full(void)
 {
 	fake_nodes(3);
@@ -241,7 +246,95 @@ static void when_all_nodes_are_full(void)
 	one_of_each(1, GFP_KERNEL, 2);
 }
 
-/* Its free memory falls as it is used; the last 32 MiB stay the system's. */
+/* Where 4 MiB come from, kept in use; -1 for nowhere. */
+static int node_of_4_mib(int node, gfp_t gfp)
+{
+	void *p = kmalloc_node(4 * MIB, gfp | __GFP_NOWARN, node);
+
+	return p ? knuma_node_of(p) : -1;
+}
+
+/* Takes what is left of the last look at @node. */
+static void use_up(int node)
+{
+	while (node_of_4_mib(node, GFP_KERNEL | __GFP_THISNODE) == node)
+		;
+}
+
+static void machine_meminfo(int available_mib, int swap_mib)
+{
+	char text[256];
+
+	snprintf(text, sizeof(text),
+		 "MemTotal:       12582912 kB\n"
+		 "MemFree:          100000 kB\n"
+		 "MemAvailable:   %d kB\n"
+		 "SwapFree:       %d kB\n",
+		 available_mib * 1024, swap_mib * 1024);
+	fake_sysfs_file("meminfo", text);
+}
+
+/*
+ * Caches of files leave no node much free memory, and the kernel drops them for
+ * whoever asks: no reason to fail, nor to go to another node.
+ */
+static void when_all_nodes_are_full_of_caches(void)
+{
+	fake_nodes(3);
+	for (int node = 0; node < 3; node++)
+		fake_node_free_mib(node, 0);
+	machine_meminfo(2000, 0);
+	start_quiet();
+	for (int node = 0; node < 3; node++)
+		one_of_each(node, GFP_KERNEL, node);
+	CHECK_EQ(stat_of("numa_miss"), 0);
+	/* A node with free memory comes first, while there is one. */
+	CHECK_EQ(knuma_trim(), 0);
+	fake_node_free_mib(2, 2000);
+	CHECK_EQ(node_of_4_mib(1, GFP_KERNEL), 2);
+	CHECK_EQ(node_of_4_mib(1, GFP_KERNEL | __GFP_THISNODE), -1);
+	/* Swap counts as well; what is left for the machine does not. */
+	fake_node_free_mib(2, 0);
+	machine_meminfo(60, 0);
+	for (int node = 0; node < 3; node++)
+		use_up(node);
+	CHECK_EQ(node_of_4_mib(1, GFP_KERNEL), -1);
+	machine_meminfo(60, 2000);
+	CHECK_EQ(node_of_4_mib(1, GFP_KERNEL), 1);
+	fake_sysfs_remove("meminfo");
+	CHECK_EQ(node_of_4_mib(1, GFP_KERNEL), -1);
+}
+
+/* The kernel's watermarks, and 1/256 and 32 MiB above them, are left alone. */
+static void watermarks_are_left_to_the_kernel(void)
+{
+	/* Of nodes of 4 GiB; a quarter of the minimum is the least step. */
+	const int left = 96 + 2 * 24 + 16 + 32;
+
+	fake_nodes(2);
+	kn_machine.total_ram = eight_gib;
+	fake_sysfs_file("sys/vm/min_free_kbytes", "196608\n");
+	fake_sysfs_file("sys/vm/watermark_scale_factor", "10\n");
+	fake_node_free_mib(1, left);
+	start_quiet();
+	none_of_each(1, GFP_KERNEL | __GFP_THISNODE);
+	fake_node_free_mib(1, left + 5);
+	CHECK_EQ(node_of_4_mib(1, GFP_KERNEL), 1);
+	/* 2 % a step, three times the quarter above. */
+	fake_sysfs_file("sys/vm/watermark_scale_factor", "200\n");
+	CHECK_EQ(node_of_4_mib(1, GFP_KERNEL), 0);
+	fake_node_free_mib(1, 96 + 2 * 82 + 16 + 32 + 5);
+	CHECK_EQ(node_of_4_mib(1, GFP_KERNEL), 1);
+	/* Nothing readable in them: as with the kernel's defaults. */
+	fake_sysfs_file("sys/vm/watermark_scale_factor", "many\n");
+	fake_sysfs_file("sys/vm/min_free_kbytes", "\n");
+	fake_node_free_mib(1, 8 + 16 + 32 + 5);
+	CHECK_EQ(node_of_4_mib(1, GFP_KERNEL), 1);
+	fake_node_free_mib(1, 8 + 16 + 32 + 3);
+	CHECK_EQ(node_of_4_mib(1, GFP_KERNEL), 0);
+}
+
+/* Its free memory falls as it is used; the last of it stays the system's. */
 static void a_node_is_used_up_to_what_it_keeps(void)
 {
 	for (int kind = 0; kind < 2; kind++) {
@@ -578,6 +671,8 @@ int main(void)
 		child_test(every_free_goes_home),
 		child_test(a_full_node_is_followed_by_the_nearest),
 		child_test(when_all_nodes_are_full),
+		child_test(when_all_nodes_are_full_of_caches),
+		child_test(watermarks_are_left_to_the_kernel),
 		child_test(a_node_is_used_up_to_what_it_keeps),
 		child_test(a_failure_is_told_once),
 		child_test(a_node_without_memory),
