@@ -49,6 +49,8 @@ def knuma_test(name, srcs, deps = [], copts = [], fallback = False, env = {}, **
 def knuma_tests(folder, rows = {}, **kwargs):
     """One knuma_test for each <folder>/*_test.c, named <folder>/<stem>.
 
+    The programs together are <folder>_programs, for tests/vm.
+
     Args:
       folder: below this package.
       rows: stem -> attributes for this file that differ from kwargs.
@@ -64,6 +66,12 @@ def knuma_tests(folder, rows = {}, **kwargs):
             srcs = [file],
             **dict(kwargs, **rows.get(stem, {}))
         )
+    native.filegroup(
+        name = folder + "_programs",
+        testonly = True,
+        srcs = [folder + "/" + stem for stem in stems],
+        visibility = ["//tests:__subpackages__"],
+    )
     for stem in rows:
         if stem not in stems:
             fail("tests/BUILD.bazel: no file %s/%s.c for its row" % (folder, stem))

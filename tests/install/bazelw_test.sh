@@ -54,6 +54,40 @@ ln -s ../bin/bazel "$tmp/no-apt/bazel"
 out=$(cd "$tmp/tree" && PATH=$tmp/no-apt BAZELW_NO_INSTALL=1 ./bazelw info)
 [[ $out == "bazel in "*": info" ]] || fail "vouched: $out"
 
+# 5. Packages that cannot be installed: fatal, unless only guests want them.
+# bazelw installs through bash, as root or by sudo: neither runs here.
+command_file dpkg-query '
+for package in "${@:3}"; do
+	[[ $package == @($ABSENT) ]] || echo -n "$package=installed "
+done'
+command_file bash '
+echo "${@:2}" >>"${0%/*}/../root.log"
+[[ ! " $* " =~ \ ($BROKEN)\  ]]'
+command_file sudo '"$@"'
+
+# installs ABSENT BROKEN CODE LINE...: bazelw's exit code, what it installs.
+installs() {
+	local absent=$1 broken=$2 code=$3 found=0
+	shift 3
+
+	rm -f "$tmp/root.log"
+	out=$(ABSENT=$absent BROKEN=$broken PATH=$tmp/bin:$PATH \
+		"$tmp/tree/bazelw" info 2>&1) || found=$?
+	((found == code)) || fail "$absent, $broken: exit code $found: $out"
+	[[ $(cat "$tmp/root.log") == "$(printf -- '--install-packages %s\n' "$@")" ]] ||
+		fail "$absent, $broken: $(cat "$tmp/root.log")"
+}
+installs 'gcc|cpio' none 0 'gcc cpio'
+[[ $out == *"bazel in "*": info" ]] || fail "installed: $out"
+installs cpio cpio 0 cpio
+[[ $out == *"cannot install cpio: tests/vm will be skipped"*": info" ]] ||
+	fail "without guests: $out"
+installs 'gcc|cpio' cpio 0 'gcc cpio' gcc
+[[ $out == *"tests/vm will be skipped"* ]] || fail "gcc without cpio: $out"
+installs 'gcc|cpio' gcc 2 'gcc cpio' gcc
+[[ $out == *"cannot install: gcc"* && $out != *"bazel in"* ]] ||
+	fail "no gcc: $out"
+
 out=$("$tmp/tree/bazelw" --help) || fail "--help fails"
 [[ $out == usage:* ]] || fail "--help: $out"
 
