@@ -19,21 +19,23 @@
 #define RSEQ_MM_CID_END 28
 
 struct kn_hot kn_hot;
-struct kn_magazine **kn_cpu_rows[KN_MAX_CPUS + 2];
-struct kn_magazine **kn_node_rows[KN_MAX_NODE_IDS];
+char *kn_areas[KN_MAX_CPUS];
+uint32_t kn_cpu_place[KN_MAX_CPUS];
+uint32_t kn_node_place[KN_MAX_NODE_IDS];
 
-static struct kn_magazine *no_regions[KN_MAX_CPUS + 2];
-
-void kn_cpu_rows_update(void)
+void kn_places_update(void)
 {
-	kn_store(&kn_cpu_rows[0], &no_regions[2]);
-	kn_store(&kn_cpu_rows[1], &no_regions[2]);
+	uint32_t place[KN_MAX_NODE_IDS];
+
+	for (int id = 0; id < KN_MAX_NODE_IDS; id++)
+		place[id] = KN_NO_PLACE;
 	for (int node = 0; node < kn_topo.nr_nodes; node++)
-		kn_store(&kn_node_rows[kn_topo.kernel_id[node]],
-			 kn_node_usable(node) ? kn_region_row((uint64_t)node) :
-						NULL);
+		if (kn_node_usable(node))
+			place[kn_topo.kernel_id[node]] = kn_mag_place(node, 0);
+	for (int id = 0; id < KN_MAX_NODE_IDS; id++)
+		kn_store(&kn_node_place[id], place[id]);
 	for (int cpu = 0; cpu < kn_topo.nr_cpus; cpu++)
-		kn_store(&kn_cpu_rows[2 + cpu], kn_region_row(kn_cpu_node[cpu]));
+		kn_store(&kn_cpu_place[cpu], kn_mag_place(kn_cpu_node[cpu], 0));
 }
 
 #if defined(__x86_64__)
@@ -50,10 +52,9 @@ static uint32_t rseq_word(intptr_t offset)
 static bool self_test(void)
 {
 	static struct kn_magazine mag;
-	static struct kn_magazine *row[KN_MAX_CPUS];
 	void *in[3] = { &in[0], &in[1], &in[2] }, *out[3] = { 0 };
-	struct kn_magazine **const saved = kn_hot.regions;
 	const int cid = kn_rseq_cid();
+	int nr = 0;
 	bool ok = false;
 	void *obj = NULL;
 
@@ -63,24 +64,24 @@ static bool self_test(void)
 	mag.beg = 0;
 	mag.end = 3;
 	/* Whatever number the thread gets while it runs, it meets @mag. */
-	for (int i = 0; i < KN_MAX_CPUS && i <= cid + 64; i++)
-		row[i] = &mag;
-	kn_hot.regions = row;
+	for (; nr < KN_MAX_CPUS && nr <= cid + 64; nr++)
+		kn_areas[nr] = (char *)&mag;
 	for (int tries = 0; !ok && tries < 100; tries++) {
 		mag.cur = 0;
-		if (kn_rseq_push_batch(0, row, in, 2) != KN_RSEQ_DONE)
+		if (kn_rseq_push_batch(0, in, 2) != KN_RSEQ_DONE)
 			continue;
-		if (kn_rseq_push(0, row, in[2]) != KN_RSEQ_DONE)
+		if (kn_rseq_push(0, in[2]) != KN_RSEQ_DONE)
 			continue;
-		if (kn_rseq_push(0, row, in[0]) != KN_RSEQ_DECLINED)
+		if (kn_rseq_push(0, in[0]) != KN_RSEQ_DECLINED)
 			continue;
-		obj = kn_rseq_pop_node(0, row);
+		obj = kn_rseq_pop_node(0);
 		ok = obj == in[2] &&
-		     kn_rseq_pop_batch(0, row, out, 3) == 2 &&
+		     kn_rseq_pop_batch(0, out, 3) == 2 &&
 		     out[0] == in[0] && out[1] == in[1] &&
-		     !kn_rseq_pop_node(0, row) && mag.cur == 3ull << 16;
+		     !kn_rseq_pop_node(0) && mag.cur == 3ull << 16;
 	}
-	kn_hot.regions = saved;
+	while (nr--)
+		kn_areas[nr] = NULL;
 	return ok;
 }
 

@@ -17,9 +17,12 @@
  * the cur of others belong to the holder of the drain lock (see drain.c).
  * Zero-filled memory is an empty magazine that takes nothing.
  *
- * A region holds the magazines of all caches for one (cid, node).  The table of
- * regions has KN_MAX_CPUS rows a node, more than any kernel has CPUs, so that
- * a cid needs no bound check; NULL is a region that does not exist.
+ * A region holds the magazines of all caches for one (cid, node); the area of a
+ * cid is its regions, one a node.  So a place, the offset of a magazine in any
+ * area, names cache and node, and what a section needs besides is the area,
+ * which does not depend on the object.  The table of areas is longer than any
+ * kernel has CPUs: a cid needs no bound check; NULL is an area that does not
+ * exist.
  *
  * A thread without rseq (raw clone, glibc told not to register) has a negative
  * cpu_id and never enters; so has every thread in fallback mode.
@@ -39,15 +42,19 @@ struct kn_magazine {
 };
 
 /*
- * A cache's key is its id times KN_KEY_STEP.  It is what the map holds, because
- * one shift makes the offset of the magazine in its region of it, where an id
- * would want a multiplication, on the longest path of a free.  Magazines are no
- * power of two apart: their headers must not share cache sets.
+ * Regions are a power of two apart, magazines in them are not: their headers must
+ * not share cache sets.
  */
-#define KN_KEY_STEP 9u
-#define KN_KEY_SHIFT 7
-KN_STATIC_ASSERT(sizeof(struct kn_magazine) == KN_KEY_STEP << KN_KEY_SHIFT,
-		 "magazines follow each other in a region");
+#define KN_REGION_BYTES ((size_t)2 << 20)
+KN_STATIC_ASSERT(KN_REGION_BYTES * KN_MAX_NODES <= UINT32_MAX,
+		 "a place fits the map");
+
+/* The magazine of cache @id for objects of @node, in any area. */
+static kn_always_inline uint32_t kn_mag_place(int node, uint32_t id)
+{
+	return (uint32_t)node * (uint32_t)KN_REGION_BYTES +
+	       id * (uint32_t)sizeof(struct kn_magazine);
+}
 
 /* The largest batch that a section copies. */
 #define KN_BATCH_MAX 62
@@ -58,28 +65,26 @@ struct kn_hot {
 	uint64_t size;			/* kn_span.size; 0 before start-up */
 	uintptr_t map;			/* kn_span.map, as if address 0 had the
 					   first entry */
-	struct kn_magazine **regions;	/* [node * KN_MAX_CPUS + cid], with two
-					   NULLs before, for cid -1 and -2 */
 	intptr_t rseq_off;		/* of struct rseq, from %fs */
 	intptr_t cid_off;		/* of the word that numbers magazines */
-	uint32_t window_shift;
 	uint64_t small_max;		/* largest kmalloc of the fast path; 0
 					   before start-up */
 } kn_cacheline;
 
 extern struct kn_hot kn_hot;
 
-/*
- * The row of the node of each CPU, from kn_cpu_rows[2] on; the two before are
- * those of cpu_id -1 and -2, a thread without rseq: a row without regions.
- */
-extern struct kn_magazine **kn_cpu_rows[KN_MAX_CPUS + 2];
+/* By cid. */
+extern char *kn_areas[KN_MAX_CPUS];
 
-/* The same by kernel node id; NULL for an id without a usable node. */
-extern struct kn_magazine **kn_node_rows[KN_MAX_NODE_IDS];
+/* Place of the region of each CPU's node. */
+extern uint32_t kn_cpu_place[KN_MAX_CPUS];
+
+/* The same by kernel node id; KN_NO_PLACE for an id without a usable node. */
+extern uint32_t kn_node_place[KN_MAX_NODE_IDS];
+#define KN_NO_PLACE UINT32_MAX
 
 /* Follows kn_cpu_node after it changed. */
-void kn_cpu_rows_update(void);
+void kn_places_update(void);
 
 enum kn_rseq_ret {
 	KN_RSEQ_DONE,
@@ -96,19 +101,14 @@ static kn_always_inline bool kn_rseq_popped(const void *obj)
 	return (uintptr_t)obj > (uintptr_t)KN_RSEQ_POP_ABORTED;
 }
 
-static kn_always_inline struct kn_magazine **kn_region_row(uint64_t node)
-{
-	return kn_hot.regions + node * KN_MAX_CPUS;
-}
-
 /*
- * kn_rseq_pop(key):  pop from the magazine of a cache, of the node of the
- *	running CPU; @key is of an id below what a region holds
- * kn_rseq_pop_node(key, row):  the same for the node of @row
- * kn_rseq_push(key, row, obj):  push one object
- * kn_rseq_pop_batch(key, row, buf, n):  moves up to @n (<= KN_BATCH_MAX) objects
+ * kn_rseq_pop(place):  pop from the magazine of a cache, of the node of the
+ *	running CPU; @place is the cache's on node 0
+ * kn_rseq_pop_node(place):  the same for the node of @place
+ * kn_rseq_push(place, obj):  push one object
+ * kn_rseq_pop_batch(place, buf, n):  moves up to @n (<= KN_BATCH_MAX) objects
  *	to @buf; how many, 0 when declined, -1 when aborted
- * kn_rseq_push_batch(key, row, buf, n):  moves all @n or none
+ * kn_rseq_push_batch(place, buf, n):  moves all @n or none
  * kn_rseq_cid():  number of the running CPU's magazines, -1 without rseq
  */
 #if defined(__x86_64__)

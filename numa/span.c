@@ -31,7 +31,7 @@ static uint64_t reservation_bytes(uint64_t span)
 {
 	const uint64_t nr_pages = span >> KN_PAGE_SHIFT;
 
-	return span + nr_pages * (KN_PAGE_DESC_SIZE + sizeof(uint16_t)) +
+	return span + nr_pages * (KN_PAGE_DESC_SIZE + sizeof(uint32_t)) +
 	       2 * (KN_PAGE_SIZE << KN_MAX_ORDER);
 }
 
@@ -47,8 +47,8 @@ static void lay_out(uintptr_t at, uint64_t span)
 	const uintptr_t block = KN_PAGE_SIZE << KN_MAX_ORDER;
 	const uint64_t nr_pages = span >> KN_PAGE_SHIFT;
 
-	kn_span.map = (uint16_t *)at;
-	kn_span.map_bytes = nr_pages * sizeof(uint16_t);
+	kn_span.map = (uint32_t *)at;
+	kn_span.map_bytes = nr_pages * sizeof(uint32_t);
 	at = KN_ALIGN_UP(at + kn_span.map_bytes, KN_PAGE_SIZE);
 	kn_span.pages = (void *)at;
 	at = KN_ALIGN_UP(at + nr_pages * KN_PAGE_DESC_SIZE, block);
@@ -202,7 +202,7 @@ int kn_span_grow(uintptr_t addr, size_t len, unsigned flags)
 	const size_t nr = len >> KN_PAGE_SHIFT;
 	int err;
 
-	err = make_writable((uintptr_t)&kn_span.map[pfn], nr * sizeof(uint16_t));
+	err = make_writable((uintptr_t)&kn_span.map[pfn], nr * sizeof(uint32_t));
 	if (!err)
 		err = make_writable((uintptr_t)kn_span.pages +
 				    pfn * KN_PAGE_DESC_SIZE,
@@ -243,6 +243,9 @@ void *kn_meta_alloc(size_t bytes, int node)
 		return NULL;
 	if (node >= 0 && kn_span.bind_wanted && !kn_span.bind_error)
 		kn_machine.mbind_preferred(p, len, kn_topo.kernel_id[node]);
+	/* Tables are sparse: a huge page would fill in the gaps. */
+	if (len >= KN_HUGE_SIZE)
+		kn_machine.madvise(p, len, MADV_NOHUGEPAGE);
 	kn_machine.name(p, len, "knuma:meta");
 	return p;
 }

@@ -4,7 +4,7 @@
  *
  * One reservation, made once and never given back:
  *
- *   | map: u16 a page | struct page array | window 0 | window 1 | ...
+ *   | map: u32 a page | struct page array | window 0 | window 1 | ...
  *                                           \_ page part _ vmalloc part _/
  *
  * A window is the address space of one node, by dense id.  All have the same
@@ -41,7 +41,8 @@ struct kn_span {
 	uint64_t size;		/* all windows */
 	unsigned window_shift;
 	int nr_windows;
-	uint16_t *map;		/* by page number: key of what lies there */
+	uint32_t *map;		/* by page number: what lies there, see
+				   alloc/magazine/ids.h */
 	void *pages;		/* by page number: struct page */
 	uint64_t map_bytes;
 	uint64_t reserved;	/* all of it, from map on */

@@ -42,7 +42,7 @@ static void follow_topology(bool all)
 	if (kn_topo.nr_nodes == 1)
 		return;
 	kn_topology_reread();
-	kn_cpu_rows_update();
+	kn_places_update();
 	kn_homes_tick(all);
 }
 
@@ -51,7 +51,7 @@ static void tick(bool all)
 	if (!ck_pr_cas_32(&ticking, 0, 1))
 		return;
 	follow_topology(all);
-	kn_regions_make_wanted();
+	kn_areas_make_wanted();
 	kn_rcu_step();
 	kn_drain_idle();
 	kn_caches_trim();

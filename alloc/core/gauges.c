@@ -72,7 +72,7 @@ static void add_objects(struct kmem_cache *s, void *bytes)
 
 static uint64_t metadata_bytes(void)
 {
-	return kn_block_bytes() + kn_region_bytes();
+	return kn_block_bytes() + kn_magazine_bytes();
 }
 
 static uint64_t mapped_bytes(void)

@@ -39,7 +39,6 @@ static void open_fast_paths(void)
 	kn_hot.base = kn_span.base;
 	kn_hot.map = (uintptr_t)kn_span.map -
 		     (kn_span.base >> KN_PAGE_SHIFT) * sizeof(*kn_span.map);
-	kn_hot.window_shift = kn_span.window_shift;
 	kn_hot.small_max = kn_tun.init_on_alloc ? 0 : KN_KMALLOC_SMALL_MAX;
 	kn_store_release(&kn_hot.size, kn_span.size);
 }

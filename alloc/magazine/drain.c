@@ -12,24 +12,34 @@
 #include "numa/span.h"
 
 #define CLOSED UINT32_MAX
-#define REGION_BYTES (KN_NR_MAGAZINES * sizeof(struct kn_magazine))
+
+/* Behind the regions of an area; drain lock. */
+struct area_end {
+	uint64_t opened;	/* nodes whose region has been used */
+	/* Sum of the cur words of each, when kn_drain_idle() last looked. */
+	uint64_t last_sum[KN_MAX_NODES];
+};
 
 static struct kn_lock drain_lock = KN_LOCK_INIT(drain);
-static int nr_cids;		/* highest cid with a region + 1 */
-static uint64_t nr_regions;
+static int nr_cids;		/* highest cid with an area + 1 */
+static uint64_t nr_opened;	/* magazines ever opened; drain lock */
 
-/* (node, cid) + 1 of a region somebody missed who could not make it. */
+/* cid + 1 of an area somebody missed who could not make it. */
 static uint32_t wanted;
 
-/* Sum of the cur words of a region, when kn_drain_idle() last looked. */
-static uint64_t *last_sum[KN_MAX_NODES];
-
-static struct kn_magazine *magazine(int node, int cid, uint32_t id)
+static size_t end_of_regions(void)
 {
-	struct kn_magazine *region =
-		kn_load_acquire(&kn_region_row((uint64_t)node)[cid]);
+	return (size_t)kn_topo.nr_nodes * KN_REGION_BYTES;
+}
 
-	return region ? region + id : NULL;
+static struct area_end *end_of(char *area)
+{
+	return (struct area_end *)(area + end_of_regions());
+}
+
+static struct kn_magazine *magazine(char *area, int node, uint32_t id)
+{
+	return (struct kn_magazine *)(area + kn_mag_place(node, id));
 }
 
 static int own_number(void)
@@ -44,35 +54,37 @@ static int own_number(void)
 	}
 }
 
-static void make_region(int node, int cid)
+/*
+ * On no node by policy: magazines lie where they are touched first, by the CPU
+ * that opens them.
+ */
+static void make_area(int cid)
 {
-	struct kn_magazine **where = &kn_region_row((uint64_t)node)[cid];
-	void *region = kn_meta_alloc(REGION_BYTES, node);
+	const size_t bytes = end_of_regions() + sizeof(struct area_end);
+	char *area = kn_meta_alloc(bytes, -1);
 
-	if (!region)
+	if (!area)
 		return;
 	kn_lock(&drain_lock);
-	if (!*where) {
-		kn_store_release(where, region);
+	if (!kn_areas[cid]) {
+		kn_store_release(&kn_areas[cid], area);
 		kn_store(&nr_cids, KN_MAX(nr_cids, cid + 1));
-		nr_regions++;
-		region = NULL;
+		area = NULL;
 	}
 	kn_unlock(&drain_lock);
-	if (region)
-		kn_machine.munmap(region,
-				  KN_ALIGN_UP(REGION_BYTES, KN_PAGE_SIZE));
+	if (area)
+		kn_machine.munmap(area, KN_ALIGN_UP(bytes, KN_PAGE_SIZE));
 }
 
-void kn_regions_make_wanted(void)
+void kn_areas_make_wanted(void)
 {
 	uint32_t want;
 
 	if (likely(!kn_load(&wanted)))
 		return;
 	want = ck_pr_fas_32(&wanted, 0);
-	if (want--)
-		make_region((int)(want / KN_MAX_CPUS), (int)(want % KN_MAX_CPUS));
+	if (want)
+		make_area((int)want - 1);
 }
 
 bool kn_mag_open(struct kn_magcache *c, int node, bool may_block)
@@ -80,26 +92,31 @@ bool kn_mag_open(struct kn_magcache *c, int node, bool may_block)
 	const int cid = own_number();
 	struct kn_magazine *m;
 	bool opened = false;
+	char *area;
 
 	if (cid < 0 && kn_mag_mode == KN_MAG_RSEQ)
 		kn_stat_add(KN_STAT_fallback_unregistered, 1);
-	if (cid < 0 || c->id >= KN_NR_MAGAZINES || !c->capacity)
+	if (cid < 0 || !c->capacity)
 		return false;
-	if (!kn_region_row((uint64_t)node)[cid]) {
+	if (!kn_load(&kn_areas[cid])) {
 		if (!may_block) {
-			kn_store(&wanted,
-				 (uint32_t)(node * KN_MAX_CPUS + cid + 1));
+			kn_store(&wanted, (uint32_t)cid + 1);
 			return false;
 		}
-		make_region(node, cid);
+		make_area(cid);
 	}
-	m = magazine(node, cid, c->id);
-	if (!m || kn_load(&m->end) || !kn_trylock(&drain_lock))
+	area = kn_load_acquire(&kn_areas[cid]);
+	if (!area)
+		return false;
+	m = magazine(area, node, c->id);
+	if (kn_load(&m->end) || !kn_trylock(&drain_lock))
 		return false;
 	if (!m->end && !m->beg && !c->closed) {
 		/* Both pages it may span, before a section needs them. */
 		*(void *volatile *)&m->slot[0] = NULL;
 		*(void *volatile *)&m->slot[c->capacity - 1] = NULL;
+		end_of(area)->opened |= (uint64_t)1 << node;
+		nr_opened++;
 		kn_store_release(&m->end, c->capacity);
 		opened = true;
 	}
@@ -107,25 +124,28 @@ bool kn_mag_open(struct kn_magcache *c, int node, bool may_block)
 	return opened;
 }
 
-/* Calls @fn for each magazine of @set that exists. */
+/* Calls @fn for each magazine of @set in a region that has been used. */
 static void for_each(const struct kn_drain_set *set,
 		     void (*fn)(struct kn_magazine *m, uint32_t id, int node))
 {
-	for (int node = 0; node < kn_topo.nr_nodes; node++) {
-		if (set->node >= 0 && node != set->node)
-			continue;
-		for (int cid = 0; cid < nr_cids; cid++) {
-			struct kn_magazine *region = magazine(node, cid, 0);
+	const uint32_t nr = KN_MIN(set->last_id + 1, kn_load(&kn_nr_magcaches));
 
-			if (!region || (set->cid >= 0 && cid != set->cid))
+	for (int cid = 0; cid < nr_cids; cid++) {
+		char *const area = kn_areas[cid];
+
+		if (!area || (set->cid >= 0 && cid != set->cid))
+			continue;
+		if (kn_mag_mode == KN_MAG_FALLBACK)
+			kn_slot_lock(cid);
+		for (int node = 0; node < kn_topo.nr_nodes; node++) {
+			if (!(end_of(area)->opened >> node & 1) ||
+			    (set->node >= 0 && node != set->node))
 				continue;
-			if (kn_mag_mode == KN_MAG_FALLBACK)
-				kn_slot_lock(cid);
-			for (uint32_t id = set->first_id; id <= set->last_id; id++)
-				fn(&region[id], id, node);
-			if (kn_mag_mode == KN_MAG_FALLBACK)
-				kn_slot_unlock(cid);
+			for (uint32_t id = set->first_id; id < nr; id++)
+				fn(magazine(area, node, id), id, node);
 		}
+		if (kn_mag_mode == KN_MAG_FALLBACK)
+			kn_slot_unlock(cid);
 	}
 }
 
@@ -203,13 +223,11 @@ static bool drain_locked(const struct kn_drain_set *set)
 
 bool kn_drain(const struct kn_drain_set *set)
 {
-	struct kn_drain_set s = *set;
 	bool done;
 
-	s.last_id = KN_MIN(s.last_id, (uint32_t)KN_NR_MAGAZINES - 1);
 	kn_stat_add(KN_STAT_drain_rounds, 1);
 	kn_lock(&drain_lock);
-	done = drain_locked(&s);
+	done = drain_locked(set);
 	kn_unlock(&drain_lock);
 	return done;
 }
@@ -232,15 +250,14 @@ bool kn_drain_cache(struct kn_magcache *c, bool close)
 	const struct kn_drain_set set = {
 		.first_id = c->id, .last_id = c->id, .cid = -1, .node = -1,
 	};
-	bool done = true;
+	bool done;
 
 	if (close) {
 		kn_lock(&drain_lock);
 		c->closed = true;
 		kn_unlock(&drain_lock);
 	}
-	if (c->id < KN_NR_MAGAZINES)
-		done = kn_drain(&set);
+	done = kn_drain(&set);
 	for (int node = 0; node < kn_topo.nr_nodes; node++)
 		kn_depot_flush(c, node, 0);
 	return done;
@@ -260,8 +277,6 @@ void kn_drain_reopen(uint16_t id)
 		.first_id = id, .last_id = id, .cid = -1, .node = -1,
 	};
 
-	if (id >= KN_NR_MAGAZINES)
-		return;
 	kn_lock(&drain_lock);
 	if (kn_mag_mode != KN_MAG_DEPOT)
 		for_each(&set, reopen);
@@ -269,15 +284,14 @@ void kn_drain_reopen(uint16_t id)
 }
 
 /* The sum moves with every pop and push that nothing else undoes. */
-static uint64_t region_sum(const struct kn_magazine *region, uint32_t *present)
+static uint64_t region_sum(char *area, int node, uint32_t *present)
 {
-	const uint32_t nr = KN_MIN(kn_load(&kn_nr_magcaches),
-				   (uint32_t)KN_NR_MAGAZINES);
+	const uint32_t nr = kn_load(&kn_nr_magcaches);
 	uint64_t sum = 0;
 
 	*present = 0;
 	for (uint32_t id = 0; id < nr; id++) {
-		const uint64_t cur = kn_load(&region[id].cur);
+		const uint64_t cur = kn_load(&magazine(area, node, id)->cur);
 
 		sum += cur;
 		*present += cur & 0xffff;
@@ -287,23 +301,22 @@ static uint64_t region_sum(const struct kn_magazine *region, uint32_t *present)
 
 void kn_drain_idle(void)
 {
-	for (int node = 0; node < kn_topo.nr_nodes; node++) {
-		if (!last_sum[node])
-			last_sum[node] = kn_meta_alloc(
-				KN_MAX_CPUS * sizeof(uint64_t), -1);
-		for (int cid = 0; last_sum[node] && cid < kn_load(&nr_cids); cid++) {
-			struct kn_magazine *region = magazine(node, cid, 0);
+	for (int cid = 0; cid < kn_load(&nr_cids); cid++) {
+		char *const area = kn_load_acquire(&kn_areas[cid]);
+
+		for (int node = 0; area && node < kn_topo.nr_nodes; node++) {
+			uint64_t *const last = &end_of(area)->last_sum[node];
 			uint32_t present;
 			uint64_t sum;
 
-			if (!region)
+			if (!(kn_load(&end_of(area)->opened) >> node & 1))
 				continue;
-			sum = region_sum(region, &present);
-			if (present && sum == last_sum[node][cid])
+			sum = region_sum(area, node, &present);
+			if (present && sum == *last)
 				kn_drain(&(struct kn_drain_set){
-					.last_id = KN_NR_MAGAZINES - 1,
+					.last_id = KN_NR_IDS - 1,
 					.cid = cid, .node = node });
-			last_sum[node][cid] = sum;
+			*last = sum;
 		}
 	}
 }
@@ -325,22 +338,21 @@ static void add_totals(struct kn_magazine *m, uint32_t id, int node)
 void kn_mag_totals(uint64_t *popped, uint64_t *present)
 {
 	const struct kn_drain_set all = {
-		.last_id = KN_NR_MAGAZINES - 1, .cid = -1, .node = -1,
+		.last_id = KN_NR_IDS - 1, .cid = -1, .node = -1,
 	};
 
 	kn_lock(&drain_lock);
 	totals.popped = 0;
 	totals.present = 0;
-	if (kn_hot.regions)
-		for_each(&all, add_totals);
+	for_each(&all, add_totals);
 	*popped = totals.popped;
 	*present = totals.present;
 	kn_unlock(&drain_lock);
 }
 
-uint64_t kn_region_bytes(void)
+uint64_t kn_magazine_bytes(void)
 {
-	return kn_load(&nr_regions) * REGION_BYTES;
+	return kn_load(&nr_opened) * sizeof(struct kn_magazine);
 }
 
 void kn_drain_lock_all(void)

@@ -47,15 +47,17 @@ uint32_t kn_depot_flush(struct kn_magcache *c, int node, uint32_t keep);
 /* Opens the caller's magazine of @c on @node, if that needs no waiting. */
 bool kn_mag_open(struct kn_magcache *c, int node, bool may_block);
 
-/* Makes regions that calls which could not make them asked for. */
-void kn_regions_make_wanted(void);
+/* Makes areas that calls which could not make them asked for. */
+void kn_areas_make_wanted(void);
 
 /* Drains the magazines of CPUs that have not used them since the last call. */
 void kn_drain_idle(void);
 
 /* Objects ever popped, and objects in all magazines now. */
 void kn_mag_totals(uint64_t *popped, uint64_t *present);
-uint64_t kn_region_bytes(void);
+
+/* Memory of the magazines that were ever opened. */
+uint64_t kn_magazine_bytes(void);
 
 void kn_drain_lock_all(void);
 void kn_drain_unlock_all(void);

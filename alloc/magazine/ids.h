@@ -2,9 +2,10 @@
 /*
  * alloc/magazine/ids.h - what the map says about a page
  *
- * One u16 for each page of the span: the key of an id.  Ids from
- * KN_ID_FIRST_CACHE on are caches: the page belongs to a slab of that cache.  The
- * same number is the index of the cache's magazine in a region.
+ * One u32 for each page of the span: the place of the magazine of an id on the
+ * page's node, so that a free finds the magazine by one load and an addition.
+ * Ids from KN_ID_FIRST_CACHE on are caches: the page belongs to a slab of that
+ * cache.  The others have magazines that never open.
  */
 #ifndef KN_MAGAZINE_IDS_H
 #define KN_MAGAZINE_IDS_H
@@ -20,27 +21,21 @@ enum {
 	KN_ID_PCP,		/* magazines of page blocks: one id an order */
 	KN_NR_PCP = 5,		/* orders with page lists: 0..4 */
 	KN_ID_FIRST_CACHE = KN_ID_PCP + KN_NR_PCP,
-	KN_NR_IDS = 4096,
-	/* Caches with larger ids have no magazines and use the depot alone. */
-	KN_NR_MAGAZINES = 1024,
+	KN_NR_IDS = KN_REGION_BYTES / sizeof(struct kn_magazine),
 };
-KN_STATIC_ASSERT(KN_NR_IDS * KN_KEY_STEP <= UINT16_MAX, "keys fit the map");
-
-static kn_always_inline uint32_t kn_key(uint32_t id)
-{
-	return id * KN_KEY_STEP;
-}
 
 /* Release: who finds the id finds what was written about the page before. */
 static inline void kn_map_set(uint32_t pfn, uint32_t id)
 {
-	kn_store_release(&kn_span.map[pfn], (uint16_t)kn_key(id));
+	kn_store_release(&kn_span.map[pfn],
+			 kn_mag_place(kn_window_of(kn_pfn_address(pfn)), id));
 }
 
 /* What a page belongs to. */
 static inline uint32_t kn_map_id(uint32_t pfn)
 {
-	return kn_load_acquire(&kn_span.map[pfn]) / KN_KEY_STEP;
+	return kn_load_acquire(&kn_span.map[pfn]) % (uint32_t)KN_REGION_BYTES /
+	       (uint32_t)sizeof(struct kn_magazine);
 }
 
 /* The same of any address; KN_ID_NONE outside the span. */

@@ -29,17 +29,9 @@ void (*kn_slow_hook)(bool from_malloc);
 
 int kn_mag_init(bool want_rseq)
 {
-	const size_t table = ((size_t)kn_topo.nr_nodes * KN_MAX_CPUS + 2) *
-			     sizeof(struct kn_magazine *);
-	const char *reason;
+	const char *reason = kn_rseq_init(want_rseq);
 
-	void *regions = kn_meta_alloc(table, -1);
-
-	if (!regions)
-		return -ENOMEM;
-	kn_hot.regions = (struct kn_magazine **)regions + 2;
-	kn_cpu_rows_update();
-	reason = kn_rseq_init(want_rseq);
+	kn_places_update();
 	kn_mag_reason = reason;
 	if (!reason) {
 		kn_mag_mode = KN_MAG_RSEQ;
@@ -55,8 +47,8 @@ void kn_magcache_init(struct kn_magcache *c, uint16_t id, size_t size)
 	const uint64_t most = KN_MIN(kn_tun.magazine_capacity, fit);
 
 	c->id = id;
-	c->key = (uint16_t)kn_key(id);
-	c->fast_key = id < KN_NR_MAGAZINES && !kn_tun.init_on_alloc ? c->key : 0;
+	c->place = kn_mag_place(0, id);
+	c->fast_place = kn_tun.init_on_alloc ? 0 : c->place;
 	c->capacity = (uint16_t)KN_MAX(most, 2);
 	c->batch = (uint16_t)KN_MAX(KN_MIN(c->capacity / 2, KN_BATCH_MAX), 1);
 	c->depot_max = (uint32_t)KN_MIN(kn_tun.depot_batches,
@@ -74,14 +66,11 @@ static uint32_t pop_some(struct kn_magcache *c, int node, void **obj, uint32_t n
 {
 	int got;
 
-	if (c->id >= KN_NR_MAGAZINES)
-		return 0;
 	if (kn_mag_mode != KN_MAG_RSEQ)
 		return kn_mag_mode == KN_MAG_FALLBACK ?
 			kn_slot_pop_batch(c->id, node, obj, n) : 0;
 	for (int i = 0; i < SECTION_TRIES; i++) {
-		got = kn_rseq_pop_batch(c->key, kn_region_row((uint64_t)node),
-					obj, n);
+		got = kn_rseq_pop_batch(kn_mag_place(node, c->id), obj, n);
 		if (got >= 0)
 			return (uint32_t)got;
 		kn_stat_add(KN_STAT_rseq_aborts, 1);
@@ -92,18 +81,16 @@ static uint32_t pop_some(struct kn_magcache *c, int node, void **obj, uint32_t n
 static enum kn_rseq_ret push_some(struct kn_magcache *c, int node,
 				  void *const *obj, uint32_t n)
 {
-	struct kn_magazine **row = kn_region_row((uint64_t)node);
+	const uint32_t place = kn_mag_place(node, c->id);
 	enum kn_rseq_ret ret;
 
-	if (c->id >= KN_NR_MAGAZINES)
-		return KN_RSEQ_DECLINED;
 	if (kn_mag_mode != KN_MAG_RSEQ)
 		return kn_mag_mode == KN_MAG_FALLBACK ?
 			kn_slot_push_batch(c->id, node, obj, n) :
 			KN_RSEQ_DECLINED;
 	for (int i = 0; i < SECTION_TRIES; i++) {
-		ret = n == 1 ? kn_rseq_push(c->key, row, obj[0]) :
-			       kn_rseq_push_batch(c->key, row, obj, n);
+		ret = n == 1 ? kn_rseq_push(place, obj[0]) :
+			       kn_rseq_push_batch(place, obj, n);
 		if (ret != KN_RSEQ_ABORTED)
 			return ret;
 		kn_stat_add(KN_STAT_rseq_aborts, 1);
@@ -162,7 +149,7 @@ static uint32_t from_source(struct kn_magcache *c, int node, gfp_t gfp, void **o
 
 	kn_slow_step(gfp);
 	if (gfpflags_allow_blocking(gfp)) {
-		kn_regions_make_wanted();
+		kn_areas_make_wanted();
 		kn_block_stock(node);
 	}
 	n = c->refill(c, node, gfp, obj, want);

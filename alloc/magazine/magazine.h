@@ -47,8 +47,8 @@ static inline bool kn_gfp_urgent(gfp_t gfp)
 
 struct kn_magcache {
 	uint16_t id;
-	uint16_t key;		/* of the id, for sections */
-	uint16_t fast_key;	/* the same for fast paths; 0, of a magazine that
+	uint32_t place;		/* on node 0 */
+	uint32_t fast_place;	/* the same for fast paths; 0, of a magazine that
 				   never opens, if they must not serve */
 	uint16_t batch;		/* objects exchanged with the depot */
 	uint16_t capacity;	/* objects in an open magazine */

@@ -54,16 +54,16 @@ void kn_slot_reset(void)
 		kn_store(&slots[i].busy, 0);
 }
 
-/* The magazine, its slot held; NULL when taken or without a region. */
+/* The magazine, its slot held; NULL when taken or without an area. */
 static struct kn_magazine *enter(uint32_t id, int node, int *slot)
 {
-	struct kn_magazine *region;
+	char *area;
 
 	*slot = kn_slot_number();
-	region = kn_load_acquire(&kn_region_row((uint64_t)node)[*slot]);
-	if (!region || !try_slot(*slot))
+	area = kn_load_acquire(&kn_areas[*slot]);
+	if (!area || !try_slot(*slot))
 		return NULL;
-	return region + id;
+	return (struct kn_magazine *)(area + kn_mag_place(node, id));
 }
 
 static void leave(int slot)

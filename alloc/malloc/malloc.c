@@ -58,7 +58,7 @@ static kn_slow void *malloc_slow(size_t size, gfp_t gfp)
 static kn_noinline void *malloc_medium(size_t size)
 {
 	if (likely(size - 1 < KMALLOC_MAX_CACHE_SIZE && kn_hot.small_max)) {
-		void *p = kn_rseq_pop(kn_kmalloc_cache(size)->mag.fast_key);
+		void *p = kn_rseq_pop(kn_kmalloc_cache(size)->mag.fast_place);
 
 		if (likely(kn_rseq_popped(p)))
 			return p;
@@ -69,7 +69,7 @@ static kn_noinline void *malloc_medium(size_t size)
 kn_fast void *knuma_malloc(size_t size)
 {
 	if (likely(size - 1 < kn_hot.small_max)) {
-		void *p = kn_rseq_pop(kn_kmalloc_key[(size - 1) / 16]);
+		void *p = kn_rseq_pop(kn_kmalloc_place[(size - 1) / 16]);
 
 		if (likely(kn_rseq_popped(p)))
 			return p;
@@ -86,7 +86,7 @@ kn_fast void *knuma_calloc(size_t n, size_t size)
 		return NULL;
 	}
 	if (likely(bytes - 1 < kn_hot.small_max)) {
-		void *p = kn_rseq_pop(kn_kmalloc_key[(bytes - 1) / 16]);
+		void *p = kn_rseq_pop(kn_kmalloc_place[(bytes - 1) / 16]);
 
 		if (likely(kn_rseq_popped(p)))
 			return memset(p, 0, bytes);
@@ -121,12 +121,9 @@ static kn_slow void free_slow(void *p)
 
 kn_fast void knuma_free(void *p)
 {
-	const uintptr_t off = (uintptr_t)p - kn_hot.base;
-
-	if (likely(off < kn_hot.size)) {
-		if (likely(kn_push_object(p, off, kn_key_of(p))))
-			return;
-	}
+	if (likely(kn_hot_has(p)) &&
+	    likely(kn_rseq_push(kn_place_of(p), p) == KN_RSEQ_DONE))
+		return;
 	free_slow(p);
 }
 

@@ -29,10 +29,10 @@ static const uint16_t class_size[] = {
 #undef KN_SIZE_CLASS
 };
 #define NR_CLASSES KN_ARRAY_SIZE(class_size)
-KN_STATIC_ASSERT(KN_ID_FIRST_CACHE + NR_CLASSES < KN_NR_MAGAZINES,
-		 "the kmalloc caches have magazines");
+KN_STATIC_ASSERT(KN_ID_FIRST_CACHE + NR_CLASSES < KN_NR_IDS,
+		 "there are ids for the kmalloc caches");
 
-uint16_t kn_kmalloc_key[KN_KMALLOC_SMALL_MAX / 16] kn_cacheline;
+uint32_t kn_kmalloc_place[KN_KMALLOC_SMALL_MAX / 16] kn_cacheline;
 uint8_t kn_kmalloc_class[64 + 64];
 struct kmem_cache *kn_kmalloc_caches[NR_CLASSES];
 void (*kn_destroy_hook)(bool typesafe);
@@ -154,7 +154,7 @@ int kn_cache_init(void)
 		while (class_size[class] < (i + 1) * 16)
 			class++;
 		kn_kmalloc_class[i] = (uint8_t)class;
-		kn_kmalloc_key[i] = kn_kmalloc_caches[class]->mag.key;
+		kn_kmalloc_place[i] = kn_kmalloc_caches[class]->mag.place;
 	}
 	for (unsigned i = 0; i < 64; i++) {
 		while (class_size[class] < (i + 1) * 128)
@@ -436,7 +436,7 @@ unsigned int kmem_cache_size(struct kmem_cache *s)
 bool kn_caches_reclaim(void)
 {
 	const struct kn_drain_set all = {
-		.last_id = KN_NR_MAGAZINES - 1, .cid = -1, .node = -1,
+		.last_id = KN_NR_IDS - 1, .cid = -1, .node = -1,
 	};
 	const uint64_t before = kn_stat_read(KN_STAT_slab_freed) +
 				kn_stat_read(KN_STAT_drained_objects);

@@ -78,7 +78,7 @@ void *kn_kmalloc_alloc(size_t size, gfp_t gfp, int nid)
 kn_fast void *kmalloc(size_t size, gfp_t gfp)
 {
 	if (likely(size - 1 < kn_hot.small_max && !(gfp & KN_GFP_SLOW))) {
-		void *p = kn_rseq_pop(kn_kmalloc_key[(size - 1) / 16]);
+		void *p = kn_rseq_pop(kn_kmalloc_place[(size - 1) / 16]);
 
 		if (likely(kn_rseq_popped(p)))
 			return p;
@@ -86,22 +86,23 @@ kn_fast void *kmalloc(size_t size, gfp_t gfp)
 	return kmalloc_slow(size, gfp, NUMA_NO_NODE);
 }
 
-/* The magazines of a node by kernel id; NULL if it is none. */
-static kn_always_inline struct kn_magazine **row_of(int nid)
+/* The place of a node's region by kernel id; KN_NO_PLACE if it is none. */
+static kn_always_inline uint32_t region_of(int nid)
 {
-	return likely((unsigned)nid < KN_MAX_NODE_IDS) ? kn_node_rows[nid] : NULL;
+	return likely((unsigned)nid < KN_MAX_NODE_IDS) ? kn_node_place[nid] :
+							 KN_NO_PLACE;
 }
 
 kn_fast void *kmalloc_node(size_t size, gfp_t gfp, int nid)
 {
 	if (likely(size - 1 < kn_hot.small_max && !(gfp & KN_GFP_SLOW))) {
-		struct kn_magazine **row = row_of(nid);
+		const uint32_t region = region_of(nid);
 		void *p;
 
-		if (unlikely(!row))
+		if (unlikely(region == KN_NO_PLACE))
 			return nid == NUMA_NO_NODE ? kmalloc(size, gfp) :
 						     kmalloc_slow(size, gfp, nid);
-		p = kn_rseq_pop_node(kn_kmalloc_key[(size - 1) / 16], row);
+		p = kn_rseq_pop_node(region + kn_kmalloc_place[(size - 1) / 16]);
 		if (likely(kn_rseq_popped(p)))
 			return p;
 	}
@@ -113,7 +114,7 @@ kn_fast void *kmalloc_node(size_t size, gfp_t gfp, int nid)
 kn_fast void *kmem_cache_alloc(struct kmem_cache *s, gfp_t gfp)
 {
 	if (likely(!(gfp & KN_GFP_SLOW))) {
-		void *p = kn_rseq_pop(s->mag.fast_key);
+		void *p = kn_rseq_pop(s->mag.fast_place);
 
 		if (likely(kn_rseq_popped(p)))
 			return p;
@@ -123,10 +124,10 @@ kn_fast void *kmem_cache_alloc(struct kmem_cache *s, gfp_t gfp)
 
 kn_fast void *kmem_cache_alloc_node(struct kmem_cache *s, gfp_t gfp, int nid)
 {
-	struct kn_magazine **row = row_of(nid);
+	const uint32_t region = region_of(nid);
 
-	if (likely(!(gfp & KN_GFP_SLOW) && row)) {
-		void *p = kn_rseq_pop_node(s->mag.fast_key, row);
+	if (likely(!(gfp & KN_GFP_SLOW) && region != KN_NO_PLACE)) {
+		void *p = kn_rseq_pop_node(region + s->mag.fast_place);
 
 		if (likely(kn_rseq_popped(p)))
 			return p;
@@ -167,12 +168,9 @@ kn_slow void kn_free_slow(const void *p, const char *call)
 
 kn_fast void kfree(const void *p)
 {
-	const uintptr_t off = (uintptr_t)p - kn_hot.base;
-
-	if (likely(off < kn_hot.size)) {
-		if (likely(kn_push_object(p, off, kn_key_of(p))))
-			return;
-	}
+	if (likely(kn_hot_has(p)) &&
+	    likely(kn_rseq_push(kn_place_of(p), p) == KN_RSEQ_DONE))
+		return;
 	kn_free_slow(p, "kfree");
 }
 
@@ -188,12 +186,11 @@ static kn_slow void cache_free_slow(struct kmem_cache *s, void *p)
 
 kn_fast void kmem_cache_free(struct kmem_cache *s, void *p)
 {
-	const uintptr_t off = (uintptr_t)p - kn_hot.base;
+	if (likely(kn_hot_has(p))) {
+		const uint32_t place = kn_place_of(p);
 
-	if (likely(off < kn_hot.size)) {
-		const uint32_t key = kn_key_of(p);
-
-		if (likely(key == s->mag.key && kn_push_object(p, off, key)))
+		if (likely(place % (uint32_t)KN_REGION_BYTES == s->mag.place) &&
+		    likely(kn_rseq_push(place, p) == KN_RSEQ_DONE))
 			return;
 	}
 	cache_free_slow(s, p);

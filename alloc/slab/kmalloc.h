@@ -8,33 +8,19 @@
 /* kmalloc for 1 to KMALLOC_MAX_CACHE_SIZE bytes, after start-up. */
 void *kn_kmalloc_alloc(size_t size, gfp_t gfp, int nid);
 
-/*
- * The fast path of every free: pushes @p, at offset @off of the span, an object
- * of the cache with @key.  False when the slow path has to.
- */
-static kn_always_inline bool kn_push_object(const void *p, uintptr_t off,
-					    uint32_t key)
-{
-	/* Magazines of ids that are no cache exist and never open. */
-	return likely(key < KN_NR_MAGAZINES * KN_KEY_STEP) &&
-	       kn_rseq_push(key,
-			    kn_region_row(off >> kn_hot.window_shift), p) ==
-		       KN_RSEQ_DONE;
-}
-
 /* Flags that a fast path declines: work to do, and bits that mean nothing. */
 #define KN_GFP_SLOW (__GFP_ZERO | ~__GFP_BITS_MASK)
 
-/*
- * The key of the page of @p, which is in the span.  A whole register: compared
- * as 16 bits it would cost a length-changing prefix.
- */
-static kn_always_inline uint32_t kn_key_of(const void *p)
+/* Whether @p is in the span; false before start-up. */
+static kn_always_inline bool kn_hot_has(const void *p)
 {
-	uint32_t key = ((const uint16_t *)kn_hot.map)[(uintptr_t)p >> KN_PAGE_SHIFT];
+	return (uintptr_t)p - kn_hot.base < kn_hot.size;
+}
 
-	__asm__("" : "+r" (key));
-	return key;
+/* The place of the magazine that @p, which is in the span, goes back to. */
+static kn_always_inline uint32_t kn_place_of(const void *p)
+{
+	return ((const uint32_t *)kn_hot.map)[(uintptr_t)p >> KN_PAGE_SHIFT];
 }
 
 /* What kfree() leaves over; @call is the name for reports. */

@@ -3,44 +3,38 @@
 #ifndef KN_NUMA_RSEQ_NONE_H
 #define KN_NUMA_RSEQ_NONE_H
 
-static inline void *kn_rseq_pop(uint32_t key)
+static inline void *kn_rseq_pop(uint64_t place)
 {
-	(void)key;
+	(void)place;
 	return NULL;
 }
 
-static inline void *kn_rseq_pop_node(uint32_t key, struct kn_magazine **row)
+static inline void *kn_rseq_pop_node(uint64_t place)
 {
-	(void)key;
-	(void)row;
+	(void)place;
 	return NULL;
 }
 
 static inline enum kn_rseq_ret
-kn_rseq_push(uint32_t key, struct kn_magazine **row, const void *obj)
+kn_rseq_push(uint64_t place, const void *obj)
 {
-	(void)key;
-	(void)row;
+	(void)place;
 	(void)obj;
 	return KN_RSEQ_DECLINED;
 }
 
-static inline int kn_rseq_pop_batch(uint32_t key, struct kn_magazine **row,
-				    void **buf, uint32_t n)
+static inline int kn_rseq_pop_batch(uint64_t place, void **buf, uint32_t n)
 {
-	(void)key;
-	(void)row;
+	(void)place;
 	(void)buf;
 	(void)n;
 	return 0;
 }
 
 static inline enum kn_rseq_ret
-kn_rseq_push_batch(uint32_t key, struct kn_magazine **row, void *const *buf,
-		   uint32_t n)
+kn_rseq_push_batch(uint64_t place, void *const *buf, uint32_t n)
 {
-	(void)key;
-	(void)row;
+	(void)place;
 	(void)buf;
 	(void)n;
 	return KN_RSEQ_DECLINED;

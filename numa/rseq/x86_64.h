@@ -38,40 +38,44 @@
 	".popsection\n\t"
 
 /*
- * rdx = the magazine of @key in the region of (node of this CPU, cid).  Declines
- * without a region; the row of a negative cpu_id has none.
+ * rdx = the area of the running CPU's cid.  Declines without one, and without
+ * rseq.  Nothing here waits for the place.
  */
-#define KN_RSEQ_MAGAZINE_LOCAL						\
-	"movslq	%%fs:4(%%r8), %%rax\n\t"	/* cpu_id */		\
+#define KN_RSEQ_AREA							\
+	"movl	%%fs:4(%%r8), %%eax\n\t"	/* cpu_id */		\
 	"movslq	%%fs:(%%r9), %%rcx\n\t"	/* mm_cid, or cpu_id */	\
-	"movq	(%%rdx, %%rax, 8), %%rdx\n\t"				\
+	"testl	%%eax, %%eax\n\t"					\
+	"js	5f\n\t"							\
+	"leaq	kn_areas(%%rip), %%rdx\n\t"				\
 	"movq	(%%rdx, %%rcx, 8), %%rdx\n\t"				\
 	"testq	%%rdx, %%rdx\n\t"					\
-	"jz	5f\n\t"							\
-	"addq	%[off], %%rdx\n\t"
+	"jz	5f\n\t"
 
-/* The same for the node of @row. */
-#define KN_RSEQ_MAGAZINE_ROW						\
-	"cmpl	$0, %%fs:4(%%r8)\n\t"					\
-	"jl	5f\n\t"							\
-	"movslq	%%fs:(%%r9), %%rcx\n\t"				\
-	"movq	(%[row], %%rcx, 8), %%rdx\n\t"				\
-	"testq	%%rdx, %%rdx\n\t"					\
-	"jz	5f\n\t"							\
-	"addq	%[off], %%rdx\n\t"
+/* The region of the running CPU's node in that area. */
+#define KN_RSEQ_AREA_LOCAL						\
+	KN_RSEQ_AREA							\
+	"leaq	kn_cpu_place(%%rip), %%rcx\n\t"				\
+	"movl	(%%rcx, %%rax, 4), %%eax\n\t"				\
+	"addq	%%rax, %%rdx\n\t"
 
 /*
- * ecx = gate, r10 = cur, eax = objects in the magazine.  KN_SWAP_LOADS is a
- * planted error for the tests: cur before the gate.
+ * rdx = magazine at @place, ecx = gate, r10 = cur, eax = objects in it.  cur is
+ * loaded as it is stored: whole, and by base register without index.  Processors
+ * that forward such a store in no time do not forward half of it, nor to an
+ * indexed address, and a
+ * pair is a chain of these loads.
+ * KN_SWAP_LOADS is a planted error for the tests: cur before the gate.
  */
 #ifdef KN_SWAP_LOADS
 #define KN_RSEQ_LOAD(gate)						\
+	"addq	%[place], %%rdx\n\t"					\
 	"movq	(%%rdx), %%r10\n\t"					\
 	"pause\n\tpause\n\tpause\n\t"					\
 	"movl	" gate "(%%rdx), %%ecx\n\t"				\
 	"movzwl	%%r10w, %%eax\n\t"
 #else
 #define KN_RSEQ_LOAD(gate)						\
+	"addq	%[place], %%rdx\n\t"					\
 	"movl	" gate "(%%rdx), %%ecx\n\t"				\
 	"movq	(%%rdx), %%r10\n\t"					\
 	"movzwl	%%r10w, %%eax\n\t"
@@ -99,42 +103,40 @@
 	[rseq] "i" (offsetof(struct kn_hot, rseq_off)),			\
 	[cid] "i" (offsetof(struct kn_hot, cid_off))
 
-static kn_always_inline void *kn_rseq_pop(uint32_t key)
+static kn_always_inline void *kn_rseq_pop(uint64_t place)
 {
 	void *obj;
 
 	__asm__ __volatile__(
-		"leaq	kn_cpu_rows+16(%%rip), %%rdx\n\t"
 		KN_RSEQ_ARM
-		KN_RSEQ_MAGAZINE_LOCAL
+		KN_RSEQ_AREA_LOCAL
 		KN_RSEQ_POP_BODY
 		: "=&a" (obj)
-		: KN_RSEQ_INPUTS, [off] "r" ((uint64_t)key << KN_KEY_SHIFT)
+		: KN_RSEQ_INPUTS, [place] "r" (place)
 		: "rcx", "rdx", "r10", "r8", "r9", "memory", "cc");
 	return obj;
 }
 
-static kn_always_inline void *kn_rseq_pop_node(uint32_t key,
-					       struct kn_magazine **row)
+static kn_always_inline void *kn_rseq_pop_node(uint64_t place)
 {
 	void *obj;
 
 	__asm__ __volatile__(
 		KN_RSEQ_ARM
-		KN_RSEQ_MAGAZINE_ROW
+		KN_RSEQ_AREA
 		KN_RSEQ_POP_BODY
 		: "=&a" (obj)
-		: KN_RSEQ_INPUTS, [row] "r" (row), [off] "r" ((uint64_t)key << KN_KEY_SHIFT)
+		: KN_RSEQ_INPUTS, [place] "r" (place)
 		: "rcx", "rdx", "r10", "r8", "r9", "memory", "cc");
 	return obj;
 }
 
 static kn_always_inline enum kn_rseq_ret
-kn_rseq_push(uint32_t key, struct kn_magazine **row, const void *obj)
+kn_rseq_push(uint64_t place, const void *obj)
 {
 	__asm__ __volatile__ goto(
 		KN_RSEQ_ARM
-		KN_RSEQ_MAGAZINE_ROW
+		KN_RSEQ_AREA
 		KN_RSEQ_LOAD("12")
 		"cmpl	%%ecx, %%eax\n\t"
 		"jae	5f\n\t"
@@ -146,7 +148,7 @@ kn_rseq_push(uint32_t key, struct kn_magazine **row, const void *obj)
 		"2:\n\t"
 		KN_RSEQ_GOTO_ABORT
 		:
-		: KN_RSEQ_INPUTS, [row] "r" (row), [off] "r" ((uint64_t)key << KN_KEY_SHIFT),
+		: KN_RSEQ_INPUTS, [place] "r" (place),
 		  [obj] "r" (obj)
 		: "rax", "rcx", "rdx", "r10", "r8", "r9", "memory", "cc"
 		: aborted, declined, dup);
@@ -159,14 +161,13 @@ dup:
 	return KN_RSEQ_DUP;
 }
 
-static inline int kn_rseq_pop_batch(uint32_t key, struct kn_magazine **row,
-				    void **buf, uint32_t n)
+static inline int kn_rseq_pop_batch(uint64_t place, void **buf, uint32_t n)
 {
 	int got;
 
 	__asm__ __volatile__(
 		KN_RSEQ_ARM
-		KN_RSEQ_MAGAZINE_ROW
+		KN_RSEQ_AREA
 		KN_RSEQ_LOAD("8")
 		"cmpl	%%ecx, %%eax\n\t"
 		"jbe	5f\n\t"
@@ -196,19 +197,18 @@ static inline int kn_rseq_pop_batch(uint32_t key, struct kn_magazine **row,
 		".popsection\n"
 		"6:\n\t"
 		: [got] "=&r" (got)
-		: KN_RSEQ_INPUTS, [row] "r" (row), [off] "r" ((uint64_t)key << KN_KEY_SHIFT),
+		: KN_RSEQ_INPUTS, [place] "r" (place),
 		  [buf] "r" (buf), [n] "r" (n)
 		: "rax", "rcx", "rdx", "r10", "r8", "r9", "memory", "cc");
 	return got;
 }
 
 static inline enum kn_rseq_ret
-kn_rseq_push_batch(uint32_t key, struct kn_magazine **row, void *const *buf,
-		   uint32_t n)
+kn_rseq_push_batch(uint64_t place, void *const *buf, uint32_t n)
 {
 	__asm__ __volatile__ goto(
 		KN_RSEQ_ARM
-		KN_RSEQ_MAGAZINE_ROW
+		KN_RSEQ_AREA
 		KN_RSEQ_LOAD("12")
 		"leal	(%%rax, %q[n]), %%r8d\n\t"	/* count afterwards */
 		"cmpl	%%ecx, %%r8d\n\t"
@@ -225,7 +225,7 @@ kn_rseq_push_batch(uint32_t key, struct kn_magazine **row, void *const *buf,
 		"2:\n\t"
 		KN_RSEQ_GOTO_ABORT
 		:
-		: KN_RSEQ_INPUTS, [row] "r" (row), [off] "r" ((uint64_t)key << KN_KEY_SHIFT),
+		: KN_RSEQ_INPUTS, [place] "r" (place),
 		  [buf] "r" (buf), [n] "r" (n)
 		: "rax", "rcx", "rdx", "r10", "r8", "r9", "memory", "cc"
 		: aborted, declined);

@@ -125,7 +125,7 @@ static void drain_one_number(void)
 static void drain_all(void)
 {
 	const struct kn_drain_set set = {
-		.last_id = KN_NR_MAGAZINES - 1,
+		.last_id = KN_NR_IDS - 1,
 		.cid = -1,
 		.node = -1,
 	};

@@ -395,22 +395,6 @@ static void without_room_for_blocks(void)
 	CHECK_EQ(nr_handed(), 0);
 }
 
-static void a_number_without_magazines(void)
-{
-	static void *held[500];
-
-	begin(64);
-	kn_magcache_init(&c, KN_NR_MAGAZINES + 5, 64);
-	for (int i = 0; i < 500; i++)
-		held[i] = get();
-	for (int i = 0; i < 250; i++)
-		kn_mag_free(&c, 0, held[i]);
-	for (int i = 250; i < 500; i += 50)
-		kn_mag_free_bulk(&c, 0, held + i, 50);
-	CHECK(kn_drain_cache(&c, false));
-	CHECK_EQ(nr_handed(), 0);
-}
-
 static void all_again_without_rseq(void)
 {
 	conf("rseq", "no");
@@ -437,7 +421,6 @@ int main(void)
 		child_test(what_is_idle_is_drained_whatever_went_before),
 		child_test(a_drain_of_one_node),
 		child_test(without_room_for_blocks),
-		child_test(a_number_without_magazines),
 		child_test(all_again_without_rseq),
 	};
 
