@@ -18,9 +18,13 @@
 #define RSEQ_MM_CID 24
 #define RSEQ_MM_CID_END 28
 
-struct kn_hot kn_hot;
-char *kn_areas[KN_MAX_CPUS];
+char *kn_banks[KN_MAX_CPUS];
 uint32_t kn_cpu_place[KN_MAX_CPUS];
+struct kn_hot kn_hot = { .banks = kn_banks, .cpu_place = kn_cpu_place };
+
+/* The same for the preload library, see numa/hot.h. */
+extern struct kn_hot knuma_hot_1 __attribute__((alias("kn_hot"))) __attribute__((visibility("default")));
+
 uint32_t kn_node_place[KN_MAX_NODE_IDS];
 
 void kn_places_update(void)
@@ -65,23 +69,23 @@ static bool self_test(void)
 	mag.end = 3;
 	/* Whatever number the thread gets while it runs, it meets @mag. */
 	for (; nr < KN_MAX_CPUS && nr <= cid + 64; nr++)
-		kn_areas[nr] = (char *)&mag;
+		kn_banks[nr] = (char *)&mag;
 	for (int tries = 0; !ok && tries < 100; tries++) {
 		mag.cur = 0;
-		if (kn_rseq_push_batch(0, in, 2) != KN_RSEQ_DONE)
+		if (kn_rseq_push_batch(&kn_hot, 0, in, 2) != KN_RSEQ_DONE)
 			continue;
-		if (kn_rseq_push(0, in[2]) != KN_RSEQ_DONE)
+		if (kn_rseq_push(&kn_hot, 0, in[2]) != KN_RSEQ_DONE)
 			continue;
-		if (kn_rseq_push(0, in[0]) != KN_RSEQ_DECLINED)
+		if (kn_rseq_push(&kn_hot, 0, in[0]) != KN_RSEQ_DECLINED)
 			continue;
-		obj = kn_rseq_pop_node(0);
+		obj = kn_rseq_pop_node(&kn_hot, 0);
 		ok = obj == in[2] &&
-		     kn_rseq_pop_batch(0, out, 3) == 2 &&
+		     kn_rseq_pop_batch(&kn_hot, 0, out, 3) == 2 &&
 		     out[0] == in[0] && out[1] == in[1] &&
-		     !kn_rseq_pop_node(0) && mag.cur == 3ull << 16;
+		     !kn_rseq_pop_node(&kn_hot, 0) && mag.cur == 3ull << 16;
 	}
 	while (nr--)
-		kn_areas[nr] = NULL;
+		kn_banks[nr] = NULL;
 	return ok;
 }
 
@@ -96,15 +100,15 @@ KN_STATIC_ASSERT(offsetof(__typeof__(unregistered), cpu_id) == RSEQ_CPU_ID,
 
 static const char *find_rseq(bool wanted)
 {
-	kn_hot.rseq_off = __rseq_offset;
-	kn_hot.cid_off = __rseq_offset + RSEQ_CPU_ID;
+	kn_hot.rseq_off = (int32_t)__rseq_offset;
+	kn_hot.cid_off = kn_hot.rseq_off + RSEQ_CPU_ID;
 	if (!wanted)
 		return "switched off by the tunable rseq";
 	if (__rseq_size == 0 || (int)rseq_word(kn_hot.cid_off) < 0)
 		return "rseq is not registered (old kernel, or glibc.pthread.rseq=0)";
 	/* Never __rseq_size: glibc may report less than the kernel fills. */
 	if (getauxval(AT_RSEQ_FEATURE_SIZE) >= RSEQ_MM_CID_END)
-		kn_hot.cid_off = __rseq_offset + RSEQ_MM_CID;
+		kn_hot.cid_off = kn_hot.rseq_off + RSEQ_MM_CID;
 	if (kn_machine.membarrier(
 		    MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED_RSEQ))
 		return "membarrier(PRIVATE_EXPEDITED_RSEQ) was refused";
@@ -122,8 +126,9 @@ const char *kn_rseq_init(bool wanted)
 	const char *reason = find_rseq(wanted);
 
 	if (reason) {
-		kn_hot.rseq_off = (char *)&unregistered -
-				  (char *)__builtin_thread_pointer();
+		kn_hot.rseq_off =
+			(int32_t)((char *)&unregistered -
+				  (char *)__builtin_thread_pointer());
 		kn_hot.cid_off = kn_hot.rseq_off + RSEQ_CPU_ID;
 	}
 	return reason;

@@ -17,11 +17,11 @@
  * the cur of others belong to the holder of the drain lock (see drain.c).
  * Zero-filled memory is an empty magazine that takes nothing.
  *
- * A region holds the magazines of all caches for one (cid, node); the area of a
+ * A region holds the magazines of all caches for one (cid, node); the bank of a
  * cid is its regions, one a node.  So a place, the offset of a magazine in any
- * area, names cache and node, and what a section needs besides is the area,
- * which does not depend on the object.  The table of areas is longer than any
- * kernel has CPUs: a cid needs no bound check; NULL is an area that does not
+ * bank, names cache and node, and what a section needs besides is the bank,
+ * which does not depend on the object.  The table of banks is longer than any
+ * kernel has CPUs: a cid needs no bound check; NULL is a bank that does not
  * exist.
  *
  * A thread without rseq (raw clone, glibc told not to register) has a negative
@@ -49,7 +49,7 @@ struct kn_magazine {
 KN_STATIC_ASSERT(KN_REGION_BYTES * KN_MAX_NODES <= UINT32_MAX,
 		 "a place fits the map");
 
-/* The magazine of cache @id for objects of @node, in any area. */
+/* The magazine of cache @id for objects of @node, in any bank. */
 static kn_always_inline uint32_t kn_mag_place(int node, uint32_t id)
 {
 	return (uint32_t)node * (uint32_t)KN_REGION_BYTES +
@@ -59,22 +59,26 @@ static kn_always_inline uint32_t kn_mag_place(int node, uint32_t id)
 /* The largest batch that a section copies. */
 #define KN_BATCH_MAX 62
 
-/* What the fast paths load, on one line of its own. */
+/* What the fast paths load, on one line of its own; see numa/hot.h. */
 struct kn_hot {
 	uintptr_t base;			/* kn_span.base */
 	uint64_t size;			/* kn_span.size; 0 before start-up */
 	uintptr_t map;			/* kn_span.map, as if address 0 had the
 					   first entry */
-	intptr_t rseq_off;		/* of struct rseq, from %fs */
-	intptr_t cid_off;		/* of the word that numbers magazines */
-	uint64_t small_max;		/* largest kmalloc of the fast path; 0
+	const uint32_t *small_place;	/* of the cache for sizes up to
+					   small_max: [(size - 1) / 16] */
+	char *const *banks;		/* kn_banks */
+	const uint32_t *cpu_place;	/* kn_cpu_place */
+	int32_t rseq_off;		/* of struct rseq, from %fs */
+	int32_t cid_off;		/* of the word that numbers magazines */
+	uint32_t small_max;		/* largest kmalloc of the fast path; 0
 					   before start-up */
 } kn_cacheline;
 
 extern struct kn_hot kn_hot;
 
 /* By cid. */
-extern char *kn_areas[KN_MAX_CPUS];
+extern char *kn_banks[KN_MAX_CPUS];
 
 /* Place of the region of each CPU's node. */
 extern uint32_t kn_cpu_place[KN_MAX_CPUS];
@@ -102,13 +106,15 @@ static kn_always_inline bool kn_rseq_popped(const void *obj)
 }
 
 /*
- * kn_rseq_pop(place):  pop from the magazine of a cache, of the node of the
+ * @hot is kn_hot, by the name that the caller's library has for it.
+ *
+ * kn_rseq_pop(hot, place):  pop from the magazine of a cache, of the node of the
  *	running CPU; @place is the cache's on node 0
- * kn_rseq_pop_node(place):  the same for the node of @place
- * kn_rseq_push(place, obj):  push one object
- * kn_rseq_pop_batch(place, buf, n):  moves up to @n (<= KN_BATCH_MAX) objects
+ * kn_rseq_pop_node(hot, place):  the same for the node of @place
+ * kn_rseq_push(hot, place, obj):  push one object
+ * kn_rseq_pop_batch(hot, place, buf, n):  moves up to @n (<= KN_BATCH_MAX) objects
  *	to @buf; how many, 0 when declined, -1 when aborted
- * kn_rseq_push_batch(place, buf, n):  moves all @n or none
+ * kn_rseq_push_batch(hot, place, buf, n):  moves all @n or none
  * kn_rseq_cid():  number of the running CPU's magazines, -1 without rseq
  */
 #if defined(__x86_64__)

@@ -34,8 +34,8 @@ class Table:
                 values[node.targets[0].id] = ast.literal_eval(node.value)
         self.row = {f: i for i, row in enumerate(values["LAYERS"]) for f in row}
         self.public = values["LAYERS"][0][0]
-        self.base = values["LAYERS"][1][0]
         self.preload = values["PRELOAD"]
+        self.preload_sees = [self.public] + values["PRELOAD_SEES"]
         self.external = values["EXTERNAL_HEADERS"]
 
     def folder_of(self, path):
@@ -52,9 +52,9 @@ class Table:
         if target == folder:
             return None
         if folder == self.preload:
-            if target in (self.public, self.base):
+            if target in self.preload_sees:
                 return None
-            return "the preload shim sees %s and %s only" % (self.public, self.base)
+            return "the preload shim sees %s only" % ", ".join(self.preload_sees)
         if target == self.preload:
             return "nothing includes the preload shim"
         mine, other = self.row[folder], self.row[target]

@@ -1,7 +1,7 @@
 """One cc_library for each folder of the layer table."""
 
 load("//tools:copts.bzl", "KN_COPTS")
-load("//tools:layers.bzl", "LAYERS", "PRELOAD", "SYSTEM_LIBRARIES")
+load("//tools:layers.bzl", "LAYERS", "PRELOAD", "PRELOAD_SEES", "SYSTEM_LIBRARIES")
 
 # Row 0 is //:headers.
 SOURCE_FOLDERS = [f for row in LAYERS[1:] for f in row]
@@ -16,13 +16,13 @@ def _row_of(folder):
             return i
     fail("tools/layers.bzl has no row for " + folder)
 
-def _library(folder, visibility, deps):
+def _library(folder, visibility, deps, copts = []):
     native.cc_library(
         name = folder.split("/")[-1],
         srcs = native.glob(_SOURCES, allow_empty = True),
         hdrs = native.glob(_HEADERS, allow_empty = True),
         textual_hdrs = native.glob(_TABLES, allow_empty = True),
-        copts = KN_COPTS,
+        copts = KN_COPTS + copts,
         # Hidden symbols are reached from other folders: never a library each.
         linkstatic = True,
         # Exports and constructors that nothing references stay in.
@@ -56,7 +56,7 @@ def knuma_layer():
         ] + ["//%s:__pkg__" % f for f in higher],
         deps = ["//" + f for f in lower],
     )
-    if row == 1:
+    if folder in PRELOAD_SEES:
         # What the preload shim may include without linking it.
         native.cc_library(
             name = "headers",
@@ -69,6 +69,12 @@ def knuma_preload():
     """The objects of libknuma_malloc.so.0."""
     _library(
         native.package_name(),
+        copts = ["-DKN_PRELOAD"],
         visibility = ["//:__pkg__"],
-        deps = ["//alloc/base:headers"],
+        deps = ["//%s:headers" % folder for folder in PRELOAD_SEES] + [
+            "@system//:" + row
+            for folder in PRELOAD_SEES
+            for row in SYSTEM_LIBRARIES.get(folder, [])
+            if row.endswith("_headers") or row == "ck"
+        ],
     )

@@ -19,8 +19,9 @@ LAYERS = [
 ]
 
 # The preload shim is a library of its own over the exported functions: it sees
-# the public headers and the macros of alloc/base, and links nothing of them.
+# the public headers and those of these folders, and links nothing of them.
 PRELOAD = "alloc/preload"
+PRELOAD_SEES = ["alloc/base", "numa"]
 
 # Rows of third_party/system.BUILD that a folder is built with.
 SYSTEM_LIBRARIES = {

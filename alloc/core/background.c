@@ -51,7 +51,7 @@ static void tick(bool all)
 	if (!ck_pr_cas_32(&ticking, 0, 1))
 		return;
 	follow_topology(all);
-	kn_areas_make_wanted();
+	kn_banks_make_wanted();
 	kn_rcu_step();
 	kn_drain_idle();
 	kn_caches_trim();

@@ -125,7 +125,7 @@ int knuma_topology_refine(void)
 	/* Without libnuma the system itself is asked. */
 	(void)kn_libnuma_load();
 	ret = kn_topology_refine();
-	kn_cpu_rows_update();
+	kn_places_update();
 	return ret;
 }
 

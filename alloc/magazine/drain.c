@@ -13,18 +13,18 @@
 
 #define CLOSED UINT32_MAX
 
-/* Behind the regions of an area; drain lock. */
-struct area_end {
+/* Behind the regions of a bank; drain lock. */
+struct bank_end {
 	uint64_t opened;	/* nodes whose region has been used */
 	/* Sum of the cur words of each, when kn_drain_idle() last looked. */
 	uint64_t last_sum[KN_MAX_NODES];
 };
 
 static struct kn_lock drain_lock = KN_LOCK_INIT(drain);
-static int nr_cids;		/* highest cid with an area + 1 */
+static int nr_cids;		/* highest cid with a bank + 1 */
 static uint64_t nr_opened;	/* magazines ever opened; drain lock */
 
-/* cid + 1 of an area somebody missed who could not make it. */
+/* cid + 1 of a bank somebody missed who could not make it. */
 static uint32_t wanted;
 
 static size_t end_of_regions(void)
@@ -32,14 +32,14 @@ static size_t end_of_regions(void)
 	return (size_t)kn_topo.nr_nodes * KN_REGION_BYTES;
 }
 
-static struct area_end *end_of(char *area)
+static struct bank_end *end_of(char *bank)
 {
-	return (struct area_end *)(area + end_of_regions());
+	return (struct bank_end *)(bank + end_of_regions());
 }
 
-static struct kn_magazine *magazine(char *area, int node, uint32_t id)
+static struct kn_magazine *magazine(char *bank, int node, uint32_t id)
 {
-	return (struct kn_magazine *)(area + kn_mag_place(node, id));
+	return (struct kn_magazine *)(bank + kn_mag_place(node, id));
 }
 
 static int own_number(void)
@@ -58,25 +58,25 @@ static int own_number(void)
  * On no node by policy: magazines lie where they are touched first, by the CPU
  * that opens them.
  */
-static void make_area(int cid)
+static void make_bank(int cid)
 {
-	const size_t bytes = end_of_regions() + sizeof(struct area_end);
-	char *area = kn_meta_alloc(bytes, -1);
+	const size_t bytes = end_of_regions() + sizeof(struct bank_end);
+	char *bank = kn_meta_alloc(bytes, -1);
 
-	if (!area)
+	if (!bank)
 		return;
 	kn_lock(&drain_lock);
-	if (!kn_areas[cid]) {
-		kn_store_release(&kn_areas[cid], area);
+	if (!kn_banks[cid]) {
+		kn_store_release(&kn_banks[cid], bank);
 		kn_store(&nr_cids, KN_MAX(nr_cids, cid + 1));
-		area = NULL;
+		bank = NULL;
 	}
 	kn_unlock(&drain_lock);
-	if (area)
-		kn_machine.munmap(area, KN_ALIGN_UP(bytes, KN_PAGE_SIZE));
+	if (bank)
+		kn_machine.munmap(bank, KN_ALIGN_UP(bytes, KN_PAGE_SIZE));
 }
 
-void kn_areas_make_wanted(void)
+void kn_banks_make_wanted(void)
 {
 	uint32_t want;
 
@@ -84,7 +84,7 @@ void kn_areas_make_wanted(void)
 		return;
 	want = ck_pr_fas_32(&wanted, 0);
 	if (want)
-		make_area((int)want - 1);
+		make_bank((int)want - 1);
 }
 
 bool kn_mag_open(struct kn_magcache *c, int node, bool may_block)
@@ -92,30 +92,30 @@ bool kn_mag_open(struct kn_magcache *c, int node, bool may_block)
 	const int cid = own_number();
 	struct kn_magazine *m;
 	bool opened = false;
-	char *area;
+	char *bank;
 
 	if (cid < 0 && kn_mag_mode == KN_MAG_RSEQ)
 		kn_stat_add(KN_STAT_fallback_unregistered, 1);
 	if (cid < 0 || !c->capacity)
 		return false;
-	if (!kn_load(&kn_areas[cid])) {
+	if (!kn_load(&kn_banks[cid])) {
 		if (!may_block) {
 			kn_store(&wanted, (uint32_t)cid + 1);
 			return false;
 		}
-		make_area(cid);
+		make_bank(cid);
 	}
-	area = kn_load_acquire(&kn_areas[cid]);
-	if (!area)
+	bank = kn_load_acquire(&kn_banks[cid]);
+	if (!bank)
 		return false;
-	m = magazine(area, node, c->id);
+	m = magazine(bank, node, c->id);
 	if (kn_load(&m->end) || !kn_trylock(&drain_lock))
 		return false;
 	if (!m->end && !m->beg && !c->closed) {
 		/* Both pages it may span, before a section needs them. */
 		*(void *volatile *)&m->slot[0] = NULL;
 		*(void *volatile *)&m->slot[c->capacity - 1] = NULL;
-		end_of(area)->opened |= (uint64_t)1 << node;
+		end_of(bank)->opened |= (uint64_t)1 << node;
 		nr_opened++;
 		kn_store_release(&m->end, c->capacity);
 		opened = true;
@@ -131,18 +131,18 @@ static void for_each(const struct kn_drain_set *set,
 	const uint32_t nr = KN_MIN(set->last_id + 1, kn_load(&kn_nr_magcaches));
 
 	for (int cid = 0; cid < nr_cids; cid++) {
-		char *const area = kn_areas[cid];
+		char *const bank = kn_banks[cid];
 
-		if (!area || (set->cid >= 0 && cid != set->cid))
+		if (!bank || (set->cid >= 0 && cid != set->cid))
 			continue;
 		if (kn_mag_mode == KN_MAG_FALLBACK)
 			kn_slot_lock(cid);
 		for (int node = 0; node < kn_topo.nr_nodes; node++) {
-			if (!(end_of(area)->opened >> node & 1) ||
+			if (!(end_of(bank)->opened >> node & 1) ||
 			    (set->node >= 0 && node != set->node))
 				continue;
 			for (uint32_t id = set->first_id; id < nr; id++)
-				fn(magazine(area, node, id), id, node);
+				fn(magazine(bank, node, id), id, node);
 		}
 		if (kn_mag_mode == KN_MAG_FALLBACK)
 			kn_slot_unlock(cid);
@@ -284,14 +284,14 @@ void kn_drain_reopen(uint16_t id)
 }
 
 /* The sum moves with every pop and push that nothing else undoes. */
-static uint64_t region_sum(char *area, int node, uint32_t *present)
+static uint64_t region_sum(char *bank, int node, uint32_t *present)
 {
 	const uint32_t nr = kn_load(&kn_nr_magcaches);
 	uint64_t sum = 0;
 
 	*present = 0;
 	for (uint32_t id = 0; id < nr; id++) {
-		const uint64_t cur = kn_load(&magazine(area, node, id)->cur);
+		const uint64_t cur = kn_load(&magazine(bank, node, id)->cur);
 
 		sum += cur;
 		*present += cur & 0xffff;
@@ -302,16 +302,16 @@ static uint64_t region_sum(char *area, int node, uint32_t *present)
 void kn_drain_idle(void)
 {
 	for (int cid = 0; cid < kn_load(&nr_cids); cid++) {
-		char *const area = kn_load_acquire(&kn_areas[cid]);
+		char *const bank = kn_load_acquire(&kn_banks[cid]);
 
-		for (int node = 0; area && node < kn_topo.nr_nodes; node++) {
-			uint64_t *const last = &end_of(area)->last_sum[node];
+		for (int node = 0; bank && node < kn_topo.nr_nodes; node++) {
+			uint64_t *const last = &end_of(bank)->last_sum[node];
 			uint32_t present;
 			uint64_t sum;
 
-			if (!(kn_load(&end_of(area)->opened) >> node & 1))
+			if (!(kn_load(&end_of(bank)->opened) >> node & 1))
 				continue;
-			sum = region_sum(area, node, &present);
+			sum = region_sum(bank, node, &present);
 			if (present && sum == *last)
 				kn_drain(&(struct kn_drain_set){
 					.last_id = KN_NR_IDS - 1,

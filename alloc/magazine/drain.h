@@ -47,8 +47,8 @@ uint32_t kn_depot_flush(struct kn_magcache *c, int node, uint32_t keep);
 /* Opens the caller's magazine of @c on @node, if that needs no waiting. */
 bool kn_mag_open(struct kn_magcache *c, int node, bool may_block);
 
-/* Makes areas that calls which could not make them asked for. */
-void kn_areas_make_wanted(void);
+/* Makes banks that calls which could not make them asked for. */
+void kn_banks_make_wanted(void);
 
 /* Drains the magazines of CPUs that have not used them since the last call. */
 void kn_drain_idle(void);

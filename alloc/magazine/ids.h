@@ -17,7 +17,7 @@ enum {
 	KN_ID_NONE,		/* free, or never handed out */
 	KN_ID_PAGES,		/* first page of an alloc_pages() block */
 	KN_ID_LARGE,		/* first page of a large kmalloc */
-	KN_ID_VMALLOC,		/* first page of a vmalloc area */
+	KN_ID_VMALLOC,		/* first page of a vmalloc bank */
 	KN_ID_PCP,		/* magazines of page blocks: one id an order */
 	KN_NR_PCP = 5,		/* orders with page lists: 0..4 */
 	KN_ID_FIRST_CACHE = KN_ID_PCP + KN_NR_PCP,

@@ -70,7 +70,8 @@ static uint32_t pop_some(struct kn_magcache *c, int node, void **obj, uint32_t n
 		return kn_mag_mode == KN_MAG_FALLBACK ?
 			kn_slot_pop_batch(c->id, node, obj, n) : 0;
 	for (int i = 0; i < SECTION_TRIES; i++) {
-		got = kn_rseq_pop_batch(kn_mag_place(node, c->id), obj, n);
+		got = kn_rseq_pop_batch(&kn_hot, kn_mag_place(node, c->id),
+					obj, n);
 		if (got >= 0)
 			return (uint32_t)got;
 		kn_stat_add(KN_STAT_rseq_aborts, 1);
@@ -89,8 +90,8 @@ static enum kn_rseq_ret push_some(struct kn_magcache *c, int node,
 			kn_slot_push_batch(c->id, node, obj, n) :
 			KN_RSEQ_DECLINED;
 	for (int i = 0; i < SECTION_TRIES; i++) {
-		ret = n == 1 ? kn_rseq_push(place, obj[0]) :
-			       kn_rseq_push_batch(place, obj, n);
+		ret = n == 1 ? kn_rseq_push(&kn_hot, place, obj[0]) :
+			       kn_rseq_push_batch(&kn_hot, place, obj, n);
 		if (ret != KN_RSEQ_ABORTED)
 			return ret;
 		kn_stat_add(KN_STAT_rseq_aborts, 1);
@@ -149,7 +150,7 @@ static uint32_t from_source(struct kn_magcache *c, int node, gfp_t gfp, void **o
 
 	kn_slow_step(gfp);
 	if (gfpflags_allow_blocking(gfp)) {
-		kn_areas_make_wanted();
+		kn_banks_make_wanted();
 		kn_block_stock(node);
 	}
 	n = c->refill(c, node, gfp, obj, want);

@@ -54,16 +54,16 @@ void kn_slot_reset(void)
 		kn_store(&slots[i].busy, 0);
 }
 
-/* The magazine, its slot held; NULL when taken or without an area. */
+/* The magazine, its slot held; NULL when taken or without a bank. */
 static struct kn_magazine *enter(uint32_t id, int node, int *slot)
 {
-	char *area;
+	char *bank;
 
 	*slot = kn_slot_number();
-	area = kn_load_acquire(&kn_areas[*slot]);
-	if (!area || !try_slot(*slot))
+	bank = kn_load_acquire(&kn_banks[*slot]);
+	if (!bank || !try_slot(*slot))
 		return NULL;
-	return (struct kn_magazine *)(area + kn_mag_place(node, id));
+	return (struct kn_magazine *)(bank + kn_mag_place(node, id));
 }
 
 static void leave(int slot)

@@ -58,7 +58,8 @@ static kn_slow void *malloc_slow(size_t size, gfp_t gfp)
 static kn_noinline void *malloc_medium(size_t size)
 {
 	if (likely(size - 1 < KMALLOC_MAX_CACHE_SIZE && kn_hot.small_max)) {
-		void *p = kn_rseq_pop(kn_kmalloc_cache(size)->mag.fast_place);
+		void *p = kn_rseq_pop(&kn_hot,
+				      kn_kmalloc_cache(size)->mag.fast_place);
 
 		if (likely(kn_rseq_popped(p)))
 			return p;
@@ -68,8 +69,9 @@ static kn_noinline void *malloc_medium(size_t size)
 
 kn_fast void *knuma_malloc(size_t size)
 {
-	if (likely(size - 1 < kn_hot.small_max)) {
-		void *p = kn_rseq_pop(kn_kmalloc_place[(size - 1) / 16]);
+	if (likely(kn_hot_small(&kn_hot, size))) {
+		void *p = kn_rseq_pop(&kn_hot,
+				      kn_kmalloc_place[(size - 1) / 16]);
 
 		if (likely(kn_rseq_popped(p)))
 			return p;
@@ -85,8 +87,8 @@ kn_fast void *knuma_calloc(size_t n, size_t size)
 		errno = ENOMEM;
 		return NULL;
 	}
-	if (likely(bytes - 1 < kn_hot.small_max)) {
-		void *p = kn_rseq_pop(kn_kmalloc_place[(bytes - 1) / 16]);
+	if (likely(kn_hot_small(&kn_hot, bytes))) {
+		void *p = kn_hot_pop(&kn_hot, bytes);
 
 		if (likely(kn_rseq_popped(p)))
 			return memset(p, 0, bytes);
@@ -121,8 +123,7 @@ static kn_slow void free_slow(void *p)
 
 kn_fast void knuma_free(void *p)
 {
-	if (likely(kn_hot_has(p)) &&
-	    likely(kn_rseq_push(kn_place_of(p), p) == KN_RSEQ_DONE))
+	if (likely(kn_hot_push(&kn_hot, p)))
 		return;
 	free_slow(p);
 }

@@ -3,7 +3,8 @@
  * alloc/preload/preload.c - malloc(3) and its family, over libknuma.so.0
  *
  * Thin on purpose: the heap is libknuma's, so a program that links knuma and is
- * preloaded, too, has one heap.  glibc's behaviour where programs rely on it:
+ * preloaded, too, has one heap.  What malloc and free mostly do is here as well,
+ * on that heap; the rest is a jump.  glibc's behaviour where programs rely on it:
  * realloc(p, 0) frees and gives NULL, malloc(0) is unique, every failure sets
  * ENOMEM, free() keeps errno.
  */
@@ -20,6 +21,7 @@
 #include <unistd.h>
 
 #include "alloc/base/compiler.h"
+#include "numa/hot.h"
 
 /* Of libknuma, for this library alone. */
 void knuma_thread_created(void);
@@ -27,14 +29,21 @@ void knuma_thread_created(void);
 /* All that follows is for the program; preload.lds lists it. */
 #pragma GCC visibility push(default)
 
-void *malloc(size_t size)
+kn_fast void *malloc(size_t size)
 {
+	if (likely(kn_hot_small(&knuma_hot_1, size))) {
+		void *p = kn_hot_pop(&knuma_hot_1, size);
+
+		if (likely(kn_rseq_popped(p)))
+			return p;
+	}
 	return knuma_malloc(size);
 }
 
-void free(void *p)
+kn_fast void free(void *p)
 {
-	knuma_free(p);
+	if (unlikely(!kn_hot_push(&knuma_hot_1, p)))
+		knuma_free(p);
 }
 
 void *calloc(size_t n, size_t size)

@@ -306,6 +306,7 @@ static struct kmem_cache *create(struct cache_shape *shape)
 {
 	const char *bad = bad_shape(shape);
 	struct kmem_cache *s = NULL;
+	bool taken, full;
 
 	if (!kn_start())
 		return NULL;
@@ -321,11 +322,17 @@ static struct kmem_cache *create(struct cache_shape *shape)
 				     "%#x have no effect in this version",
 				     shape->name, shape->flags & DEBUG_FLAGS);
 		kn_lock(&list_lock);
-		if (name_taken(shape->name))
+		taken = name_taken(shape->name);
+		s = make_cache(shape);
+		full = nr_slots == KN_ARRAY_SIZE(slots);
+		kn_unlock(&list_lock);
+		if (taken)
 			kn_warn("kmem_cache_create(%s): another cache has that "
 				"name", shape->name);
-		s = make_cache(shape);
-		kn_unlock(&list_lock);
+		if (!s && full)
+			kn_warn("kmem_cache_create(%s): there are %zu caches, "
+				"and no more can be made", shape->name,
+				KN_ARRAY_SIZE(slots));
 		if (!s)
 			errno = ENOMEM;
 	}

@@ -7,7 +7,7 @@
 
 #define KN_KMALLOC_SMALL_MAX 1024
 
-/* Key of the cache for sizes up to 1024: [(size - 1) / 16].  Two lines. */
+/* What kn_hot.small_place points to. */
 extern uint32_t kn_kmalloc_place[KN_KMALLOC_SMALL_MAX / 16];
 /* The cache for each size up to KMALLOC_MAX_CACHE_SIZE: see kn_kmalloc_cache(). */
 extern uint8_t kn_kmalloc_class[64 + 64];

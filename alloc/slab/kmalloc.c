@@ -77,8 +77,9 @@ void *kn_kmalloc_alloc(size_t size, gfp_t gfp, int nid)
 
 kn_fast void *kmalloc(size_t size, gfp_t gfp)
 {
-	if (likely(size - 1 < kn_hot.small_max && !(gfp & KN_GFP_SLOW))) {
-		void *p = kn_rseq_pop(kn_kmalloc_place[(size - 1) / 16]);
+	if (likely(kn_hot_small(&kn_hot, size) && !(gfp & KN_GFP_SLOW))) {
+		void *p = kn_rseq_pop(&kn_hot,
+				      kn_kmalloc_place[(size - 1) / 16]);
 
 		if (likely(kn_rseq_popped(p)))
 			return p;
@@ -95,14 +96,15 @@ static kn_always_inline uint32_t region_of(int nid)
 
 kn_fast void *kmalloc_node(size_t size, gfp_t gfp, int nid)
 {
-	if (likely(size - 1 < kn_hot.small_max && !(gfp & KN_GFP_SLOW))) {
+	if (likely(kn_hot_small(&kn_hot, size) && !(gfp & KN_GFP_SLOW))) {
 		const uint32_t region = region_of(nid);
 		void *p;
 
 		if (unlikely(region == KN_NO_PLACE))
 			return nid == NUMA_NO_NODE ? kmalloc(size, gfp) :
 						     kmalloc_slow(size, gfp, nid);
-		p = kn_rseq_pop_node(region + kn_kmalloc_place[(size - 1) / 16]);
+		p = kn_rseq_pop_node(&kn_hot, region +
+				     kn_kmalloc_place[(size - 1) / 16]);
 		if (likely(kn_rseq_popped(p)))
 			return p;
 	}
@@ -114,7 +116,7 @@ kn_fast void *kmalloc_node(size_t size, gfp_t gfp, int nid)
 kn_fast void *kmem_cache_alloc(struct kmem_cache *s, gfp_t gfp)
 {
 	if (likely(!(gfp & KN_GFP_SLOW))) {
-		void *p = kn_rseq_pop(s->mag.fast_place);
+		void *p = kn_rseq_pop(&kn_hot, s->mag.fast_place);
 
 		if (likely(kn_rseq_popped(p)))
 			return p;
@@ -127,7 +129,7 @@ kn_fast void *kmem_cache_alloc_node(struct kmem_cache *s, gfp_t gfp, int nid)
 	const uint32_t region = region_of(nid);
 
 	if (likely(!(gfp & KN_GFP_SLOW) && region != KN_NO_PLACE)) {
-		void *p = kn_rseq_pop_node(region + s->mag.fast_place);
+		void *p = kn_rseq_pop_node(&kn_hot, region + s->mag.fast_place);
 
 		if (likely(kn_rseq_popped(p)))
 			return p;
@@ -168,8 +170,7 @@ kn_slow void kn_free_slow(const void *p, const char *call)
 
 kn_fast void kfree(const void *p)
 {
-	if (likely(kn_hot_has(p)) &&
-	    likely(kn_rseq_push(kn_place_of(p), p) == KN_RSEQ_DONE))
+	if (likely(kn_hot_push(&kn_hot, p)))
 		return;
 	kn_free_slow(p, "kfree");
 }
@@ -186,11 +187,11 @@ static kn_slow void cache_free_slow(struct kmem_cache *s, void *p)
 
 kn_fast void kmem_cache_free(struct kmem_cache *s, void *p)
 {
-	if (likely(kn_hot_has(p))) {
-		const uint32_t place = kn_place_of(p);
+	if (likely(kn_hot_has(&kn_hot, p))) {
+		const uint32_t place = kn_hot_place(&kn_hot, p);
 
 		if (likely(place % (uint32_t)KN_REGION_BYTES == s->mag.place) &&
-		    likely(kn_rseq_push(place, p) == KN_RSEQ_DONE))
+		    likely(kn_rseq_push(&kn_hot, place, p) == KN_RSEQ_DONE))
 			return;
 	}
 	cache_free_slow(s, p);

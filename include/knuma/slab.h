@@ -105,9 +105,9 @@ KN_BEGIN_DECLS
  *            SLAB_HWCACHE_ALIGN ask for.
  * Context:   Any thread, no signal handler.  May wait.
  * Return:    the cache; NULL on failure, and errno tells why.
- * Errors:    ENOMEM when there is no memory for it.  EINVAL when @name is NULL,
- *            @size is out of range or the alignment is no power of two.  With
- *            SLAB_PANIC a failure aborts the process.
+ * Errors:    ENOMEM when there is no memory for it, or about 1,800 caches exist.
+ *            EINVAL when @name is NULL, @size is out of range or the alignment
+ *            is no power of two.  With SLAB_PANIC a failure aborts the process.
  * Source:    Linux include/linux/slab.h, kmem_cache_create() of 6.12.
  */
 struct kmem_cache *__kmem_cache_create_args(const char *name, unsigned int size,

@@ -8,8 +8,7 @@
  *   4  abort: behind the signature that the kernel checks
  *   5  declined    6  out
  *
- * Symbols are named in the text and not passed as operands: an operand would cost
- * a register and, with it, a frame.  Results leave in registers, not through asm-goto outputs, which gcc 12 and
+ * Results leave in registers, not through asm-goto outputs, which gcc 12 and
  * clang 14 get wrong.
  */
 #ifndef KN_NUMA_RSEQ_X86_64_H
@@ -22,8 +21,8 @@
 	"3:	.long 0, 0\n\t"						\
 	".quad 1f, 2f - 1f, 4f\n\t"					\
 	".popsection\n\t"						\
-	"movq	kn_hot+%c[rseq](%%rip), %%r8\n\t"			\
-	"movq	kn_hot+%c[cid](%%rip), %%r9\n\t"			\
+	"movslq	%[rseq], %%r8\n\t"					\
+	"movslq	%[cid], %%rcx\n\t"					\
 	"leaq	3b(%%rip), %%rax\n\t"					\
 	"movq	%%rax, %%fs:8(%%r8)\n"					\
 	"1:\n\t"
@@ -37,29 +36,36 @@
 	"5:	jmp	%l[declined]\n\t"				\
 	".popsection\n\t"
 
+/* A table is at a known distance, except for the preload library. */
+#ifdef KN_PRELOAD
+#define KN_RSEQ_TABLE(operand, symbol) "movq	%[" operand "]"
+#else
+#define KN_RSEQ_TABLE(operand, symbol) "leaq	" symbol "(%%rip)"
+#endif
+
 /*
- * rdx = the area of the running CPU's cid.  Declines without one, and without
+ * rdx = the bank of the running CPU's cid.  Declines without one, and without
  * rseq.  Nothing here waits for the place.
  */
-#define KN_RSEQ_AREA							\
+#define KN_RSEQ_BANK							\
 	"movl	%%fs:4(%%r8), %%eax\n\t"	/* cpu_id */		\
-	"movslq	%%fs:(%%r9), %%rcx\n\t"	/* mm_cid, or cpu_id */	\
+	"movslq	%%fs:(%%rcx), %%rcx\n\t"	/* mm_cid, or cpu_id */	\
 	"testl	%%eax, %%eax\n\t"					\
 	"js	5f\n\t"							\
-	"leaq	kn_areas(%%rip), %%rdx\n\t"				\
+	KN_RSEQ_TABLE("banks", "kn_banks") ", %%rdx\n\t"		\
 	"movq	(%%rdx, %%rcx, 8), %%rdx\n\t"				\
 	"testq	%%rdx, %%rdx\n\t"					\
 	"jz	5f\n\t"
 
-/* The region of the running CPU's node in that area. */
-#define KN_RSEQ_AREA_LOCAL						\
-	KN_RSEQ_AREA							\
-	"leaq	kn_cpu_place(%%rip), %%rcx\n\t"				\
+/* The region of the running CPU's node in that bank. */
+#define KN_RSEQ_BANK_LOCAL						\
+	KN_RSEQ_BANK							\
+	KN_RSEQ_TABLE("cpus", "kn_cpu_place") ", %%rcx\n\t"		\
 	"movl	(%%rcx, %%rax, 4), %%eax\n\t"				\
 	"addq	%%rax, %%rdx\n\t"
 
 /*
- * rdx = magazine at @place, ecx = gate, r10 = cur, eax = objects in it.  cur is
+ * rdx = magazine at @place, ecx = gate, r8 = cur, eax = objects in it.  cur is
  * loaded as it is stored: whole, and by base register without index.  Processors
  * that forward such a store in no time do not forward half of it, nor to an
  * indexed address, and a
@@ -69,16 +75,16 @@
 #ifdef KN_SWAP_LOADS
 #define KN_RSEQ_LOAD(gate)						\
 	"addq	%[place], %%rdx\n\t"					\
-	"movq	(%%rdx), %%r10\n\t"					\
+	"movq	(%%rdx), %%r8\n\t"					\
 	"pause\n\tpause\n\tpause\n\t"					\
 	"movl	" gate "(%%rdx), %%ecx\n\t"				\
-	"movzwl	%%r10w, %%eax\n\t"
+	"movzwl	%%r8w, %%eax\n\t"
 #else
 #define KN_RSEQ_LOAD(gate)						\
 	"addq	%[place], %%rdx\n\t"					\
 	"movl	" gate "(%%rdx), %%ecx\n\t"				\
-	"movq	(%%rdx), %%r10\n\t"					\
-	"movzwl	%%r10w, %%eax\n\t"
+	"movq	(%%rdx), %%r8\n\t"					\
+	"movzwl	%%r8w, %%eax\n\t"
 #endif
 
 #define KN_RSEQ_POP_BODY						\
@@ -86,8 +92,8 @@
 	"cmpl	%%ecx, %%eax\n\t"					\
 	"jbe	5f\n\t"							\
 	"movq	8(%%rdx, %%rax, 8), %%rax\n\t"	/* the top slot */	\
-	"addq	$0xffff, %%r10\n\t"					\
-	"movq	%%r10, (%%rdx)\n"		/* commit */		\
+	"addq	$0xffff, %%r8\n\t"					\
+	"movq	%%r8, (%%rdx)\n"		/* commit */		\
 	"2:\n\t"							\
 	".pushsection __rseq_abort, \"ax\"\n\t"				\
 	".byte	0x0f, 0xb9, 0x3d\n\t"		/* ud1 ... */		\
@@ -100,57 +106,58 @@
 	"6:\n\t"
 
 #define KN_RSEQ_INPUTS							\
-	[rseq] "i" (offsetof(struct kn_hot, rseq_off)),			\
-	[cid] "i" (offsetof(struct kn_hot, cid_off))
+	[rseq] "m" (hot->rseq_off), [cid] "m" (hot->cid_off),		\
+	[banks] "m" (hot->banks), [cpus] "m" (hot->cpu_place)
 
-static kn_always_inline void *kn_rseq_pop(uint64_t place)
+static kn_always_inline void *kn_rseq_pop(const struct kn_hot *hot, uint64_t place)
 {
 	void *obj;
 
 	__asm__ __volatile__(
 		KN_RSEQ_ARM
-		KN_RSEQ_AREA_LOCAL
+		KN_RSEQ_BANK_LOCAL
 		KN_RSEQ_POP_BODY
 		: "=&a" (obj)
 		: KN_RSEQ_INPUTS, [place] "r" (place)
-		: "rcx", "rdx", "r10", "r8", "r9", "memory", "cc");
+		: "rcx", "rdx", "r8", "memory", "cc");
 	return obj;
 }
 
-static kn_always_inline void *kn_rseq_pop_node(uint64_t place)
+static kn_always_inline void *
+kn_rseq_pop_node(const struct kn_hot *hot, uint64_t place)
 {
 	void *obj;
 
 	__asm__ __volatile__(
 		KN_RSEQ_ARM
-		KN_RSEQ_AREA
+		KN_RSEQ_BANK
 		KN_RSEQ_POP_BODY
 		: "=&a" (obj)
 		: KN_RSEQ_INPUTS, [place] "r" (place)
-		: "rcx", "rdx", "r10", "r8", "r9", "memory", "cc");
+		: "rcx", "rdx", "r8", "memory", "cc");
 	return obj;
 }
 
 static kn_always_inline enum kn_rseq_ret
-kn_rseq_push(uint64_t place, const void *obj)
+kn_rseq_push(const struct kn_hot *hot, uint64_t place, const void *obj)
 {
 	__asm__ __volatile__ goto(
 		KN_RSEQ_ARM
-		KN_RSEQ_AREA
+		KN_RSEQ_BANK
 		KN_RSEQ_LOAD("12")
 		"cmpl	%%ecx, %%eax\n\t"
 		"jae	5f\n\t"
 		"cmpq	8(%%rdx, %%rax, 8), %[obj]\n\t"	/* on top already? */
 		"je	%l[dup]\n\t"
 		"movq	%[obj], 16(%%rdx, %%rax, 8)\n\t"
-		"incq	%%r10\n\t"
-		"movq	%%r10, (%%rdx)\n"		/* commit */
+		"incq	%%r8\n\t"
+		"movq	%%r8, (%%rdx)\n"		/* commit */
 		"2:\n\t"
 		KN_RSEQ_GOTO_ABORT
 		:
 		: KN_RSEQ_INPUTS, [place] "r" (place),
 		  [obj] "r" (obj)
-		: "rax", "rcx", "rdx", "r10", "r8", "r9", "memory", "cc"
+		: "rax", "rcx", "rdx", "r8", "memory", "cc"
 		: aborted, declined, dup);
 	return KN_RSEQ_DONE;
 declined:
@@ -161,13 +168,14 @@ dup:
 	return KN_RSEQ_DUP;
 }
 
-static inline int kn_rseq_pop_batch(uint64_t place, void **buf, uint32_t n)
+static inline int kn_rseq_pop_batch(const struct kn_hot *hot, uint64_t place,
+				    void **buf, uint32_t n)
 {
 	int got;
 
 	__asm__ __volatile__(
 		KN_RSEQ_ARM
-		KN_RSEQ_AREA
+		KN_RSEQ_BANK
 		KN_RSEQ_LOAD("8")
 		"cmpl	%%ecx, %%eax\n\t"
 		"jbe	5f\n\t"
@@ -176,16 +184,16 @@ static inline int kn_rseq_pop_batch(uint64_t place, void **buf, uint32_t n)
 		"cmoval	%%eax, %[got]\n\t"		/* got = min(n, count) */
 		"movl	%[got], %%ecx\n\t"
 		"leaq	16(%%rdx, %%rax, 8), %%rax\n\t"	/* past the top slot */
-		"leaq	(%[buf], %%rcx, 8), %%r8\n\t"
+		"leaq	(%[buf], %%rcx, 8), %%r11\n\t"
 		"negq	%%rcx\n"
 		"7:	movq	(%%rax, %%rcx, 8), %%r9\n\t"
-		"movq	%%r9, (%%r8, %%rcx, 8)\n\t"
+		"movq	%%r9, (%%r11, %%rcx, 8)\n\t"
 		"incq	%%rcx\n\t"
 		"jnz	7b\n\t"
 		"movl	%[got], %%ecx\n\t"
 		"imulq	$0xffff, %%rcx, %%rcx\n\t"
-		"addq	%%rcx, %%r10\n\t"
-		"movq	%%r10, (%%rdx)\n"		/* commit */
+		"addq	%%rcx, %%r8\n\t"
+		"movq	%%r8, (%%rdx)\n"		/* commit */
 		"2:\n\t"
 		".pushsection __rseq_abort, \"ax\"\n\t"
 		".byte	0x0f, 0xb9, 0x3d\n\t"
@@ -199,35 +207,36 @@ static inline int kn_rseq_pop_batch(uint64_t place, void **buf, uint32_t n)
 		: [got] "=&r" (got)
 		: KN_RSEQ_INPUTS, [place] "r" (place),
 		  [buf] "r" (buf), [n] "r" (n)
-		: "rax", "rcx", "rdx", "r10", "r8", "r9", "memory", "cc");
+		: "rax", "rcx", "rdx", "r8", "r9", "r11", "memory", "cc");
 	return got;
 }
 
 static inline enum kn_rseq_ret
-kn_rseq_push_batch(uint64_t place, void *const *buf, uint32_t n)
+kn_rseq_push_batch(const struct kn_hot *hot, uint64_t place, void *const *buf,
+		   uint32_t n)
 {
 	__asm__ __volatile__ goto(
 		KN_RSEQ_ARM
-		KN_RSEQ_AREA
+		KN_RSEQ_BANK
 		KN_RSEQ_LOAD("12")
-		"leal	(%%rax, %q[n]), %%r8d\n\t"	/* count afterwards */
-		"cmpl	%%ecx, %%r8d\n\t"
+		"leal	(%%rax, %q[n]), %%r11d\n\t"	/* count afterwards */
+		"cmpl	%%ecx, %%r11d\n\t"
 		"ja	5f\n\t"
 		"leaq	16(%%rdx, %%rax, 8), %%rax\n\t"	/* first free slot */
 		"xorl	%%ecx, %%ecx\n"
-		"7:	movq	(%[buf], %%rcx, 8), %%r8\n\t"
-		"movq	%%r8, (%%rax, %%rcx, 8)\n\t"
+		"7:	movq	(%[buf], %%rcx, 8), %%r11\n\t"
+		"movq	%%r11, (%%rax, %%rcx, 8)\n\t"
 		"incl	%%ecx\n\t"
 		"cmpl	%[n], %%ecx\n\t"
 		"jb	7b\n\t"
-		"addq	%%rcx, %%r10\n\t"
-		"movq	%%r10, (%%rdx)\n"		/* commit */
+		"addq	%%rcx, %%r8\n\t"
+		"movq	%%r8, (%%rdx)\n"		/* commit */
 		"2:\n\t"
 		KN_RSEQ_GOTO_ABORT
 		:
 		: KN_RSEQ_INPUTS, [place] "r" (place),
 		  [buf] "r" (buf), [n] "r" (n)
-		: "rax", "rcx", "rdx", "r10", "r8", "r9", "memory", "cc"
+		: "rax", "rcx", "rdx", "r8", "r9", "r11", "memory", "cc"
 		: aborted, declined);
 	return KN_RSEQ_DONE;
 declined:
@@ -242,9 +251,9 @@ static inline int kn_rseq_cid(void)
 	int cpu, cid;
 
 	__asm__ __volatile__("movl %%fs:4(%1), %0" : "=r" (cpu)
-			     : "r" (kn_hot.rseq_off));
+			     : "r" ((intptr_t)kn_hot.rseq_off));
 	__asm__ __volatile__("movl %%fs:(%1), %0" : "=r" (cid)
-			     : "r" (kn_hot.cid_off));
+			     : "r" ((intptr_t)kn_hot.cid_off));
 	return cpu < 0 ? -1 : cid;
 }
 /* clang-format on */

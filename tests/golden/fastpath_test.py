@@ -20,6 +20,8 @@ ENTRY_POINTS = [
     "knuma_malloc",
     "knuma_free",
 ]
+# Of the preload library, which jumps to libknuma when a path ends.
+PRELOAD_ENTRY_POINTS = ["malloc", "free"]
 # knuma_calloc clears what it gives: its memset() is its one call.
 
 
@@ -66,14 +68,13 @@ def faults(insns):
     return bad, hot
 
 
-def main():
-    library = sys.argv[1]
+def check(library, names):
+    """Whether something is wrong with these entry points."""
     failed = False
     if "__rseq_cs" not in run("readelf", "-SW", library):
         print("no section __rseq_cs in", library)
         failed = True
-    print("%-30s %12s %8s" % ("entry point", "instructions", "branches"))
-    for name in ENTRY_POINTS:
+    for name in names:
         insns = body(library, name)
         if not insns:
             print(name, "is not in", library)
@@ -85,6 +86,13 @@ def main():
         for line in bad:
             print("   ", line)
             failed = True
+    return failed
+
+
+def main():
+    print("%-30s %12s %8s" % ("entry point", "instructions", "branches"))
+    failed = check(sys.argv[1], ENTRY_POINTS)
+    failed |= check(sys.argv[2], PRELOAD_ENTRY_POINTS)
     return 1 if failed else 0
 
 
