@@ -4,11 +4,14 @@
 #include <dlfcn.h>
 #include <errno.h>
 #include <numa.h>
+#include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "numa/fake.h"
+#include "alloc/base/bits.h"
 #include "numa/machine.h"
+#include "numa/span.h"
 #include "numa/sysfs.h"
 
 /* Pages in one query: two arrays on the stack, 6 KiB. */
@@ -207,6 +210,44 @@ int kn_node_spare_bytes(int node, int64_t *spare)
 	*spare = free - kept_by_kernel(total) -
 		 KN_MIN(total / OTHERS_PART, OTHERS_MOST);
 	return 0;
+}
+
+/* Blocks of free memory by order, behind the name of a zone. */
+static int64_t huge_blocks(const char *blocks)
+{
+	const unsigned huge_order = kn_log2(KN_HUGE_SIZE) - KN_PAGE_SHIFT;
+	int64_t bytes = 0;
+	uint64_t n;
+
+	for (unsigned order = 0; kn_sysfs_next_number(&blocks, &n); order++)
+		if (order >= huge_order && n < UINT32_MAX)
+			bytes += (int64_t)(n << KN_PAGE_SHIFT << order);
+	return bytes;
+}
+
+/* A line is "Node 0, zone   Normal   12   3 ...". */
+int kn_node_free_huge(int node, int64_t *bytes)
+{
+	char text[6144]; /* 64 lines */
+	char zone_of[32];
+	bool found = false;
+	ssize_t got;
+
+	got = kn_sysfs_read_proc("buddyinfo", text, sizeof(text));
+	if (got < 0)
+		return (int)got;
+	snprintf(zone_of, sizeof(zone_of), "Node %d, zone",
+		 kn_topo.kernel_id[node]);
+	*bytes = 0;
+	for (const char *at = strstr(text, zone_of); at;
+	     at = strstr(at, zone_of)) {
+		at += strlen(zone_of);
+		at += strspn(at, " ");
+		at += strcspn(at, " \n");
+		*bytes += huge_blocks(at);
+		found = true;
+	}
+	return found ? 0 : -ENOENT;
 }
 
 int64_t kn_reclaimable_bytes(void)

@@ -34,6 +34,12 @@ int kn_node_meminfo(int node, int64_t *total, int64_t *free) kn_must_check;
 int kn_node_spare_bytes(int node, int64_t *spare) kn_must_check;
 
 /*
+ * Free memory of a node that comes in blocks of a huge page at least.  0, or
+ * -Exxx: -ENOENT when the system does not say it of this node.
+ */
+int kn_node_free_huge(int node, int64_t *bytes) kn_must_check;
+
+/*
  * What the system can make free on all nodes together, by dropping caches and by
  * swapping; 0 when it does not say.
  */

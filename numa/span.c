@@ -196,6 +196,67 @@ static int make_writable(uintptr_t addr, size_t len)
 				   PROT_READ | PROT_WRITE);
 }
 
+/*
+ * What was grown with KN_GROW_HUGE: a range in each part of a window.  One
+ * thread at a time grows a part.
+ */
+static struct huge_range {
+	uintptr_t from, to;
+} huge_ranges[KN_MAX_NODES][2];
+
+/* Nodes whose memory comes in base pages for now. */
+static uint64_t base_pages;
+
+static void advise(uintptr_t from, size_t len, bool huge)
+{
+	kn_machine.madvise((void *)from, len,
+			   huge ? MADV_HUGEPAGE : MADV_NOHUGEPAGE);
+}
+
+static void grow_huge(uintptr_t addr, size_t len)
+{
+	const int node = kn_window_of((void *)addr);
+	const size_t in_window = addr - kn_window_base(node);
+	struct huge_range *r =
+		&huge_ranges[node][in_window >= kn_window_half()];
+	bool huge;
+
+	if (!r->from)
+		kn_store(&r->from, addr);
+	/* A change of mind meanwhile may have missed the new memory. */
+	do {
+		huge = kn_span_is_huge(node);
+		advise(addr, len, huge);
+		kn_store_release(&r->to, addr + len);
+		ck_pr_fence_memory();
+	} while (huge != kn_span_is_huge(node));
+}
+
+bool kn_span_is_huge(int node)
+{
+	return !(kn_load(&base_pages) >> node & 1);
+}
+
+bool kn_span_set_huge(int node, bool on)
+{
+	const uint64_t bit = (uint64_t)1 << node;
+	uint64_t old = kn_load(&base_pages), new;
+
+	do {
+		new = on ? old & ~bit : old | bit;
+		if (new == old)
+			return false;
+	} while (!ck_pr_cas_64_value(&base_pages, old, new, &old));
+	for (int i = 0; i < 2; i++) {
+		const struct huge_range *r = &huge_ranges[node][i];
+		const uintptr_t to = kn_load_acquire(&r->to);
+
+		if (to)
+			advise(r->from, to - r->from, on);
+	}
+	return true;
+}
+
 int kn_span_grow(uintptr_t addr, size_t len, unsigned flags)
 {
 	const size_t pfn = (addr - kn_span.base) >> KN_PAGE_SHIFT;
@@ -213,7 +274,7 @@ int kn_span_grow(uintptr_t addr, size_t len, unsigned flags)
 	if (err)
 		return err;
 	if (flags & KN_GROW_HUGE)
-		kn_machine.madvise((void *)addr, len, MADV_HUGEPAGE);
+		grow_huge(addr, len);
 	if (flags & KN_GROW_LOCK && kn_machine.mlock((void *)addr, len))
 		kn_warn_once("lock_memory: the system refuses to lock memory; "
 			     "raise the limit (ulimit -l).  The heap can be "

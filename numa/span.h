@@ -85,6 +85,14 @@ enum kn_grow_flags {
 int kn_span_grow(uintptr_t addr, size_t len, unsigned flags);
 
 /*
+ * Whether what was grown on @node with KN_GROW_HUGE asks for huge pages; changes
+ * it for all of it, so that no mapping is cut.  What is in memory stays as it
+ * is.  True when that is a change.
+ */
+bool kn_span_is_huge(int node);
+bool kn_span_set_huge(int node, bool on);
+
+/*
  * Gives the memory back to the operating system; it reads as zero again.
  * 0, or -Exxx and it may be as it was.
  */

@@ -24,6 +24,9 @@ struct kn_zone kn_zones[KN_MAX_NODES];
 /* Memory that a node may fault after one look at what it has free. */
 #define NODE_LOOK_EVERY ((int64_t)64 << 20)
 
+/* Huge pages of a node that are left to others; its lowest zone is among them. */
+#define HUGE_KEEPS	((int64_t)16 << 20)
+
 /* What stays available to the machine when all its nodes are full. */
 #define MACHINE_KEEPS ((int64_t)64 << 20)
 
@@ -327,9 +330,34 @@ static bool all_full_of_caches(int node, int64_t bytes)
 
 	for (int i = 0; i < zl->nr; i++)
 		if (zl->node[i] != node &&
-		    (kn_node_spare_bytes(zl->node[i], &spare) || spare >= bytes))
+		    (kn_node_spare_bytes(zl->node[i], &spare) ||
+		     spare >= bytes))
 			return false;
 	return kn_reclaimable_bytes() >= bytes + MACHINE_KEEPS;
+}
+
+/*
+ * Base pages or huge ones for the next @bytes on @node; how many of @credit may
+ * be faulted like that.  When no huge page is free on the node, the kernel
+ * prefers one of another node to base pages at home: it must not be asked.
+ */
+static int64_t choose_page_size(int node, int64_t bytes, int64_t credit)
+{
+	const int64_t need = KN_ALIGN_UP(bytes, (int64_t)KN_HUGE_SIZE);
+	int64_t huge;
+
+	if (!kn_tun.huge_pages || kn_node_free_huge(node, &huge))
+		return credit;
+	huge -= HUGE_KEEPS;
+	if (huge < need) {
+		if (kn_span_set_huge(node, false))
+			kn_stat_add(KN_STAT_huge_exhausted, 1);
+		return credit;
+	}
+	if (huge >= need + NODE_LOOK_EVERY)
+		kn_span_set_huge(node, true);
+	return kn_span_is_huge(node) ? KN_MIN(credit, KN_MAX(need, huge / 2)) :
+				       credit;
 }
 
 /*
@@ -339,14 +367,18 @@ static bool all_full_of_caches(int node, int64_t bytes)
  */
 static int64_t look(int node, int64_t bytes)
 {
-	int64_t spare;
+	int64_t spare, credit;
 
 	/* Not known: the fault decides, softly. */
 	if (kn_node_spare_bytes(node, &spare))
 		return KN_MAX(bytes, NODE_LOOK_EVERY);
-	if (spare < bytes)
-		return all_full_of_caches(node, bytes) ? bytes : 0;
-	return KN_MAX(bytes, KN_MIN(spare / 2, NODE_LOOK_EVERY));
+	if (spare >= bytes)
+		credit = KN_MAX(bytes, KN_MIN(spare / 2, NODE_LOOK_EVERY));
+	else if (all_full_of_caches(node, bytes))
+		credit = bytes;
+	else
+		return 0;
+	return choose_page_size(node, bytes, credit);
 }
 
 /* False when the node is (nearly) full. */

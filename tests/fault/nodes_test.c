@@ -5,6 +5,7 @@
  */
 #include <stdio.h>
 #include <string.h>
+#include <sys/mman.h>
 
 #include <knuma/malloc.h>
 #include <knuma/numa.h>
@@ -332,6 +333,114 @@ static void watermarks_are_left_to_the_kernel(void)
 	CHECK_EQ(node_of_4_mib(1, GFP_KERNEL), 1);
 	fake_node_free_mib(1, 8 + 16 + 32 + 3);
 	CHECK_EQ(node_of_4_mib(1, GFP_KERNEL), 0);
+}
+
+/* What madvise(2) was asked for about huge pages. */
+static struct advice {
+	uintptr_t at;
+	size_t len;
+	int advice;
+} advised[64];
+static int nr_advised;
+static int (*real_madvise)(void *addr, size_t len, int advice);
+
+static int record_madvise(void *addr, size_t len, int advice)
+{
+	if (advice != MADV_HUGEPAGE && advice != MADV_NOHUGEPAGE)
+		return real_madvise(addr, len, advice);
+	CHECK(nr_advised < 64);
+	advised[nr_advised++] = (struct advice){(uintptr_t)addr, len, advice};
+	return 0;
+}
+
+/* The last advice for the byte at @at. */
+static int advice_of(uintptr_t at)
+{
+	for (int i = nr_advised; i--;)
+		if (at - advised[i].at < advised[i].len)
+			return advised[i].advice;
+	return -1;
+}
+
+/* How many ranges were given @advice from @first on. */
+static int nr_advised_as(int advice, int first)
+{
+	int n = 0;
+
+	for (int i = first; i < nr_advised; i++)
+		n += advised[i].advice == advice;
+	return n;
+}
+
+/* @n huge pages free on node 1, besides 16 MiB of its lowest zone. */
+static void huge_pages_free(int n)
+{
+	char text[512];
+
+	snprintf(text, sizeof(text),
+		 "Node 0, zone   Normal %6d 0 0 0 0 0 0 0 0 %6d 0\n"
+		 "Node 1, zone      DMA %6d 0 0 0 0 0 0 0 0 %6d 3\n"
+		 "Node 1, zone   Normal %6d 9 9 9 9 9 9 9 9 %6d 0\n"
+		 "Node 10, zone  Normal %6d 0 0 0 0 0 0 0 0 %6d 500 x\n",
+		 1, 500, 1, 2, 100000, n, 1, 500);
+	fake_sysfs_file("buddyinfo", text);
+}
+
+static void take_mib(int mib)
+{
+	for (; mib > 0; mib -= 4)
+		CHECK_EQ(node_of_4_mib(1, GFP_KERNEL), 1);
+}
+
+/*
+ * Asked for a huge page where none is free, the kernel takes one of another
+ * node: so it is asked only while there are some.
+ */
+static void base_pages_where_no_huge_page_is_free(void)
+{
+	uintptr_t pages, area;
+	int before;
+
+	fake_nodes(2);
+	real_madvise = kn_machine.madvise;
+	kn_machine.madvise = record_madvise;
+	conf("huge_after", "0");
+	huge_pages_free(500);
+	start_quiet();
+	pages = kn_window_base(1);
+	area = (uintptr_t)vmalloc_node(4 * MIB, 1);
+	take_mib(4);
+	CHECK_EQ(advice_of(pages), MADV_HUGEPAGE);
+	CHECK_EQ(advice_of(area), MADV_HUGEPAGE);
+	/* 16 MiB of them are others': at the next look there are too few. */
+	huge_pages_free(1);
+	take_mib(64);
+	CHECK_EQ(stat_of("huge_exhausted"), 1);
+	CHECK_EQ(advice_of(pages), MADV_NOHUGEPAGE);
+	CHECK_EQ(advice_of(area), MADV_NOHUGEPAGE);
+	/* Growth meanwhile asks for the same. */
+	before = nr_advised;
+	take_mib(128);
+	CHECK(nr_advised_as(MADV_NOHUGEPAGE, before) >= 1);
+	CHECK_EQ(nr_advised_as(MADV_HUGEPAGE, before), 0);
+	CHECK_EQ(stat_of("huge_exhausted"), 1);
+	/* The other node has its own. */
+	CHECK_EQ(node_of_4_mib(0, GFP_KERNEL), 0);
+	CHECK_EQ(advice_of(kn_window_base(0)), MADV_HUGEPAGE);
+	/* Enough again: for all that was grown, without a cut. */
+	huge_pages_free(500);
+	take_mib(64);
+	CHECK_EQ(advice_of(pages), MADV_HUGEPAGE);
+	CHECK_EQ(advice_of(pages + 190 * MIB), MADV_HUGEPAGE);
+	CHECK_EQ(advice_of(area), MADV_HUGEPAGE);
+	/* A node that the file does not know stays as it is, so without it. */
+	before = nr_advised;
+	fake_sysfs_file("buddyinfo", "Node 7, zone Normal 1 1 1\n");
+	take_mib(128);
+	fake_sysfs_remove("buddyinfo");
+	take_mib(128);
+	CHECK_EQ(nr_advised_as(MADV_NOHUGEPAGE, before), 0);
+	CHECK_EQ(stat_of("huge_exhausted"), 1);
 }
 
 /* Its free memory falls as it is used; the last of it stays the system's. */
@@ -673,6 +782,7 @@ int main(void)
 		child_test(when_all_nodes_are_full),
 		child_test(when_all_nodes_are_full_of_caches),
 		child_test(watermarks_are_left_to_the_kernel),
+		child_test(base_pages_where_no_huge_page_is_free),
 		child_test(a_node_is_used_up_to_what_it_keeps),
 		child_test(a_failure_is_told_once),
 		child_test(a_node_without_memory),

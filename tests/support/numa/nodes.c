@@ -17,6 +17,9 @@
 /* Pages asked for in one call. */
 #define CHUNK 1024
 
+/* Times that pages are looked for when some are on their way. */
+#define TRIES 20
+
 static _Noreturn void cannot(const char *what)
 {
 	perror(what);
@@ -202,11 +205,26 @@ void touch_pages(void *p, size_t bytes)
 	at[bytes - 1] = 1;
 }
 
+/* A page that the kernel moves just now is nowhere: reading it waits. */
+static void read_pages(const void *p, size_t bytes)
+{
+	const volatile char *at = p;
+
+	for (size_t i = 0; i < bytes; i += PAGE)
+		(void)at[i];
+}
+
 void expect_on(const void *p, size_t bytes, int node, const char *what)
 {
-	struct pages in = {0};
+	struct pages in;
 
-	count_pages(p, bytes, &in);
+	for (int i = 0; i < TRIES; i++) {
+		in = (struct pages){0};
+		count_pages(p, bytes, &in);
+		if (!in.absent)
+			break;
+		read_pages(p, bytes);
+	}
 	if (in.on[node] == in.present && !in.absent)
 		return;
 	fprintf(stderr, "%s: of %ld pages %ld are on node %d, %ld absent;",
