@@ -193,7 +193,7 @@ static void full_nodes_pass_requests_on(void)
 /* The same with small objects: those of a slab lie where the slab lies. */
 static void full_nodes_pass_objects_on(void)
 {
-	const size_t size = 2048;
+	const size_t size = 8000;
 	const gfp_t strict = GFP_KERNEL | __GFP_THISNODE | __GFP_NOWARN;
 	struct kmem_cache *s;
 	uint64_t first = 0;
