@@ -18,6 +18,7 @@
 
 #include "bench/locality/locality.h"
 #include "bench/loops.h"
+#include "bench/numa/matrix.h"
 #include "bench/workload.h"
 
 enum {
@@ -127,5 +128,7 @@ int kn_child_main(int argc, char **argv)
 		return kn_nodes_tell(argv[2]);
 	if (argc > 4 && !strcmp(argv[1], "locality"))
 		return kn_locality_child(argc - 2, argv + 2);
+	if (argc > 4 && !strcmp(argv[1], "cell"))
+		return kn_cell_child(argc - 2, argv + 2);
 	return 2;
 }

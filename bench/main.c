@@ -11,6 +11,7 @@
 
 #include "bench/child.h"
 #include "bench/locality/locality.h"
+#include "bench/numa/matrix.h"
 #include "bench/progress.h"
 #include "bench/rounds.h"
 #include "bench/usage.h"
@@ -62,9 +63,11 @@ static const struct option options[] = {
 
 static const char help[] =
 	"Usage: knuma bench [OPTION...] [WORKLOAD...]\n"
+	"  or:  knuma bench numa [OPTION...]\n"
 	"  or:  knuma bench locality [OPTION...]\n"
 	"Measures knuma and other allocators on this machine.  The second form\n"
-	"counts pages on the wrong node, and has a --help of its own.\n"
+	"measures each node's CPUs against each node's memory, the third counts\n"
+	"pages on the wrong node; both have a --help of their own.\n"
 	"\n"
 	"      --compare              end when there is none to compare with\n"
 	"      --list                 print the workloads and end\n"
@@ -138,6 +141,14 @@ static bool matches_any(const char *pattern)
 	return false;
 }
 
+__attribute__((noreturn)) static void refuse(const char *pattern)
+{
+	if (!strcmp(pattern, "numa") || !strcmp(pattern, "locality"))
+		kn_usage("write `knuma bench %s' first, then its options",
+			 pattern);
+	kn_usage("no workload '%s'; --list names them", pattern);
+}
+
 static void parse(struct arguments *a, int argc, char **argv)
 {
 	int key;
@@ -148,8 +159,7 @@ static void parse(struct arguments *a, int argc, char **argv)
 	a->nr_patterns = argc - optind;
 	for (int i = 0; i < a->nr_patterns; i++)
 		if (!matches_any(a->patterns[i]))
-			kn_usage("no workload '%s'; --list names them",
-				 a->patterns[i]);
+			refuse(a->patterns[i]);
 	if (!a->run.runs)
 		a->run.runs = a->run.quick ? RUNS_QUICK : RUNS;
 }
@@ -211,6 +221,8 @@ int kn_bench_main(int argc, char **argv)
 
 	if (argc > 1 && !strcmp(argv[1], "--child"))
 		return kn_child_main(argc - 1, argv + 1);
+	if (argc > 1 && !strcmp(argv[1], "numa"))
+		return kn_numa_main(argc - 1, argv + 1);
 	if (argc > 1 && !strcmp(argv[1], "locality"))
 		return kn_locality_main(argc - 1, argv + 1);
 	parse(&a, argc, argv);

@@ -3,9 +3,7 @@
 
 #include <dlfcn.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "bench/sample.h"
 
@@ -14,7 +12,7 @@ static struct {
 	int (*next_node)(int node);
 	int (*numa_node_id)(void);
 	int (*distance)(int a, int b);
-	int (*conf_get)(const char *name, char *buf, size_t len);
+	bool (*nodes_are_fake)(void);
 } api;
 
 static const char *open_library(const char *library)
@@ -26,11 +24,11 @@ static const char *open_library(const char *library)
 	*(void **)&api.next_node = dlsym(handle, "knuma_next_node");
 	*(void **)&api.numa_node_id = dlsym(handle, "knuma_numa_node_id");
 	*(void **)&api.distance = dlsym(handle, "knuma_distance");
-	*(void **)&api.conf_get = dlsym(handle, "knuma_conf_get");
+	*(void **)&api.nodes_are_fake = dlsym(handle, "knuma_nodes_are_fake");
 	return api.next_node && api.numa_node_id && api.distance &&
-			       api.conf_get ?
+			       api.nodes_are_fake ?
 		       NULL :
-		       "the library lacks knuma_next_node";
+		       "the library lacks knuma_next_node or one of its kind";
 }
 
 /* The row of node @id, made if need be; NULL when there are too many. */
@@ -82,14 +80,6 @@ static void find_cpus(struct kn_nodes *nodes)
 	kn_ids_bind(&all);
 }
 
-static bool is_of_the_system(int id)
-{
-	char path[64];
-
-	snprintf(path, sizeof(path), "/sys/devices/system/node/node%d", id);
-	return !access(path, F_OK);
-}
-
 static void find_free_memory(struct kn_node *node)
 {
 	char path[64];
@@ -97,15 +87,6 @@ static void find_free_memory(struct kn_node *node)
 	snprintf(path, sizeof(path), "/sys/devices/system/node/node%d/meminfo",
 		 node->id);
 	node->free_bytes = kn_bench_file_bytes(path, "MemFree:");
-}
-
-static bool has_fake_setting(void)
-{
-	char value[256];
-
-	/* A library that does not know the setting makes nothing up. */
-	return !api.conf_get("fake_nodes", value, sizeof(value)) && *value &&
-	       strcmp(value, "0") && strcmp(value, "no");
 }
 
 int kn_nodes_tell(const char *library)
@@ -119,17 +100,14 @@ int kn_nodes_tell(const char *library)
 	}
 	find_memory(&nodes);
 	find_cpus(&nodes);
-	nodes.fake = has_fake_setting();
-	for (int i = 0; i < nodes.nr; i++) {
-		nodes.fake |= nodes.nr > 1 &&
-			      !is_of_the_system(nodes.node[i].id);
+	nodes.fake = api.nodes_are_fake();
+	for (int i = 0; i < nodes.nr; i++)
 		for (int k = 0; k < nodes.nr; k++) {
 			const int d = api.distance(nodes.node[i].id,
 						   nodes.node[k].id);
 
 			nodes.node[i].distance[k] = d < 0 ? -1 : d;
 		}
-	}
 	for (int i = 0; i < nodes.nr && !nodes.fake; i++)
 		find_free_memory(&nodes.node[i]);
 	return fwrite(&nodes, sizeof(nodes), 1, stdout) == 1 ? 0 : 1;

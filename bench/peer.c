@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "bench/process.h"
+#include "bench/usage.h"
 
 /* clang-format off */
 struct kn_peer kn_peers[] = {
@@ -24,6 +25,7 @@ static const char *const symbols[KN_NR_CALLS] = {
 	[KN_CALLS_kmalloc] = "knuma_kmalloc",
 	[KN_CALLS_kmalloc_node] = "knuma_kmalloc_node",
 	[KN_CALLS_numa] = "numa_alloc_onnode",
+	[KN_CALLS_memkind] = "memkind_create_fixed",
 };
 
 /* Needs no preload: it is what a program has anyway. */
@@ -41,7 +43,8 @@ static bool is_default(const struct kn_peer *peer)
 static bool ask(const struct kn_peer *peer, const char *name, char *path,
 		size_t len)
 {
-	const bool opened = peer->calls == KN_CALLS_numa;
+	const bool opened = peer->calls == KN_CALLS_numa ||
+			    peer->calls == KN_CALLS_memkind;
 	const bool preloaded = !peer->own && !opened && !is_default(peer);
 	const char *symbol = symbols[peer->calls];
 	/* clang-format off */
@@ -105,6 +108,14 @@ void kn_peers_say_missing(unsigned who)
 		}
 	if (before[0] == ',')
 		fputc('\n', stderr);
+}
+
+const char *kn_peers_own_library(void)
+{
+	for (unsigned i = 0; i < kn_nr_peers; i++)
+		if (kn_peers[i].own && kn_peers[i].library)
+			return kn_peers[i].library;
+	kn_usage(KN_NO_LIBRARY);
 }
 
 const char *kn_peer_preload(const struct kn_peer *peer)

@@ -12,14 +12,19 @@ enum kn_calls {
 	KN_CALLS_kmalloc,      /* opened, through a function pointer */
 	KN_CALLS_kmalloc_node, /* the same */
 	KN_CALLS_numa,	       /* the same */
+	KN_CALLS_memkind,      /* the same; of the matrix of nodes only */
 	KN_NR_CALLS
 };
 
-/* Sets of calls, 1 << enum kn_calls: malloc's, and those of workloads.def. */
+/* Sets of calls, 1 << enum kn_calls: malloc, those of workloads.def, a node. */
 #define KN_CALLS_OF_MALLOC (1u << KN_CALLS_malloc)
 #define KN_CALLS_OF_LOOPS                              \
 	(KN_CALLS_OF_MALLOC | 1u << KN_CALLS_kmalloc | \
 	 1u << KN_CALLS_kmalloc_node | 1u << KN_CALLS_numa)
+
+#define KN_CALLS_OF_NODES                                    \
+	(1u << KN_CALLS_kmalloc_node | 1u << KN_CALLS_numa | \
+	 1u << KN_CALLS_memkind)
 
 struct kn_peer {
 	const char *name;
@@ -37,6 +42,9 @@ void kn_peers_find(unsigned who);
 
 /* One line on standard error for all of these that are missing. */
 void kn_peers_say_missing(unsigned who);
+
+/* A library that has knuma's calls, after kn_peers_find(); else the end. */
+const char *kn_peers_own_library(void);
 
 /* LD_PRELOAD for a program that calls malloc; NULL: the variable is unset. */
 const char *kn_peer_preload(const struct kn_peer *peer);

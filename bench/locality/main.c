@@ -177,15 +177,6 @@ static bool summarise(struct kn_locality_table *t)
 	return done;
 }
 
-/* Where knuma's own calls are found. */
-static const char *own_library(void)
-{
-	for (unsigned i = 0; i < kn_nr_peers; i++)
-		if (kn_peers[i].own && kn_peers[i].library)
-			return kn_peers[i].library;
-	kn_usage(KN_NO_LIBRARY);
-}
-
 int kn_locality_main(int argc, char **argv)
 {
 	static struct kn_locality_table t;
@@ -198,7 +189,7 @@ int kn_locality_main(int argc, char **argv)
 	kn_progress_interval_s = o.progress;
 	kn_process_catch_signals();
 	kn_peers_find(KN_CALLS_OF_MALLOC);
-	kn_about_read(&t.about, own_library(), &o);
+	kn_about_read(&t.about, kn_peers_own_library(), &o);
 	kn_about_note_missing(&t.about, KN_CALLS_OF_MALLOC);
 	t.object_kib = o.quick ? OBJECT_KIB_QUICK : OBJECT_KIB;
 	check_measurable(&t);
