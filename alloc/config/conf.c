@@ -73,8 +73,8 @@ static void bad_value(struct kn_conf_sink *sink, const char *where,
 		[KN_TUNABLE_SIZE] = "a size, as 65536, 64K or 8M",
 		[KN_TUNABLE_MS] = "a time, as 100ms or 2s",
 		[KN_TUNABLE_STRING] = "a text",
-		[KN_TUNABLE_NODES] = "a number of nodes, or levels as "
-				     "pack:2 numa:2 pu:4",
+		[KN_TUNABLE_NODES] = ("a number of nodes, or levels as "
+				      "pack:2 numa:2 pu:4"),
 	};
 
 	kn_conf_mistake(sink, where, "%s = %s: expected %s%s", row->name, value,
