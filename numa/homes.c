@@ -18,7 +18,7 @@ static int bring_back(int id, void **pages, size_t n, struct kn_homes *sum)
 	ret = kn_machine.move_pages(n, pages, nodes, status);
 	for (size_t i = 0; i < n; i++)
 		sum->moved += status[i] == id;
-	return ret < 0 ? ret : 0;
+	return ret < 0;
 }
 
 int kn_homes_ask(int node, void **pages, size_t n, bool move,

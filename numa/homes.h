@@ -27,8 +27,8 @@ struct kn_homes {
  * Asks where @n (<= KN_HOMES_MAX) @pages of the dense @node are, and adds to
  * @sum.  With @move it brings back what is elsewhere; @pages is then changed.
  * Context: system calls; no lock held.
- * Return: 0; -ENOMEM when the node has no room for all of them; or -Exxx and
- * nothing is known.
+ * Return: 0; 1 when the node takes no more pages: it is full, or may no longer
+ * be used; or -Exxx and nothing is known.
  */
 int kn_homes_ask(int node, void **pages, size_t n, bool move,
 		 struct kn_homes *sum);

@@ -217,7 +217,8 @@ void kn_homes_tick(bool all)
 
 		if (walks[node].rest)
 			walks[node].rest--;
-		if (changed & usable & 1ull << node)
+		/* The system may have moved anything anywhere. */
+		if (changed && is_usable)
 			begin_walk(node);
 		if (all || changed || node == next_node)
 			look_at(node, is_usable);

@@ -5,11 +5,12 @@
  * Each tick asks where some pages of a node are; after a change of the machine
  * some pages of every node.  What is found elsewhere is counted and told once.
  * A node that can be used has its pages brought back by a walk through its
- * window, a part at each tick: all of them after the node came back, and when a
- * sample found one that strayed.
+ * window, a part at each tick: after each change of the nodes that can be used,
+ * since the system then moves pages of all nodes, and when a sample found a page
+ * that strayed.
  *
  *   sample, page is elsewhere --> due --> walk, part by part --> rest
- *   the node came back       ----^  ^----- the rest is over -------'
+ *   nodes came or went       ----^  ^----- the rest is over -------'
  *
  * The rest after a walk doubles while walks leave pages elsewhere: the node is
  * full, or the pages cannot be moved (those a fork shares cannot).
