@@ -25,7 +25,7 @@ enum {
 	LINE = 64,  /* between two loads of the chase */
 	ASK = 1024, /* pages that one move_pages is asked about */
 	SAMPLES_MIN = 5,
-	STREAM_THREADS_MAX = 256
+	STREAM_THREADS_MAX = 1024
 };
 
 struct home {

@@ -8,6 +8,7 @@
  */
 #include <knuma/version.h>
 #include <math.h>
+#include <string.h>
 
 #include "bench/numa/matrix.h"
 
@@ -48,6 +49,20 @@ static void write_escaped(FILE *f, const char *s)
 			fputs("&quot;", f);
 		else
 			fputc(*s, f);
+	}
+}
+
+/* As kn_matrix_value(), with thin spaces between thousands. */
+static void write_value(FILE *f, double value)
+{
+	char digits[KN_VALUE_LEN];
+	const char *d = kn_matrix_value(digits, value);
+	size_t before = strspn(d, "0123456789");
+
+	for (; *d; d++) {
+		fputc(*d, f);
+		if (before > 0 && --before > 0 && before % 3 == 0)
+			fputs("&#8239;", f);
 	}
 }
 
@@ -152,37 +167,34 @@ static void write_cell(FILE *f, const struct kn_matrix *m, unsigned peer,
 				    0 :
 				    (s->median - scale->best) /
 					    (scale->worst - scale->best);
-	char median[KN_VALUE_LEN], p99[KN_VALUE_LEN];
 
 	if (isnan(s->median)) {
 		fputs("<td>-</td>", f);
 		return;
 	}
-	fprintf(f,
-		"<td%s style=\"--heat:%.2f\" title=\"%u samples\">%s<br>"
-		"<small>%s</small></td>",
-		r == c ? " class=\"own\"" : "", heat, s->nr,
-		kn_matrix_value(median, s->median),
-		kn_matrix_value(p99, s->p99));
+	fprintf(f, "<td%s style=\"--heat:%.2f\" title=\"%u samples\">",
+		r == c ? " class=\"own\"" : "", heat, s->nr);
+	write_value(f, s->median);
+	fputs("<br><small>", f);
+	write_value(f, s->p99);
+	fputs("</small></td>", f);
 }
 
+/* What the ends of the colour mean; nothing for a single cell. */
 static void write_scale(FILE *f, const struct scale *s, const char *unit)
 {
-	char best[KN_VALUE_LEN], worst[KN_VALUE_LEN];
-
-	if (isnan(s->best))
-		fputs("<p class=\"scale\">not measured</p>\n", f);
-	else if (is_flat(s))
-		fprintf(f,
-			"<p class=\"scale\">all alike: %s to %s&nbsp;%s</p>\n",
-			kn_matrix_value(best, s->best),
-			kn_matrix_value(worst, s->worst), unit);
-	else
-		fprintf(f,
-			"<p class=\"scale\">no colour: %s&nbsp;%s; deepest: "
-			"%s&nbsp;%s</p>\n",
-			kn_matrix_value(best, s->best), unit,
-			kn_matrix_value(worst, s->worst), unit);
+	if (s->best == s->worst)
+		return;
+	fputs("<p class=\"scale\">", f);
+	if (isnan(s->best)) {
+		fputs("not measured</p>\n", f);
+		return;
+	}
+	fputs(is_flat(s) ? "all alike: " : "no colour: ", f);
+	write_value(f, s->best);
+	fprintf(f, "&nbsp;%s%s", unit, is_flat(s) ? " to " : "; deepest: ");
+	write_value(f, s->worst);
+	fprintf(f, "&nbsp;%s</p>\n", unit);
 }
 
 static void write_map(FILE *f, const struct kn_matrix *m, unsigned peer,
