@@ -121,6 +121,19 @@ class Manual(unittest.TestCase):
             if option not in ("--usage", "--help"):
                 self.assertIn(option, page)
 
+    def test_knuma_bench_has_each_option_and_measure(self):
+        page = read("docs/man/knuma-bench.1").replace("\\-", "-")
+        for command in [], ["numa"], ["locality"]:
+            options = re.findall(r"(?m)^ +(?:-o, )?(--[\w-]+)",
+                                 knuma("bench", *command, "--help"))
+            self.assertIn("--output", options)
+            for option in options:
+                self.assertIn(option, page)
+        cells = knuma("bench", "numa", "--quick", "-o", "csv").splitlines()[1:]
+        self.assertEqual(
+            list(dict.fromkeys(row.split(",")[0] for row in cells)),
+            re.findall(r"(?m)^\.TP\n\.B ([a-z]+)$", page))
+
     def test_functions_are_declared(self):
         headers = "".join(read(h) for h in glob.glob("include/knuma/*.h"))
         for page in MAN:
