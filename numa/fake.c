@@ -16,6 +16,10 @@
 KN_STATIC_ASSERT(KN_FAKE_MAX_NODES == KN_MAX_NODES, "fake nodes are nodes");
 KN_STATIC_ASSERT(KN_FAKE_MAX_CPUS == KN_MAX_CPUS, "fake CPUs are CPUs");
 
+#ifndef MADV_DONTNEED_LOCKED
+#define MADV_DONTNEED_LOCKED 24
+#endif
+
 bool kn_fake_on;
 
 static struct kn_machine real;
@@ -206,14 +210,81 @@ static int fake_mbind(void *addr, size_t len, int node)
 	return 0;
 }
 
+/*
+ * Where pages were moved to: dense node + 1 for each page of the span, mapped
+ * by the first move.  Not for descriptors, which nobody moves but home.
+ */
+static uint8_t *moved;
+
+static int map_moved(void)
+{
+	const size_t bytes = kn_span.size >> KN_PAGE_SHIFT;
+	uint8_t *map, *none = NULL;
+
+	if (kn_load_acquire(&moved))
+		return 0;
+	map = real.mmap(NULL, bytes, PROT_READ | PROT_WRITE,
+			MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE);
+	if (kn_is_err(map))
+		return -ENOMEM;
+	/* Release: pairs with the acquires of this file. */
+	if (!__atomic_compare_exchange_n(&moved, &none, map, false,
+					 __ATOMIC_RELEASE, __ATOMIC_RELAXED))
+		real.munmap(map, bytes);
+	return 0;
+}
+
 /* Memory that is not knuma's stays where the system says it is. */
 static int fake_page_nodes(size_t n, void **pages, int *status)
 {
+	const uint8_t *map = kn_load_acquire(&moved);
 	const int ret = real.page_nodes(n, pages, status);
 
-	for (size_t i = 0; !ret && i < n; i++)
-		if (status[i] >= 0 && kn_span_has(pages[i]))
-			status[i] = kn_topo.kernel_id[kn_window_of(pages[i])];
+	for (size_t i = 0; ret >= 0 && i < n; i++) {
+		int node = kn_span_node(pages[i]);
+
+		if (status[i] < 0 || node < 0)
+			continue;
+		if (map && kn_span_has(pages[i]) && map[kn_pfn(pages[i])])
+			node = map[kn_pfn(pages[i])] - 1;
+		status[i] = kn_topo.kernel_id[node];
+	}
+	return ret;
+}
+
+static int fake_move_pages(size_t n, void **pages, const int *nodes,
+			   int *status)
+{
+	int ret = map_moved();
+
+	if (!ret)
+		ret = real.page_nodes(n, pages, status);
+	for (size_t i = 0; ret >= 0 && i < n; i++) {
+		const int node = kn_node_dense(nodes[i]);
+
+		if (status[i] < 0)
+			continue;
+		if (node < 0 || !kn_span_has(pages[i])) {
+			status[i] = -EACCES;
+			continue;
+		}
+		kn_store(&moved[kn_pfn(pages[i])],
+			 (uint8_t)(node == kn_window_of(pages[i]) ? 0 :
+								    node + 1));
+		status[i] = nodes[i];
+	}
+	return ret;
+}
+
+/* What is given back to the system comes from the node of its window again. */
+static int fake_madvise(void *addr, size_t len, int advice)
+{
+	uint8_t *map = kn_load_acquire(&moved);
+	const int ret = real.madvise(addr, len, advice);
+
+	if (map && !ret && kn_span_has(addr) &&
+	    (advice == MADV_DONTNEED || advice == MADV_DONTNEED_LOCKED))
+		memset(map + kn_pfn(addr), 0, len >> KN_PAGE_SHIFT);
 	return ret;
 }
 
@@ -226,6 +297,8 @@ void kn_fake_use(const struct kn_fake *machine)
 	kn_machine.read_file = fake_read_file;
 	kn_machine.mbind_preferred = fake_mbind;
 	kn_machine.page_nodes = fake_page_nodes;
+	kn_machine.move_pages = fake_move_pages;
+	kn_machine.madvise = fake_madvise;
 	kn_fake_on = true;
 }
 

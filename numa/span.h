@@ -106,6 +106,21 @@ static inline bool kn_span_has(const void *p)
 	return (uintptr_t)p - kn_span.base < kn_span.size;
 }
 
+/* Dense node of an address of a window or of its descriptors; -1: neither. */
+static inline int kn_span_node(const void *p)
+{
+	const uintptr_t desc = (uintptr_t)p - (uintptr_t)kn_span.pages;
+	const unsigned shift = kn_span.window_shift - KN_PAGE_SHIFT;
+
+	if (kn_span_has(p))
+		return (int)(((uintptr_t)p - kn_span.base) >>
+			     kn_span.window_shift);
+	if (!kn_span.size || desc / KN_PAGE_DESC_SIZE >=
+				     kn_span.size >> KN_PAGE_SHIFT)
+		return -1;
+	return (int)(desc / KN_PAGE_DESC_SIZE >> shift);
+}
+
 /* Page number inside the span; the caller has checked kn_span_has(). */
 static inline uint32_t kn_pfn(const void *p)
 {

@@ -5,6 +5,7 @@
 #include <knuma/version.h>
 
 #include "alloc/magazine/drain.h"
+#include "alloc/page/away.h"
 #include "alloc/page/page_alloc.h"
 #include "alloc/rcu/grace.h"
 #include "alloc/slab/cache.h"
@@ -130,6 +131,11 @@ static void refresh(struct kn_view_info *info)
 	info->mbind_state = mbind_state();
 }
 
+static uint64_t away_bytes(void)
+{
+	return kn_load(&kn_away_pages) << KN_PAGE_SHIFT;
+}
+
 void kn_gauges_init(void)
 {
 	kn_view_info.version = KNUMA_VERSION_STRING;
@@ -153,4 +159,5 @@ void kn_gauges_init(void)
 	kn_stat_source(KN_STAT_page_managed_bytes, page_managed_bytes);
 	kn_stat_source(KN_STAT_vmalloc_bytes, kn_vmap_used_bytes);
 	kn_stat_source(KN_STAT_vmalloc_cached_bytes, kn_vmap_cached_bytes);
+	kn_stat_source(KN_STAT_away_bytes, away_bytes);
 }

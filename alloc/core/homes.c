@@ -4,10 +4,10 @@
 #include <errno.h>
 
 #include "alloc/base/assert.h"
+#include "alloc/page/away.h"
 #include "alloc/page/zone.h"
 #include "alloc/stats/stats.h"
 #include "alloc/vmalloc/vmap.h"
-#include "numa/fake.h"
 #include "numa/homes.h"
 
 /* One question a tick. */
@@ -19,17 +19,10 @@
 /* Ticks between walks that leave pages elsewhere: 2, 4, ... 64. */
 #define LONGEST_REST 64
 
-/* The page part and both halves of the vmalloc part, each with descriptors. */
-#define NR_RANGES    6
-
-struct range {
-	uintptr_t from;
-	size_t pages;
-};
-
 /* All of it belongs to the one who ticks. */
 static struct {
 	bool due;
+	bool again;		  /* at its end, from the start */
 	size_t at;		  /* pages of the window that were walked */
 	struct kn_homes found;	  /* by this walk */
 	unsigned rest, last_rest; /* ticks */
@@ -51,43 +44,45 @@ static uint64_t random_below(uint64_t n)
 	return x % n;
 }
 
-static struct range whole_pages(uintptr_t from, size_t bytes)
+static struct kn_home_range whole_pages(uintptr_t from, size_t bytes)
 {
 	const uintptr_t first = KN_ALIGN_DOWN(from, KN_PAGE_SIZE);
 	const uintptr_t end = KN_ALIGN_UP(from + bytes, KN_PAGE_SIZE);
 
-	return (struct range){first, (end - first) >> KN_PAGE_SHIFT};
+	return (struct kn_home_range){first, (end - first) >> KN_PAGE_SHIFT};
 }
 
 /* A part of the window, and the descriptors of its pages. */
-static void add_part(struct range *r, uintptr_t from, size_t bytes)
+static void add_part(struct kn_home_range *r, uintptr_t from, size_t bytes,
+		     bool descriptors)
 {
 	const uintptr_t desc = (uintptr_t)kn_page(kn_pfn((void *)from));
 
 	r[0] = whole_pages(from, bytes);
 	r[1] = whole_pages(desc, bytes / KN_PAGE_SIZE * KN_PAGE_DESC_SIZE);
-	if (!bytes)
+	if (!bytes || !descriptors)
 		r[1].pages = 0;
 }
 
-/* What may hold memory; pages of it. */
-static size_t ranges_of(int node, struct range r[NR_RANGES])
+size_t kn_home_pages(int node, struct kn_home_range r[KN_HOME_RANGES],
+		     bool descriptors)
 {
 	const uintptr_t base = kn_window_base(node);
 	size_t pages = 0, bytes;
 
-	add_part(&r[0], base, kn_load(&kn_zones[node].grown) - base);
+	add_part(&r[0], base, kn_load(&kn_zones[node].grown) - base,
+		 descriptors);
 	for (int i = 0; i < 2; i++) {
 		const uintptr_t from = kn_vmap_range(node, i, &bytes);
 
-		add_part(&r[2 + 2 * i], from, bytes);
+		add_part(&r[2 + 2 * i], from, bytes, descriptors);
 	}
-	for (int i = 0; i < NR_RANGES; i++)
+	for (int i = 0; i < KN_HOME_RANGES; i++)
 		pages += r[i].pages;
 	return pages;
 }
 
-static void *nth_page(const struct range r[NR_RANGES], size_t n)
+void *kn_home_page(const struct kn_home_range r[KN_HOME_RANGES], size_t n)
 {
 	int i = 0;
 
@@ -130,24 +125,37 @@ static bool ask(int node, void **pages, size_t n, bool move,
 /* True when a page that was looked at is elsewhere. */
 static bool sample_strays(int node)
 {
-	struct range r[NR_RANGES];
-	const size_t pages = ranges_of(node, r);
+	struct kn_home_range r[KN_HOME_RANGES];
+	const size_t pages = kn_home_pages(node, r, true);
 	struct kn_homes found = {0};
 	void *page[SAMPLE_PAGES];
+	size_t n = 0;
 
 	if (!pages)
 		return false;
-	for (int i = 0; i < SAMPLE_PAGES; i++)
-		page[i] = nth_page(r, random_below(pages));
-	ask(node, page, SAMPLE_PAGES, false, &found);
+	for (int i = 0; i < SAMPLE_PAGES; i++) {
+		page[n] = kn_home_page(r, random_below(pages));
+		n += !kn_is_away(page[n]);
+	}
+	ask(node, page, n, false, &found);
 	return found.stale != 0;
 }
 
 static void begin_walk(int node)
 {
 	walks[node].due = true;
+	walks[node].again = false;
 	walks[node].at = 0;
 	walks[node].found = (struct kn_homes){0};
+}
+
+/* A walk that is under way may have passed what this one is for. */
+static void walk_once_more(int node)
+{
+	if (walks[node].due)
+		walks[node].again = true;
+	else
+		begin_walk(node);
 }
 
 static void end_walk(int node)
@@ -161,13 +169,15 @@ static void end_walk(int node)
 		walks[node].last_rest = KN_MIN(2 * walks[node].last_rest + 2,
 					       LONGEST_REST + 0u);
 	walks[node].rest = walks[node].last_rest;
+	if (walks[node].again)
+		begin_walk(node);
 }
 
 /* Brings home what the next @most pages of the window have elsewhere. */
 static void walk(int node, size_t most)
 {
-	struct range r[NR_RANGES];
-	const size_t pages = ranges_of(node, r);
+	struct kn_home_range r[KN_HOME_RANGES];
+	const size_t pages = kn_home_pages(node, r, true);
 	void *page[KN_HOMES_MAX];
 
 	while (most && walks[node].at < pages) {
@@ -175,10 +185,14 @@ static void walk(int node, size_t most)
 		const size_t n =
 			KN_MIN(KN_MIN(most, pages - at), (size_t)KN_HOMES_MAX);
 
-		for (size_t i = 0; i < n; i++)
-			page[i] = nth_page(r, at + i);
+		size_t asked = 0;
+
+		for (size_t i = 0; i < n; i++) {
+			page[asked] = kn_home_page(r, at + i);
+			asked += !kn_is_away(page[asked]);
+		}
 		/* A node without room: what is left of it has to wait. */
-		if (!ask(node, page, n, true, &walks[node].found)) {
+		if (!ask(node, page, asked, true, &walks[node].found)) {
 			walks[node].at = pages;
 			break;
 		}
@@ -199,7 +213,7 @@ static void look_at(int node, bool usable)
 
 static bool may_look(void)
 {
-	return kn_span.bind_wanted && !kn_fake_on && !refused &&
+	return kn_span.bind_wanted && !refused &&
 	       !kn_load(&kn_span.bind_error);
 }
 
@@ -209,6 +223,7 @@ void kn_homes_tick(bool all)
 				kn_load(&kn_topo.allowed) &
 				kn_load(&kn_span.bound);
 	const uint64_t changed = usable_before ? usable ^ usable_before : 0;
+	const uint64_t freed = kn_away_take_freed();
 
 	usable_before = usable;
 	next_node = (next_node + 1) % kn_topo.nr_nodes;
@@ -220,6 +235,8 @@ void kn_homes_tick(bool all)
 		/* The system may have moved anything anywhere. */
 		if (changed && is_usable)
 			begin_walk(node);
+		else if (freed >> node & 1)
+			walk_once_more(node);
 		if (all || changed || node == next_node)
 			look_at(node, is_usable);
 		if (is_usable && walks[node].due && may_look())

@@ -60,7 +60,7 @@ struct page {
 	uint8_t type;			/* enum kn_page_type, F1 */
 	uint8_t order;
 	uint8_t flags;			/* enum kn_page_flags; the owner */
-	uint8_t unused8;
+	uint8_t away;			/* marks, atomic, see away.h */
 	uint16_t touched;		/* slab: pages from the first in memory */
 	uint32_t unused32;
 };

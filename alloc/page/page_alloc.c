@@ -10,6 +10,7 @@
 #include "alloc/base/start.h"
 #include "alloc/config/tunables.h"
 #include "alloc/magazine/drain.h"
+#include "alloc/page/away.h"
 #include "alloc/stats/stats.h"
 
 static struct kn_magcache pcp[KN_NR_PCP];
@@ -275,6 +276,7 @@ void __free_pages(struct page *page, unsigned int order)
 		return;
 	}
 	kn_map_set(pfn, KN_ID_NONE);
+	kn_away_forget(page, 1ull << order);
 	kn_pages_put(pfn, order, page->flags & KN_PAGE_SURE, false);
 }
 
@@ -335,6 +337,7 @@ void kn_large_free(struct page *page, bool may_block)
 	const uint8_t flags = page->flags & KN_PAGE_SURE;
 
 	kn_map_set(pfn, KN_ID_NONE);
+	kn_away_forget(page, nr);
 	page->type = KN_PAGE_NONE;
 	if ((nr & (nr - 1)) == 0)
 		kn_pages_put(pfn, kn_log2(nr), flags, may_block);

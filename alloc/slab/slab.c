@@ -6,6 +6,7 @@
 
 #include "alloc/base/assert.h"
 #include "alloc/base/bits.h"
+#include "alloc/page/away.h"
 #include "alloc/page/page_alloc.h"
 #include "alloc/stats/stats.h"
 
@@ -107,6 +108,7 @@ static void give_back(struct kmem_cache *s, int node, struct page *head)
 
 	for (uint32_t i = 0; i < nr; i++)
 		kn_map_set(pfn + i, KN_ID_NONE);
+	kn_away_forget(head, nr);
 	ck_pr_dec_64(&s->node[node].nr_slabs);
 	kn_stat_add(KN_STAT_slab_freed, 1);
 	kn_pages_put(pfn, s->order, sure, false);

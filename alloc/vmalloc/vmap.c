@@ -8,6 +8,7 @@
 #include "alloc/base/assert.h"
 #include "alloc/base/bits.h"
 #include "alloc/config/tunables.h"
+#include "alloc/page/away.h"
 #include "alloc/page/zone.h"
 #include "alloc/stats/stats.h"
 #include "alloc/vmalloc/guard.h"
@@ -527,6 +528,7 @@ void kn_vmap_put(struct page *area, bool may_block)
 	struct arena *a = arena_of(kn_page_pfn(area));
 
 	kn_map_set(kn_page_pfn(area), KN_ID_NONE);
+	kn_away_forget(area, area->nr_pages);
 	area->flags &= (uint8_t)~KN_PAGE_EXEC;
 	area->freed_ms = now_ms();
 	if (!kn_lock_if(&a->lock, may_block)) {

@@ -146,6 +146,97 @@ int knuma_node_best(enum knuma_attr attr, int from) KN_API;
 long knuma_placement(const void *p, size_t bytes, long *pages_per_node,
 		     int n) KN_API;
 
+/* A sample of the pages of one node, see knuma_verify_placement(). */
+struct knuma_homes {
+	int node;		  /* id; -1: a row that is not used */
+	unsigned long sampled;	  /* pages in memory that were asked for */
+	unsigned long away;	  /* of those, on another node */
+	unsigned long on_purpose; /* of those, migrated or interleaved */
+};
+
+/**
+ * knuma_verify_placement - sample where the pages of the heap are
+ * @samples: pages in memory to find for each node, at least 1
+ * @rows: n rows, all filled, a node each by rising id; the rest has node -1
+ * @n: rows that fit, at least 0
+ *
+ * Asks the system with move_pages(2) for pages that lie spread over all that
+ * objects, pages and areas of a node have used, free ones too, since they serve
+ * next.  Nothing is touched, and no page brought in.  Where few pages are in
+ * memory, fewer are found than are wanted: 64 are asked for each, 65536 at
+ * least.  What is found counts in home_checked and home_stale, too.
+ *
+ * A page is away when its node was full or not usable, when mbind(2) is denied,
+ * when the system moved it, or on purpose.  The background work brings home
+ * what is not away on purpose.
+ *
+ * Context: any thread, no signal handler.  Makes system calls.
+ * Return:  pages of the sample that are away, those on purpose included.
+ * Errors:  -EINVAL when @samples is 0 or @n below 0; -EPERM or -ENOSYS when the
+ *          system refuses move_pages(2); -ENOMEM when the library cannot start.
+ *          The rows are then undefined.
+ */
+long knuma_verify_placement(unsigned long samples, struct knuma_homes *rows,
+			    int n) KN_API;
+
+/* What a migration met and did, in pages that were in memory. */
+struct knuma_migrated {
+	unsigned long pages;  /* all */
+	unsigned long before; /* on the wanted node before */
+	unsigned long after;  /* on the wanted node afterwards */
+};
+
+/**
+ * knuma_migrate - move memory in use to another node
+ * @p: an object, block or area of knuma, its first byte; not freed meanwhile
+ * @from: node id: only pages that are there; NUMA_NO_NODE: wherever they are
+ * @to: node id
+ * @m: what was done, NULL if not wanted; undefined if nothing was tried
+ *
+ * The pages move, addresses and content stay.  So do the node that
+ * knuma_node_of() tells, which is the node that a free gives the memory back
+ * to, and all statistics but away_bytes and migrated_pages; knuma_placement()
+ * tells where the pages are.  A small object takes the others of its pages
+ * along, and a huge page is split.  Pages that are not in memory are no matter
+ * of this call: they come from the node that @p belongs to.
+ *
+ * It lasts until the memory is freed (of a slab: all its objects): then the
+ * pages are brought home, by the background work or by knuma_trim().  Moving
+ * them back by this call is possible, too.
+ *
+ * Pages that the system cannot move, as those that a fork shares, stay; @m
+ * tells.  With fake nodes nothing moves, and all the rest is as if it had.
+ *
+ * Context: any thread, no signal handler.  Makes system calls.
+ * Return:  0.
+ * Errors:  -EINVAL when nothing that is in use begins at @p, or @from or @to is
+ *          no possible id; -ENODEV when the process does not use the node, or
+ *          @to has no memory; -EACCES when @to is not allowed (cpuset); in
+ *          these cases nothing was tried.  -ENOMEM when @to has no room for all
+ *          of it: what had room was moved.  -EPERM or -ENOSYS when the system
+ *          refuses move_pages(2).  -ENOMEM when the library cannot start.
+ */
+int knuma_migrate(const void *p, int from, int to,
+		  struct knuma_migrated *m) KN_API KN_MUST_CHECK;
+
+/**
+ * knuma_migrate_cache - move all slabs of a cache to another node
+ * @s: a cache
+ * @from: as for knuma_migrate()
+ * @to: as for knuma_migrate()
+ * @m: as for knuma_migrate()
+ *
+ * knuma_migrate() for each slab that the cache has, of all nodes.  The cache
+ * may be used meanwhile; slabs that are made during or after the call lie where
+ * they belong.  Objects go on being served by their own node's number.
+ *
+ * Context: any thread, no signal handler.  Makes system calls.
+ * Return:  0.
+ * Errors:  as knuma_migrate(); -EINVAL when @s is NULL or destroyed.
+ */
+int knuma_migrate_cache(struct kmem_cache *s, int from, int to,
+			struct knuma_migrated *m) KN_API KN_MUST_CHECK;
+
 /**
  * knuma_topology_refine - order the zonelists by measured distances
  *

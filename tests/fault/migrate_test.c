@@ -1,0 +1,528 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * knuma_migrate() and knuma_verify_placement() on machines that are made up:
+ * where pages are said to be, what comes home and when, and every error.
+ */
+#include <pthread.h>
+#include <string.h>
+
+#include <knuma/numa.h>
+#include <knuma/page.h>
+#include <knuma/slab.h>
+#include <knuma/tunables.h>
+#include <knuma/vmalloc.h>
+
+#include "alloc/page/away.h"
+#include "numa/machine.h"
+#include "numa/topology.h"
+#include "tests/support/child.h"
+#include "tests/support/fake_nodes.h"
+#include "tests/support/hammer.h"
+#include "tests/support/heap.h"
+
+#define MIB ((size_t)1 << 20)
+
+static size_t page_size;
+
+static void fake_start(void)
+{
+	conf("fake_nodes", "4");
+	start_quiet();
+	page_size = knuma_page_size();
+	if (knuma_placement(&page_size, 1, NULL, 0) < 0)
+		skip_child("move_pages(2) is refused here");
+}
+
+/* All pages that [p, p + bytes) touches, which are in memory, are on @node. */
+static void lies_on(const void *p, size_t bytes, int node)
+{
+	long count[4];
+	const long present = knuma_placement(p, bytes, count, 4);
+
+	CHECK(present > 0);
+	CHECK_EQ(count[node], present);
+}
+
+static unsigned long pages_of(const void *p, size_t bytes)
+{
+	const uintptr_t first = (uintptr_t)p / page_size;
+
+	return ((uintptr_t)p + bytes - 1) / page_size - first + 1;
+}
+
+/* Pages of the heap that are away, in a sample that finds them all. */
+static void away_is(unsigned long away, unsigned long on_purpose)
+{
+	struct knuma_homes row[4];
+	unsigned long sum = 0, meant = 0;
+
+	CHECK_EQ(knuma_verify_placement(1ul << 30, row, 4), away);
+	for (int i = 0; i < 4; i++) {
+		CHECK_EQ(row[i].node, i);
+		CHECK(row[i].on_purpose <= row[i].away);
+		CHECK(row[i].away <= row[i].sampled);
+		sum += row[i].away;
+		meant += row[i].on_purpose;
+	}
+	CHECK_EQ(sum, away);
+	CHECK_EQ(meant, on_purpose);
+	CHECK_EQ(stat_of("away_bytes"), on_purpose * page_size);
+}
+
+/* From node 1 to node 3, back home and away again, then freed. */
+static void moves(void *p, size_t bytes, void (*release)(void *p))
+{
+	const unsigned long pages = pages_of(p, bytes);
+	struct knuma_migrated m;
+
+	pattern_fill(p, bytes, 7);
+	lies_on(p, bytes, 1);
+	away_is(0, 0);
+	CHECK_EQ(knuma_migrate(p, NUMA_NO_NODE, 3, &m), 0);
+	CHECK_EQ(m.pages, pages);
+	CHECK_EQ(m.before, 0);
+	CHECK_EQ(m.after, pages);
+	lies_on(p, bytes, 3);
+	CHECK_EQ(knuma_node_of(p), 1);
+	CHECK(pattern_holds(p, bytes, 7));
+	away_is(pages, pages);
+	/* It is not brought home while it is in use. */
+	CHECK_EQ(knuma_trim(), 0);
+	lies_on(p, bytes, 3);
+	/* Once more is nothing to do; from elsewhere neither. */
+	CHECK_EQ(knuma_migrate(p, NUMA_NO_NODE, 3, &m), 0);
+	CHECK_EQ(m.before, pages);
+	CHECK_EQ(m.after, pages);
+	CHECK_EQ(knuma_migrate(p, 0, 2, &m), 0);
+	CHECK_EQ(m.after, 0);
+	lies_on(p, bytes, 3);
+	CHECK_EQ(knuma_migrate(p, 3, 1, NULL), 0);
+	lies_on(p, bytes, 1);
+	away_is(0, 0);
+	CHECK_EQ(knuma_migrate(p, 1, 0, NULL), 0);
+	away_is(pages, pages);
+	release(p);
+	CHECK_EQ(knuma_trim(), 0);
+	CHECK_EQ(knuma_trim(), 0);
+	away_is(0, 0);
+	heap_verify();
+}
+
+static void release_kfree(void *p)
+{
+	kfree(p);
+}
+
+static void release_vfree(void *p)
+{
+	vfree(p);
+}
+
+static void release_pages(void *p)
+{
+	free_pages((unsigned long)p, 4);
+}
+
+static void release_exact(void *p)
+{
+	free_pages_exact(p, 5 * page_size);
+}
+
+static void every_kind_of_memory_moves(void)
+{
+	const gfp_t gfp = GFP_KERNEL;
+
+	fake_start();
+	CHECK_EQ(stat_of("migrated_pages"), 0);
+	moves(kmalloc_node(64, gfp, 1), 64, release_kfree);
+	moves(kmalloc_node(5000, gfp, 1), 5000, release_kfree);
+	moves(kmalloc_node(100 * page_size, gfp, 1), 100 * page_size,
+	      release_kfree);
+	moves(kmalloc_node(MIB, gfp, 1), MIB, release_kfree);
+	moves(vmalloc_node(3 * page_size, 1), 3 * page_size, release_vfree);
+	moves(vmalloc_node(7 * MIB, 1), 7 * MIB, release_vfree);
+	moves(page_address(alloc_pages_node(1, gfp, 4)), page_size << 4,
+	      release_pages);
+	moves(alloc_pages_exact_nid(1, 5 * page_size, gfp), 5 * page_size,
+	      release_exact);
+	CHECK(stat_of("migrated_pages") > 7 * MIB / page_size);
+}
+
+/* A free takes it home, and the next request gets it there. */
+static void a_free_goes_to_its_own_node(void)
+{
+	void *p, *q, *was;
+
+	fake_start();
+	p = kmalloc_node(3000, GFP_KERNEL, 2);
+	was = launder(p);
+	memset(p, 1, 3000);
+	CHECK_EQ(knuma_migrate(p, NUMA_NO_NODE, 0, NULL), 0);
+	kfree(p);
+	q = kmalloc_node(3000, GFP_KERNEL, 2);
+	CHECK_EQ(q, was);
+	kfree(q);
+	CHECK_EQ(stat_of("numa_miss"), 0);
+	heap_verify();
+}
+
+/* An area that is used again before anybody looked is not away on purpose. */
+static void memory_that_is_used_again_comes_home(void)
+{
+	void *p, *q, *was;
+
+	fake_start();
+	p = vmalloc_node(MIB, 1);
+	was = launder(p);
+	memset(p, 1, MIB);
+	CHECK_EQ(knuma_migrate(p, NUMA_NO_NODE, 3, NULL), 0);
+	vfree(p);
+	q = vmalloc_node(MIB, 1);
+	CHECK_EQ(q, was);
+	away_is(MIB / page_size, 0);
+	CHECK_EQ(knuma_trim(), 0);
+	lies_on(q, MIB, 1);
+	away_is(0, 0);
+	vfree(q);
+}
+
+static void what_is_not_in_memory_stays_so(void)
+{
+	struct knuma_migrated m;
+	char *p;
+
+	conf("guard_pages", "no");
+	fake_start();
+	p = vmalloc_node(MIB, 1);
+	p[5 * page_size] = 1;
+	CHECK_EQ(knuma_migrate(p, NUMA_NO_NODE, 3, &m), 0);
+	CHECK_EQ(m.pages, 1);
+	CHECK_EQ(m.after, 1);
+	CHECK_EQ(knuma_placement(p, MIB, NULL, 0), 1);
+	p[9 * page_size] = 1;
+	lies_on(p + 5 * page_size, 1, 3);
+	lies_on(p + 9 * page_size, 1, 1);
+	vfree(p);
+}
+
+static void a_cache_moves_with_all_its_slabs(void)
+{
+	struct kmem_cache *s;
+	struct knuma_migrated m;
+	void *p[900];
+
+	fake_start();
+	s = kmem_cache_create("moving", 300, 0, 0, NULL);
+	for (int i = 0; i < 900; i++) {
+		p[i] = kmem_cache_alloc_node(s, GFP_KERNEL, i % 3);
+		pattern_fill(p[i], 300, (uint64_t)i);
+	}
+	CHECK_EQ(knuma_migrate_cache(s, 1, 3, &m), 0);
+	CHECK(m.pages > m.after && m.after >= 300 * 300 / page_size);
+	CHECK_EQ(m.before, 0);
+	for (int i = 0; i < 900; i++) {
+		lies_on(p[i], 300, i % 3 == 1 ? 3 : i % 3);
+		CHECK_EQ(knuma_node_of(p[i]), i % 3);
+		CHECK(pattern_holds(p[i], 300, (uint64_t)i));
+	}
+	away_is(m.after, m.after);
+	CHECK_EQ(knuma_trim(), 0);
+	away_is(m.after, m.after);
+	/* All of it, from anywhere. */
+	CHECK_EQ(knuma_migrate_cache(s, NUMA_NO_NODE, 2, &m), 0);
+	CHECK_EQ(m.after, m.pages);
+	kmem_cache_free_bulk(s, 900, p);
+	kmem_cache_destroy(s);
+	CHECK_EQ(knuma_trim(), 0);
+	away_is(0, 0);
+	heap_verify();
+}
+
+/* Slabs come and go while they are moved. */
+static struct kmem_cache *busy;
+
+static void *use_busy(void *unused)
+{
+	void *p[200];
+
+	for (int round = 0; round < 300; round++) {
+		const int node = round % 4;
+
+		for (int i = 0; i < 200; i++) {
+			p[i] = kmem_cache_alloc_node(busy, GFP_KERNEL, node);
+			pattern_fill(p[i], 500, (uint64_t)i);
+		}
+		for (int i = 0; i < 200; i++)
+			CHECK(pattern_holds(p[i], 500, (uint64_t)i));
+		kmem_cache_free_bulk(busy, 200, p);
+		if (round % 7 == 0)
+			kmem_cache_shrink(busy);
+	}
+	return unused;
+}
+
+static void a_cache_in_use_moves(void)
+{
+	pthread_t thread[3];
+
+	fake_start();
+	busy = kmem_cache_create("busy", 500, 0, 0, NULL);
+	for (int i = 0; i < 3; i++)
+		CHECK_EQ(pthread_create(&thread[i], NULL, use_busy, NULL), 0);
+	for (int i = 0; i < 200; i++) {
+		CHECK_EQ(knuma_migrate_cache(busy, NUMA_NO_NODE, i % 4, NULL),
+			 0);
+		if (i % 20 == 0)
+			CHECK_EQ(knuma_trim(), 0);
+	}
+	for (int i = 0; i < 3; i++)
+		pthread_join(thread[i], NULL);
+	kmem_cache_destroy(busy);
+	CHECK_EQ(stat_of("away_bytes"), 0);
+	CHECK_EQ(knuma_trim(), 0);
+	away_is(0, 0);
+	heap_verify();
+}
+
+static void migrate_fails(const void *p, int from, int to, int err)
+{
+	CHECK_EQ(knuma_migrate(p, from, to, NULL), err);
+}
+
+/* Node 1 is offline, 2 has no memory, 3 is not allowed, 4 is not possible. */
+static const struct fake_node odd[] = {{0, "0-255", 1, "10 20 20"},
+				       {2, "", 0, "20 10 20"},
+				       {3, "", 1, "20 20 10"}};
+
+/* clang-format off: a table */
+static const struct {
+	int from, to, err;
+} bad_nodes[] = {
+	{NUMA_NO_NODE, NUMA_NO_NODE, -EINVAL},
+	{NUMA_NO_NODE, -2, -EINVAL},
+	{NUMA_NO_NODE, 4, -EINVAL},
+	{NUMA_NO_NODE, 1023, -EINVAL},
+	{NUMA_NO_NODE, 4096, -EINVAL},
+	{NUMA_NO_NODE, INT32_MAX, -EINVAL},
+	{NUMA_NO_NODE, INT32_MIN, -EINVAL},
+	{NUMA_NO_NODE, 1, -ENODEV},
+	{NUMA_NO_NODE, 2, -ENODEV},
+	{NUMA_NO_NODE, 3, -EACCES},
+	{-2, 0, -EINVAL},
+	{4, 0, -EINVAL},
+	{4096, 0, -EINVAL},
+	{1, 0, -ENODEV},
+	{2, 0, 0},
+	{3, 0, 0},
+};
+/* clang-format on */
+
+static void bad_nodes_are_refused(void)
+{
+	struct kmem_cache *s;
+	void *p;
+
+	fake_nodes_as("0-3", odd, 3);
+	fake_nodes_allow("0-2");
+	start_quiet();
+	s = kmem_cache_create("still", 100, 0, 0, NULL);
+	p = kmem_cache_alloc(s, GFP_KERNEL);
+	for (size_t i = 0; i < sizeof(bad_nodes) / sizeof(bad_nodes[0]); i++) {
+		struct knuma_migrated m = {7, 7, 7};
+
+		CHECK_EQ(knuma_migrate(p, bad_nodes[i].from, bad_nodes[i].to,
+				       &m),
+			 bad_nodes[i].err);
+		CHECK(!bad_nodes[i].err || m.pages == 7);
+		CHECK_EQ(knuma_migrate_cache(s, bad_nodes[i].from,
+					     bad_nodes[i].to, NULL),
+			 bad_nodes[i].err);
+	}
+	CHECK_EQ(fake_moves(), 0);
+	CHECK_EQ(stat_of("away_bytes"), 0);
+	kmem_cache_free(s, p);
+	kmem_cache_destroy(s);
+}
+
+static void what_is_no_allocation_is_refused(void)
+{
+	static char data[100];
+	char *p, *q, *freed;
+
+	fake_start();
+	p = kmalloc(100, GFP_KERNEL);
+	q = vmalloc(10 * page_size);
+	freed = vmalloc(20 * page_size);
+	vfree(launder(freed));
+	migrate_fails(NULL, NUMA_NO_NODE, 1, -EINVAL);
+	migrate_fails(ZERO_SIZE_PTR, NUMA_NO_NODE, 1, -EINVAL);
+	migrate_fails(data, NUMA_NO_NODE, 1, -EINVAL);
+	migrate_fails((void *)-1, NUMA_NO_NODE, 1, -EINVAL);
+	migrate_fails(p + 1, NUMA_NO_NODE, 1, -EINVAL);
+	migrate_fails(q + 1, NUMA_NO_NODE, 1, -EINVAL);
+	migrate_fails(q + page_size, NUMA_NO_NODE, 1, -EINVAL);
+	migrate_fails(freed, NUMA_NO_NODE, 1, -EINVAL);
+	CHECK_EQ(knuma_migrate_cache(NULL, NUMA_NO_NODE, 1, NULL), -EINVAL);
+	kfree(p);
+	vfree(q);
+}
+
+/* move_pages(2) of a node that fills up, and of a filter. */
+static struct kn_machine below;
+static int moves_left, refusal;
+
+static int moves_some(size_t n, void **pages, const int *nodes, int *status)
+{
+	const size_t some = KN_MIN(n, (size_t)moves_left);
+
+	if (refusal)
+		return refusal;
+	moves_left -= (int)some;
+	if (below.move_pages(some, pages, nodes, status) < 0)
+		return -EIO;
+	return some < n ? -ENOMEM : 0;
+}
+
+static int refuses_questions(size_t n, void **pages, int *status)
+{
+	(void)n;
+	(void)pages;
+	(void)status;
+	return -EPERM;
+}
+
+static void a_node_that_fills_up(void)
+{
+	struct knuma_migrated m;
+	char *p;
+
+	fake_start();
+	below = kn_machine;
+	kn_machine.move_pages = moves_some;
+	moves_left = 700;
+	p = vmalloc_node(1500 * page_size, 1);
+	memset(p, 1, 1500 * page_size);
+	CHECK_EQ(knuma_migrate(p, NUMA_NO_NODE, 3, &m), -ENOMEM);
+	CHECK_EQ(m.pages, 1500);
+	CHECK_EQ(m.before, 0);
+	CHECK_EQ(m.after, 700);
+	kn_machine.move_pages = below.move_pages;
+	away_is(700, 700);
+	lies_on(p, 700 * page_size, 3);
+	lies_on(p + 700 * page_size, 800 * page_size, 1);
+	vfree(p);
+	CHECK_EQ(knuma_trim(), 0);
+	away_is(0, 0);
+}
+
+static void a_filter_that_refuses(void)
+{
+	struct knuma_migrated m;
+	struct knuma_homes row;
+	char *p;
+
+	fake_start();
+	p = vmalloc_node(1500 * page_size, 1);
+	memset(p, 1, 1500 * page_size);
+	below = kn_machine;
+	kn_machine.move_pages = moves_some;
+	refusal = -EPERM;
+	CHECK_EQ(knuma_migrate(p, NUMA_NO_NODE, 3, &m), -EPERM);
+	CHECK_EQ(m.after, 0);
+	away_is(0, 0);
+	refusal = -ENOSYS;
+	CHECK_EQ(knuma_migrate(p, NUMA_NO_NODE, 3, &m), -ENOSYS);
+	kn_machine.page_nodes = refuses_questions;
+	CHECK_EQ(knuma_migrate(p, NUMA_NO_NODE, 3, &m), -EPERM);
+	CHECK_EQ(m.pages, 0);
+	CHECK_EQ(knuma_verify_placement(10, &row, 1), -EPERM);
+	CHECK_EQ(stat_of("away_bytes"), 0);
+	kn_machine = below;
+	lies_on(p, 1500 * page_size, 1);
+	vfree(p);
+}
+
+static void strays_are_found(void)
+{
+	struct knuma_homes row[3];
+	const size_t bytes = 4 * MIB;
+	char *p, *q;
+
+	fake_nodes(2);
+	start_quiet();
+	page_size = knuma_page_size();
+	p = vmalloc_node(bytes, 1);
+	q = vmalloc_node(bytes, 0);
+	memset(p, 1, bytes);
+	memset(q, 1, bytes);
+	if (knuma_verify_placement(50, row, 3) == -EPERM)
+		skip_child("move_pages(2) is refused here");
+	CHECK_EQ(row[0].sampled, 50);
+	CHECK_EQ(row[1].sampled, 50);
+	CHECK_EQ(row[0].away + row[1].away, 0);
+	CHECK_EQ(row[2].node, -1);
+	CHECK_EQ(row[2].sampled, 0);
+	fake_pages_stray(1u << 1, 0);
+	CHECK_EQ(knuma_verify_placement(50, row, 3), 50);
+	CHECK_EQ(row[0].away, 0);
+	CHECK_EQ(row[1].away, 50);
+	CHECK_EQ(row[1].on_purpose, 0);
+	CHECK(stat_of("home_checked.1") >= 100);
+	CHECK_EQ(stat_of("home_stale.1"), 50);
+	/* Rows are as many as there is room for, the sum is of all. */
+	row[0].node = 77;
+	CHECK_EQ(knuma_verify_placement(50, NULL, 0), 50);
+	CHECK_EQ(row[0].node, 77);
+	vfree(p);
+	vfree(q);
+}
+
+static void a_sample_touches_nothing(void)
+{
+	const size_t bytes = 64 * MIB;
+	struct knuma_homes row;
+	size_t before;
+	char *p;
+
+	conf("guard_pages", "no");
+	fake_start();
+	p = vmalloc_node(bytes, 1);
+	p[bytes / 2] = 1;
+	before = (size_t)knuma_placement(p, bytes, NULL, 0);
+	CHECK(knuma_verify_placement(100000, &row, 1) >= 0);
+	CHECK_EQ(knuma_placement(p, bytes, NULL, 0), before);
+	CHECK(!is_present(p, page_size));
+	vfree(p);
+}
+
+static void bad_samples(void)
+{
+	struct knuma_homes row;
+
+	fake_start();
+	CHECK_EQ(knuma_verify_placement(0, &row, 1), -EINVAL);
+	CHECK_EQ(knuma_verify_placement(10, &row, -1), -EINVAL);
+	CHECK_EQ(knuma_verify_placement(10, NULL, 0), 0);
+	CHECK_EQ(knuma_verify_placement(~0ul, &row, 1), 0);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		child_test(every_kind_of_memory_moves),
+		child_test(a_free_goes_to_its_own_node),
+		child_test(memory_that_is_used_again_comes_home),
+		child_test(what_is_not_in_memory_stays_so),
+		child_test(a_cache_moves_with_all_its_slabs),
+		child_test(a_cache_in_use_moves),
+		child_test(bad_nodes_are_refused),
+		child_test(what_is_no_allocation_is_refused),
+		child_test(a_node_that_fills_up),
+		child_test(a_filter_that_refuses),
+		child_test(strays_are_found),
+		child_test(a_sample_touches_nothing),
+		child_test(bad_samples),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
