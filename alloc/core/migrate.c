@@ -9,13 +9,14 @@
  * Steps for a run of pages:
  *   1. ask where they are;
  *   2. mark those to move, so that nobody brings them home meanwhile;
- *   3. move them;
+ *   3. move them, and what shares a huge page with them not;
  *   4. ask again, and mark what now is away from home, and nothing else.
  */
 #include <knuma/numa.h>
 
 #include <errno.h>
 #include <string.h>
+#include <sys/mman.h>
 
 #include "alloc/base/assert.h"
 #include "alloc/core/start.h"
@@ -25,6 +26,10 @@
 #include "alloc/stats/stats.h"
 #include "alloc/vmalloc/vmap.h"
 #include "numa/machine.h"
+
+#ifndef MADV_COLD
+#define MADV_COLD 20
+#endif
 
 /* Pages in one step: 19 KiB of arrays on the stack. */
 #define CHUNK 512
@@ -55,6 +60,27 @@ static bool is_wanted(const struct job *j, int node)
 	       (j->from == NUMA_NO_NODE || node == j->from);
 }
 
+/*
+ * The system moves huge pages whole, with what else is in them.  Advice for a
+ * part of one makes it split it; refused (for locked memory, or by a kernel
+ * before 5.4), the rest goes along, and comes back as pages that strayed.
+ */
+static void split_huge(void **page, size_t n)
+{
+	size_t first = 0;
+
+	for (size_t i = 1; i <= n; i++) {
+		const uintptr_t from = (uintptr_t)page[first];
+		const uintptr_t end = (uintptr_t)page[i - 1] + KN_PAGE_SIZE;
+
+		if (i < n && (uintptr_t)page[i] == end)
+			continue;
+		if ((from | end) & (KN_HUGE_SIZE - 1))
+			kn_machine.madvise(page[first], end - from, MADV_COLD);
+		first = i;
+	}
+}
+
 /* Steps 2 and 3. */
 static int move(const struct job *j, const int where[CHUNK])
 {
@@ -73,6 +99,7 @@ static int move(const struct job *j, const int where[CHUNK])
 	}
 	if (!n)
 		return 0;
+	split_huge(page, n);
 	ret = kn_machine.move_pages(n, page, nodes, status);
 	return ret < 0 ? ret : 0;
 }
@@ -85,8 +112,8 @@ static void mark_and_count(struct job *j, const int before[CHUNK],
 		const uint32_t pfn = kn_pfn(j->page[i]);
 		const int home = kn_topo.kernel_id[kn_pfn_node(pfn)];
 
-		if (before[i] >= 0)
-			j->sum.pages++;
+		/* A split makes zero pages of what was never written. */
+		j->sum.pages += after[i] >= 0;
 		j->sum.before += before[i] == j->to;
 		j->sum.after += after[i] == j->to;
 		if (!is_wanted(j, before[i]))

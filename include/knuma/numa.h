@@ -179,9 +179,9 @@ struct knuma_homes {
 long knuma_verify_placement(unsigned long samples, struct knuma_homes *rows,
 			    int n) KN_API;
 
-/* What a migration met and did, in pages that were in memory. */
+/* What a migration met and did, in pages. */
 struct knuma_migrated {
-	unsigned long pages;  /* all */
+	unsigned long pages;  /* in memory afterwards */
 	unsigned long before; /* on the wanted node before */
 	unsigned long after;  /* on the wanted node afterwards */
 };
@@ -197,7 +197,8 @@ struct knuma_migrated {
  * knuma_node_of() tells, which is the node that a free gives the memory back
  * to, and all statistics but away_bytes and migrated_pages; knuma_placement()
  * tells where the pages are.  A small object takes the others of its pages
- * along, and a huge page is split.  Pages that are not in memory are no matter
+ * along; a huge page is split where only a part of it is meant, but for locked
+ * memory, of which all of it goes along for a while.  Pages that are not in memory are no matter
  * of this call: they come from the node that @p belongs to.
  *
  * It lasts until the memory is freed (of a slab: all its objects): then the
