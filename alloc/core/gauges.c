@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "alloc/core/gauges.h"
 
+#include <knuma/numa.h>
 #include <knuma/stats.h>
 #include <knuma/version.h>
 
+#include "alloc/core/start.h"
 #include "alloc/magazine/drain.h"
 #include "alloc/page/away.h"
 #include "alloc/page/page_alloc.h"
@@ -123,9 +125,16 @@ static const char *mbind_state(void)
 	return usable & ~kn_load(&kn_span.bound) ? "failed" : "ok";
 }
 
-/* A filter that comes late may refuse the fence, or a policy. */
+#define SAMPLES 64
+
+/*
+ * A filter that comes late may refuse the fence, or a policy.  A program may
+ * end before the background work has looked where its pages are.
+ */
 static void refresh(struct kn_view_info *info)
 {
+	if (kn_load_acquire(&kn_started) && kn_topo.nr_nodes > 1)
+		(void)knuma_verify_placement(SAMPLES, NULL, 0);
 	info->mode = knuma_mode();
 	info->reason = knuma_mode_reason();
 	info->mbind_state = mbind_state();

@@ -20,7 +20,7 @@
 
 /* Pages asked for each one wanted: most of a window may not be in memory. */
 #define ASKED_PER_SAMPLE 64
-#define ASKED_LEAST	 65536
+#define ASKED_LEAST	 8192
 
 static uint64_t gcd(uint64_t a, uint64_t b)
 {

@@ -163,7 +163,7 @@ struct knuma_homes {
  * Asks the system with move_pages(2) for pages that lie spread over all that
  * objects, pages and areas of a node have used, free ones too, since they serve
  * next.  Nothing is touched, and no page brought in.  Where few pages are in
- * memory, fewer are found than are wanted: 64 are asked for each, 65536 at
+ * memory, fewer are found than are wanted: 64 are asked for each, 8192 at
  * least.  What is found counts in home_checked and home_stale, too.
  *
  * A page is away when its node was full or not usable, when mbind(2) is denied,
