@@ -64,10 +64,15 @@ static bool is_wanted(const struct job *j, int node)
  * The system moves huge pages whole, with what else is in them.  Advice for a
  * part of one makes it split it; refused (for locked memory, or by a kernel
  * before 5.4), the rest goes along, and comes back as pages that strayed.
+ *
+ * A huge page that some CPU's list of new pages still holds is not split, and
+ * the advice does not say so.  A move empties those lists first: one page, to
+ * where it is.
  */
-static void split_huge(void **page, size_t n)
+static void split_huge(void **page, const int *at, size_t n)
 {
 	size_t first = 0;
+	int status;
 
 	for (size_t i = 1; i <= n; i++) {
 		const uintptr_t from = (uintptr_t)page[first];
@@ -75,8 +80,11 @@ static void split_huge(void **page, size_t n)
 
 		if (i < n && (uintptr_t)page[i] == end)
 			continue;
-		if ((from | end) & (KN_HUGE_SIZE - 1))
+		if ((from | end) & (KN_HUGE_SIZE - 1)) {
+			kn_machine.move_pages(1, &page[first], &at[first],
+					      &status);
 			kn_machine.madvise(page[first], end - from, MADV_COLD);
+		}
 		first = i;
 	}
 }
@@ -84,7 +92,7 @@ static void split_huge(void **page, size_t n)
 /* Steps 2 and 3. */
 static int move(const struct job *j, const int where[CHUNK])
 {
-	int nodes[CHUNK], status[CHUNK];
+	int at[CHUNK], nodes[CHUNK], status[CHUNK];
 	void *page[CHUNK];
 	size_t n = 0;
 	int ret;
@@ -94,12 +102,13 @@ static int move(const struct job *j, const int where[CHUNK])
 			continue;
 		kn_away_mark(j->head[i], kn_pfn(j->page[i]), true);
 		page[n] = j->page[i];
+		at[n] = where[i];
 		nodes[n] = j->to;
 		status[n++] = -ENOENT;
 	}
 	if (!n)
 		return 0;
-	split_huge(page, n);
+	split_huge(page, at, n);
 	ret = kn_machine.move_pages(n, page, nodes, status);
 	return ret < 0 ? ret : 0;
 }

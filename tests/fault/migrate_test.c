@@ -383,6 +383,9 @@ static int moves_some(size_t n, void **pages, const int *nodes, int *status)
 
 	if (refusal)
 		return refusal;
+	/* One page to where it is. */
+	if (n == 1)
+		return 0;
 	moves_left -= (int)some;
 	if (below.move_pages(some, pages, nodes, status) < 0)
 		return -EIO;
