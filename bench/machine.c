@@ -49,8 +49,8 @@ static const struct {
 	{"XenVMMXenVMM", "Xen", false},
 	{"bhyve bhyve ", "bhyve", false},
 	{"ACRNACRNACRN", "ACRN", false},
-	/* By their vendor, where there is no signature; TCG or KVM. */
-	{"QEMU", "QEMU", false},
+	/* By the vendor, where there is no signature to tell TCG from KVM. */
+	{"QEMU", "QEMU, may be emulated", false},
 };
 
 /* The first line of @path, without its end; "" when there is none. */
