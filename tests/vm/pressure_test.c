@@ -38,27 +38,28 @@ struct block {
 
 /* What the child that is started next does. */
 static int node;
-static void (*pages_of)(void);
 static struct block block[BLOCKS_MAX];
 static int nr_blocks;
 
-static void in_base_pages(void)
-{
-	CHECK(!prctl(PR_SET_THP_DISABLE, 1, 0, 0, 0));
-	conf("huge_pages", "no");
-}
+/* How memory is faulted: the system's setting, and the library's. */
+struct mode {
+	const char *thp;
+	const char *setting, *value;
+};
 
+static const struct mode in_base_pages = {"never", "huge_pages", "no"};
 /* As distributions have it: huge pages only where they are asked for. */
-static void in_huge_pages_when_asked(void)
-{
-	CHECK(write_line(THP, "madvise"));
-	conf("huge_after", "0");
-}
+static const struct mode in_huge_pages_when_asked = {"madvise", "huge_after",
+						     "0"};
+static const struct mode in_huge_pages_always = {"always", "huge_after", "0"};
 
-static void in_huge_pages_always(void)
+static const struct mode *mode;
+
+static void start(void)
 {
-	CHECK(write_line(THP, "always"));
-	conf("huge_after", "0");
+	alarm(LONG_SECONDS);
+	conf(mode->setting, mode->value);
+	start_quiet();
 }
 
 /* What knuma may leave on a node: its own margin, and 4 MiB of our reading. */
@@ -139,10 +140,7 @@ static void fill(void)
 	size_t beyond = 0;
 	uint64_t elsewhere = 0;
 
-	alarm(LONG_SECONDS);
-	conf("background", "no");
-	conf("trim_delay_ms", "0");
-	pages_of();
+	start();
 	while (beyond < BEYOND) {
 		int got;
 
@@ -199,9 +197,7 @@ static void full_nodes_pass_objects_on(void)
 	uint64_t first = 0;
 	void *p, *last = NULL;
 
-	alarm(LONG_SECONDS);
-	pages_of();
-	start_quiet();
+	start();
 	s = kmem_cache_create("filling", size, 0, 0, NULL);
 	while (first < BEYOND / size) {
 		p = kmem_cache_alloc_node(s, GFP_KERNEL, node);
@@ -231,17 +227,14 @@ static void full_nodes_pass_objects_on(void)
 	heap_verify();
 }
 
-static void must_end_well(void (*fn)(void))
+static void must_have_ended_well(const struct child *c)
 {
-	struct child c;
-
-	child_run(fn, &c);
-	if (WIFSIGNALED(c.status))
+	if (WIFSIGNALED(c->status))
 		fail_msg("node %d: killed by signal %d (%s)\n%s", node,
-			 WTERMSIG(c.status), strsignal(WTERMSIG(c.status)),
-			 c.text);
-	if (!child_passed(&c))
-		fail_msg("node %d: %s", node, c.text);
+			 WTERMSIG(c->status), strsignal(WTERMSIG(c->status)),
+			 c->text);
+	if (!child_passed(c))
+		fail_msg("node %d: %s", node, c->text);
 }
 
 static void need_two_nodes(void)
@@ -253,46 +246,51 @@ static void need_two_nodes(void)
 }
 
 /* On each node in turn, in a process of its own. */
-static void on_each_node(void (*fn)(void), void (*pages)(void))
+static void on_each_node(void (*fn)(void), const struct mode *m)
 {
 	const struct node_list nodes = nodes_with_memory();
+	struct child c = {0};
+	const char *before;
 
 	need_two_nodes();
-	pages_of = pages;
-	for (int i = 0; i < nodes.nr; i++) {
+	mode = m;
+	before = thp_mode(m->thp);
+	for (int i = 0; i < nodes.nr && child_passed(&c); i++) {
 		node = nodes.id[i];
-		must_end_well(fn);
+		child_run(fn, &c);
 	}
+	thp_mode(before);
+	must_have_ended_well(&c);
 }
 
 static void blocks_in_base_pages(void **state)
 {
 	(void)state;
-	on_each_node(full_nodes_pass_requests_on, in_base_pages);
+	on_each_node(full_nodes_pass_requests_on, &in_base_pages);
 }
 
 static void blocks_in_huge_pages_when_asked(void **state)
 {
 	(void)state;
-	on_each_node(full_nodes_pass_requests_on, in_huge_pages_when_asked);
+	on_each_node(full_nodes_pass_requests_on, &in_huge_pages_when_asked);
 }
 
 static void blocks_in_huge_pages_always(void **state)
 {
 	(void)state;
-	on_each_node(full_nodes_pass_requests_on, in_huge_pages_always);
+	on_each_node(full_nodes_pass_requests_on, &in_huge_pages_always);
 }
 
 static void objects_in_base_pages(void **state)
 {
 	(void)state;
-	on_each_node(full_nodes_pass_objects_on, in_base_pages);
+	on_each_node(full_nodes_pass_objects_on, &in_base_pages);
 }
 
 static void objects_in_huge_pages_always(void **state)
 {
 	(void)state;
-	on_each_node(full_nodes_pass_objects_on, in_huge_pages_always);
+	on_each_node(full_nodes_pass_objects_on, &in_huge_pages_always);
 }
 
 /* Another program takes the memory of @node; the pipe tells that it has it. */
@@ -328,7 +326,7 @@ static void nodes_filled_by_others(void)
 	CHECK(!pipe(fd));
 	pid = hog(fd[1]);
 	CHECK(read(fd[0], &byte, 1) == 1);
-	start_quiet();
+	start();
 	before = of_node("numa_foreign", node);
 	for (int i = 0; i < 3; i++)
 		CHECK(!take(GFP_KERNEL | __GFP_THISNODE | __GFP_NOWARN));
@@ -350,7 +348,7 @@ static void nodes_filled_by_others(void)
 static void others_fill_a_node(void **state)
 {
 	(void)state;
-	on_each_node(nodes_filled_by_others, in_base_pages);
+	on_each_node(nodes_filled_by_others, &in_base_pages);
 }
 
 /*
@@ -369,9 +367,7 @@ static void together(void)
 		nr++;
 		if (pid)
 			continue;
-		alarm(LONG_SECONDS);
-		pages_of();
-		start_quiet();
+		start();
 		while (!of_node("numa_foreign", node))
 			CHECK(take(GFP_KERNEL));
 		_exit(0);
@@ -385,7 +381,7 @@ static void together(void)
 static void programs_fill_a_node_together(void **state)
 {
 	(void)state;
-	on_each_node(together, in_huge_pages_always);
+	on_each_node(together, &in_huge_pages_always);
 }
 
 int main(void)

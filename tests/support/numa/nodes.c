@@ -247,6 +247,33 @@ bool write_line(const char *path, const char *line)
 	return ok;
 }
 
+const char *thp_mode(const char *mode)
+{
+	static const char path[] =
+		"/sys/kernel/mm/transparent_hugepage/enabled";
+	static const char *const modes[] = {"always", "madvise", "never"};
+	const char *before = NULL;
+	char line[64] = "", mark[16];
+	FILE *f = fopen(path, "r");
+
+	if (!f || !fgets(line, sizeof(line), f))
+		cannot(path);
+	fclose(f);
+	for (int i = 0; i < 3; i++) {
+		snprintf(mark, sizeof(mark), "[%s]", modes[i]);
+		if (strstr(line, mark))
+			before = modes[i];
+	}
+	if (!before || !write_line(path, mode))
+		cannot(path);
+	return before;
+}
+
+bool autonuma(const char *on)
+{
+	return write_line("/proc/sys/kernel/numa_balancing", on);
+}
+
 long read_number(const char *path)
 {
 	FILE *f = fopen(path, "r");

@@ -70,6 +70,15 @@ void expect_on(const void *p, size_t bytes, int node, const char *what);
 /* One line of text in a file of /proc or /sys; false when it is refused. */
 bool write_line(const char *path, const char *line);
 
+/*
+ * Sets transparent huge pages to @mode, "always", "madvise" or "never": what they
+ * were before.  Ends the process when that is refused.
+ */
+const char *thp_mode(const char *mode);
+
+/* Sets automatic NUMA balancing, "0" or "1"; false when that is refused. */
+bool autonuma(const char *on);
+
 /* A number in a file of /proc or /sys; -1 when there is none. */
 long read_number(const char *path);
 
