@@ -177,9 +177,9 @@ static void some_ways(int node)
 	all_on(&kmallocs, 8192, 10, node);
 	all_on_if_fits(&kmallocs, MIB, 1, node);
 	all_on(&pages, 4 * KIB, 20, node);
-	all_on_if_fits(&pages, 4 * MIB, 1, node);
+	all_on_if_fits(&pages, 128 * KIB, 1, node);
 	all_on_if_fits(&vmallocs, MIB, 1, node);
-	all_on_if_fits(&vzallocs, 3 * MIB, 1, node);
+	all_on_if_fits(&vzallocs, 100 * KIB, 1, node);
 	all_on_if_fits(&kvmallocs, 300 * KIB, 1, node);
 }
 
@@ -387,10 +387,25 @@ static void memoryless_nodes_use_the_nearest(void)
 		skip_child("every node with CPUs has memory");
 }
 
+/* A machine of one node has no such switch. */
+static int balance(void **state)
+{
+	(void)state;
+	return nodes_with_memory().nr > 1 && !autonuma("1");
+}
+
+static int do_not_balance(void **state)
+{
+	(void)state;
+	return nodes_with_memory().nr > 1 && !autonuma("0");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		child_test(from_each_node_to_each),
+		{"from_each_node_to_each_while_balancing", child_cmocka,
+		 balance, do_not_balance, (void *)from_each_node_to_each},
 		child_test(each_size_lies_on_the_named_node),
 		child_test(each_size_in_huge_pages_lies_on_the_named_node),
 		child_test(each_size_in_base_pages_lies_on_the_named_node),
