@@ -215,7 +215,7 @@ const char *world_policy(const void *p)
 		unsigned long at;
 
 		if (sscanf(line, "%lx %63s", &at, found) == 2 &&
-		    at == (unsigned long)p)
+		    at <= (unsigned long)p)
 			strcpy(policy, found);
 	}
 	if (f)

@@ -43,7 +43,7 @@ int world_roomy_node(int mib, unsigned except);
 bool world_offline_memory(int node);
 bool world_online_memory(int node);
 
-/* The policy of the mapping that starts at @p in numa_maps, "" for none. */
+/* The policy in numa_maps of the mapping that @p is in. */
 const char *world_policy(const void *p);
 
 /* Writes all of the memory, which then lies on @node: every page. */
