@@ -50,6 +50,8 @@ static void queue_headless(const struct rcu_flavor_struct *flavor, void *ptr)
 	if (e) {
 		e->word = (uintptr_t)ptr;
 		queue(flavor, e);
+		/* The caller may wait: no need to leave a note. */
+		kn_rcu_step();
 		return;
 	}
 	kn_grace_synchronize_one(flavor);

@@ -43,7 +43,8 @@ KN_BEGIN_DECLS
  * Context: With @head: any thread, any signal handler, also inside a read
  *          section.  Never waits, makes no system call.  The thread that
  *          waits for grace periods is started by a later allocation that may
- *          wait, by the background thread or by kvfree_rcu_barrier().
+ *          wait, by the background thread, by kvfree_rcu_barrier() or by
+ *          kvfree_rcu_mightsleep().
  *          Without @head: as kvfree_rcu_mightsleep().
  * Errors:  a second call for the same memory, and kfree() of it meanwhile, are
  *          reported where they are noticed, and the process is aborted.

@@ -191,6 +191,21 @@ static void of_nothing_and_evaluated_once(void)
 	CHECK_EQ(stat_of("rcu_freed"), 2);
 }
 
+/* No other call has to follow: the one that may sleep starts what frees. */
+static void one_that_may_sleep_starts_the_thread(void)
+{
+	struct conn *with_head, *without;
+
+	start_quiet();
+	with_head = new_conn(1);
+	without = new_conn(2);
+	kfree_rcu(with_head, rcu);
+	kvfree_rcu_mightsleep(without);
+	for (int i = 0; i < 2000 && stat_of("rcu_freed") < 2; i++)
+		usleep(10000);
+	CHECK_EQ(stat_of("rcu_freed"), 2);
+}
+
 static void a_barrier_of_nothing(void)
 {
 	kvfree_rcu_barrier();
@@ -373,6 +388,7 @@ int main(void)
 		child_test(of_any_allocator),
 		child_test(a_head_far_into_the_object),
 		child_test(of_nothing_and_evaluated_once),
+		child_test(one_that_may_sleep_starts_the_thread),
 		child_test(a_barrier_of_nothing),
 		child_test(destroy_waits_for_what_is_deferred),
 		child_test(destroy_of_a_typesafe_cache_waits_for_readers),
