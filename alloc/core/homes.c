@@ -13,8 +13,12 @@
 /* One question a tick. */
 #define SAMPLE_PAGES 64
 
-/* Pages of a walk that one tick asks for: 64 MiB of 4 KiB, about 3 ms. */
-#define WALK_PAGES   16384
+/*
+ * What a tick spends on the walk of a node: a page that is moved costs 1, and
+ * eight that are only asked for cost 1.  64 MiB moved, 512 MiB asked for.
+ */
+#define WALK_COST    16384
+#define ASK_PER_MOVE 8
 
 /* Ticks between walks that leave pages elsewhere: 2, 4, ... 64. */
 #define LONGEST_REST 64
@@ -173,31 +177,32 @@ static void end_walk(int node)
 		begin_walk(node);
 }
 
-/* Brings home what the next @most pages of the window have elsewhere. */
+/* Brings home what the window has elsewhere, until it has cost @most. */
 static void walk(int node, size_t most)
 {
+	struct kn_homes *found = &walks[node].found;
 	struct kn_home_range r[KN_HOME_RANGES];
 	const size_t pages = kn_home_pages(node, r, true);
 	void *page[KN_HOMES_MAX];
 
 	while (most && walks[node].at < pages) {
 		const size_t at = walks[node].at;
-		const size_t n =
-			KN_MIN(KN_MIN(most, pages - at), (size_t)KN_HOMES_MAX);
-
-		size_t asked = 0;
+		const size_t n = KN_MIN(pages - at, (size_t)KN_HOMES_MAX);
+		const uint64_t moved = found->moved;
+		size_t asked = 0, cost;
 
 		for (size_t i = 0; i < n; i++) {
 			page[asked] = kn_home_page(r, at + i);
 			asked += !kn_is_away(page[asked]);
 		}
 		/* A node without room: what is left of it has to wait. */
-		if (!ask(node, page, asked, true, &walks[node].found)) {
+		if (!ask(node, page, asked, true, found)) {
 			walks[node].at = pages;
 			break;
 		}
 		walks[node].at += n;
-		most -= n;
+		cost = n / ASK_PER_MOVE + (size_t)(found->moved - moved) + 1;
+		most -= KN_MIN(most, cost);
 	}
 	if (walks[node].at >= pages)
 		end_walk(node);
@@ -213,8 +218,7 @@ static void look_at(int node, bool usable)
 
 static bool may_look(void)
 {
-	return kn_span.bind_wanted && !refused &&
-	       !kn_load(&kn_span.bind_error);
+	return kn_span.bind_wanted && !refused && !kn_load(&kn_span.bind_error);
 }
 
 void kn_homes_tick(bool all)
@@ -240,6 +244,6 @@ void kn_homes_tick(bool all)
 		if (all || changed || node == next_node)
 			look_at(node, is_usable);
 		if (is_usable && walks[node].due && may_look())
-			walk(node, all ? SIZE_MAX : WALK_PAGES);
+			walk(node, all ? SIZE_MAX : WALK_COST);
 	}
 }

@@ -12,6 +12,13 @@
  * is plugged into it later serves processes that start afterwards.  In this one
  * an allocation that names it comes from the nearest node with memory to the
  * caller's CPU; with __GFP_THISNODE it fails with ENOMEM.
+ *
+ * The others may lose their memory and get it back, and cpuset.mems may forbid
+ * them and allow them again.  The background work notices within trim_delay_ms,
+ * knuma_trim() at once.  Until a node can be used again, an allocation that
+ * names it comes from the next node of its zonelist, or fails with
+ * __GFP_THISNODE; then pages that the system moved elsewhere are moved back.
+ * What was allocated before stays valid, and is freed as ever.
  */
 #ifndef KNUMA_NUMA_H
 #define KNUMA_NUMA_H

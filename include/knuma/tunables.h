@@ -42,7 +42,9 @@ int knuma_conf_get(const char *name, char *buf,
  * knuma_trim - give all unused memory back to the system
  *
  * Empties the arrays of all CPUs and purges free pages and kept areas, without
- * regard to age and rate.  Memory that waits for a grace period stays.
+ * regard to age and rate.  Memory that waits for a grace period stays.  Follows
+ * nodes that came, went, or were allowed or forbidden, and brings pages back to
+ * their node.
  *
  * Context: Any thread, no signal handler.  Waits for locks, makes system calls,
  *          never waits for a grace period.

@@ -16,6 +16,7 @@
 #include <knuma/tunables.h>
 #include <knuma/vmalloc.h>
 
+#include "alloc/core/homes.h"
 #include "numa/machine.h"
 #include "numa/span.h"
 #include "tests/support/child.h"
@@ -305,6 +306,27 @@ static void a_sample_starts_a_walk(void)
 	CHECK_EQ(stat_of("topology_changes"), 0);
 }
 
+/* The background goes through a large window in several ticks. */
+static void a_walk_takes_many_ticks(void)
+{
+	const size_t bytes = 2048 * MIB;
+	int ticks = 0;
+	char *area;
+
+	start_with("0-2", three, 3, "0-2");
+	area = vmalloc_node(bytes, 2);
+	CHECK_EQ(knuma_node_of(area), 2);
+	memset(area + bytes - 2 * MIB, 1, 2 * MIB);
+	kn_homes_tick(false);
+	fake_nodes_allow("0,2");
+	kn_topology_reread();
+	fake_pages_stray(1u << 2, 0);
+	for (; ticks < 100 && fake_pages_moved() < 512; ticks++)
+		kn_homes_tick(false);
+	CHECK(ticks > 1 && ticks < 20);
+	CHECK_EQ(knuma_placement(area, bytes, NULL, 0), 512);
+}
+
 /* A node without room is left alone for a while, each time longer. */
 static void a_walk_that_moves_nothing_rests(void)
 {
@@ -458,6 +480,7 @@ int main(void)
 		child_test(memory_of_a_node_goes),
 		child_test(strayed_pages_come_home),
 		child_test(a_sample_starts_a_walk),
+		child_test(a_walk_takes_many_ticks),
 		child_test(a_walk_that_moves_nothing_rests),
 		child_test(move_pages_is_refused),
 		child_test(unreadable_files_change_nothing),
