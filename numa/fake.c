@@ -276,6 +276,32 @@ static int fake_move_pages(size_t n, void **pages, const int *nodes,
 	return ret;
 }
 
+/* As the kernel does it for base pages: in turn, by the place in the range. */
+static int fake_interleave(void *addr, size_t len, const unsigned long *nodes)
+{
+	const unsigned bits = 8 * sizeof(long);
+	const int err = map_moved();
+	const uint32_t first = kn_pfn(addr);
+	const int home = kn_window_of(addr);
+	int node[KN_MAX_NODES], nr = 0;
+
+	for (int i = 0; i < kn_topo.nr_nodes; i++) {
+		const unsigned id = (unsigned)kn_topo.kernel_id[i];
+
+		if (nodes[id / bits] >> id % bits & 1)
+			node[nr++] = i;
+	}
+	if (err || !nr)
+		return err ? err : -EINVAL;
+	for (size_t i = 0; i < len >> KN_PAGE_SHIFT; i++) {
+		const int to = node[i % (size_t)nr];
+
+		kn_store(&moved[first + i],
+			 (uint8_t)(to == home ? 0 : to + 1));
+	}
+	return 0;
+}
+
 /* What is given back to the system comes from the node of its window again. */
 static int fake_madvise(void *addr, size_t len, int advice)
 {
@@ -296,6 +322,7 @@ void kn_fake_use(const struct kn_fake *machine)
 	real = kn_machine;
 	kn_machine.read_file = fake_read_file;
 	kn_machine.mbind_preferred = fake_mbind;
+	kn_machine.mbind_interleave = fake_interleave;
 	kn_machine.page_nodes = fake_page_nodes;
 	kn_machine.move_pages = fake_move_pages;
 	kn_machine.madvise = fake_madvise;

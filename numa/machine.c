@@ -62,7 +62,7 @@ static void *machine_mremap(void *from, size_t old_len, size_t new_len,
 
 static int machine_mbind_preferred(void *addr, size_t len, int node)
 {
-	unsigned long mask[1024 / (8 * sizeof(long))] = { 0 };
+	unsigned long mask[KN_MACHINE_MASK] = { 0 };
 	const unsigned bits = 8 * sizeof(long);
 
 	if (node < 0 || node >= 1024)
@@ -70,6 +70,14 @@ static int machine_mbind_preferred(void *addr, size_t len, int node)
 	mask[(unsigned)node / bits] = 1ul << ((unsigned)node % bits);
 	return RESULT(int, syscall(SYS_mbind, addr, len,
 				   MPOL_PREFERRED | MPOL_F_STATIC_NODES, mask,
+				   1025ul, 0u));
+}
+
+static int machine_mbind_interleave(void *addr, size_t len,
+				    const unsigned long *nodes)
+{
+	return RESULT(int, syscall(SYS_mbind, addr, len,
+				   MPOL_INTERLEAVE | MPOL_F_STATIC_NODES, nodes,
 				   1025ul, 0u));
 }
 
@@ -146,6 +154,7 @@ struct kn_machine kn_machine = {
 	.mlock = machine_mlock,
 	.mremap = machine_mremap,
 	.mbind_preferred = machine_mbind_preferred,
+	.mbind_interleave = machine_mbind_interleave,
 	.page_nodes = machine_page_nodes,
 	.move_pages = machine_move_pages,
 	.membarrier = machine_membarrier,

@@ -14,6 +14,9 @@
 
 #include "alloc/base/compiler.h"
 
+/* Words of a mask of kernel node ids. */
+#define KN_MACHINE_MASK (1024 / (8 * sizeof(long)))
+
 struct kn_machine {
 	/* The address, or -Exxx as a pointer: test with kn_is_err(). */
 	void *(*mmap)(void *addr, size_t len, int prot, int flags);
@@ -28,6 +31,9 @@ struct kn_machine {
 	 * kernel does not put another node in its place when cpusets change.
 	 */
 	int (*mbind_preferred)(void *addr, size_t len, int node);
+	/* @nodes: kernel ids, a bit each, KN_MACHINE_MASK words; MPOL_INTERLEAVE. */
+	int (*mbind_interleave)(void *addr, size_t len,
+				const unsigned long *nodes);
 	/* status[i] becomes the node of pages[i], or -Exxx. */
 	int (*page_nodes)(size_t n, void **pages, int *status);
 	/*

@@ -36,6 +36,7 @@ enum kn_page_flags {
 	KN_PAGE_WARM = 4,	/* free block: on the lists that are purged */
 	KN_PAGE_LISTED = 4,	/* slab: on the partial list; slab lock */
 	KN_PAGE_EXACT = 8,	/* large: freed by free_pages_exact() */
+	KN_PAGE_SPREAD = 8,	/* area: has a memory policy of its own */
 	KN_PAGE_PROTECTED = 16,	/* area: its protection was changed */
 	KN_PAGE_EXEC = 32,	/* area: from vmalloc_exec() */
 	KN_PAGE_GUARDED = 64,	/* area: the page behind it is a guard */

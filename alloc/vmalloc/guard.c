@@ -20,19 +20,32 @@ static void *page_at(struct page *area, uint64_t at)
 	return (char *)kn_page_addr(area) + (at << KN_PAGE_SHIFT);
 }
 
+bool kn_mappings_take(void)
+{
+	if (kn_load(&nr_mappings) + 2 > kn_tun.vma_budget)
+		return false;
+	ck_pr_add_64(&nr_mappings, 2);
+	return true;
+}
+
+void kn_mappings_give(void)
+{
+	ck_pr_sub_64(&nr_mappings, 2);
+}
+
 /* A PROT_NONE page splits a mapping in three. */
 static bool by_mprotect(struct page *area, uint64_t at)
 {
-	if (kn_load(&nr_mappings) + 2 > kn_tun.vma_budget) {
+	if (!kn_mappings_take()) {
 		kn_warn_once("vma_budget of %llu mappings is used up: further "
 			     "vmalloc areas have no guard",
 			     (unsigned long long)kn_tun.vma_budget);
 		return false;
 	}
-	if (kn_machine.mprotect(page_at(area, at), KN_PAGE_SIZE, PROT_NONE))
-		return false;
-	ck_pr_add_64(&nr_mappings, 2);
-	return true;
+	if (!kn_machine.mprotect(page_at(area, at), KN_PAGE_SIZE, PROT_NONE))
+		return true;
+	kn_mappings_give();
+	return false;
 }
 
 void kn_guard_install(struct page *area, uint64_t at)
@@ -69,7 +82,7 @@ bool kn_guard_remove(struct page *area, uint64_t at)
 		return false;
 	}
 	if (split)
-		ck_pr_sub_64(&nr_mappings, 2);
+		kn_mappings_give();
 	area->flags &= (uint8_t)~(KN_PAGE_GUARDED | KN_PAGE_SPLIT);
 	return true;
 }

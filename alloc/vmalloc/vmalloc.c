@@ -34,14 +34,28 @@ static struct page *by_zonelist(int node, uint64_t nr, uint64_t align, gfp_t gfp
 	return area;
 }
 
+static const char *reason(int err)
+{
+	switch (err) {
+	case EINVAL:
+		return "the request is invalid";
+	case ENOMEM:
+		return "no address space or no memory";
+	case EACCES:
+	case ENODEV:
+		return "a node has no memory, or may not be used";
+	default:
+		return "the system refuses mbind(2)";
+	}
+}
+
 static kn_slow void *refuse(unsigned long size, int err, gfp_t gfp, int nid)
 {
 	kn_stat_add(KN_STAT_alloc_failed, 1);
 	if (!(gfp & (__GFP_NOWARN | KN_GFP_MALLOC)))
 		kn_warn_once("vmalloc of %lu bytes on node %d failed: %s; further "
 			     "failures are only counted", size, nid,
-			     err == EINVAL ? "the request is invalid" :
-					     "no address space or no memory");
+			     reason(err));
 	errno = err;
 	return NULL;
 }
@@ -100,6 +114,84 @@ void *vmalloc_node(unsigned long size, int nid)
 void *vzalloc_node(unsigned long size, int nid)
 {
 	return __vmalloc_node(size, 1, GFP_KERNEL | __GFP_ZERO, nid, NULL);
+}
+
+/* Interleaved over nodes. */
+
+/* The node of an id that memory can be asked of; 0 or -Exxx. */
+static int spread_node(int nid, int *node)
+{
+	*node = kn_node_dense(nid);
+	if (*node == -1) {
+		kn_stat_add(KN_STAT_invalid_node, 1);
+		return -EINVAL;
+	}
+	if (*node == KN_NODE_OFFLINE ||
+	    !(kn_load(&kn_topo.has_memory) >> *node & 1))
+		return -ENODEV;
+	return kn_load(&kn_topo.allowed) >> *node & 1 ? 0 : -EACCES;
+}
+
+static int spread_mask(const int *nodes, int n, uint64_t *mask)
+{
+	*mask = 0;
+	for (int i = 0; i < n; i++) {
+		int node;
+		const int err = spread_node(nodes[i], &node);
+
+		if (err)
+			return err;
+		*mask |= 1ull << node;
+	}
+	return *mask ? 0 : -EINVAL;
+}
+
+/* Whether each node has room for its share. */
+static bool have_room(uint64_t mask, uint64_t nr)
+{
+	const uint64_t share = nr / (uint64_t)__builtin_popcountll(mask) + 1;
+
+	for (uint64_t left = mask; left; left &= left - 1)
+		if (!kn_zone_take_room(__builtin_ctzll(left), share))
+			return false;
+	return true;
+}
+
+/* Address space of the first node that has some. */
+static int get_spread(uint64_t mask, uint64_t nr, struct page **area)
+{
+	int err = -ENOMEM;
+
+	if (!have_room(mask, nr))
+		return -ENOMEM;
+	for (uint64_t left = mask; left && err == -ENOMEM; left &= left - 1)
+		err = kn_vmap_get_spread(__builtin_ctzll(left), nr, mask, area);
+	return err;
+}
+
+void *knuma_vmalloc_interleave(unsigned long size, const int *nodes, int n)
+{
+	const uint64_t nr = KN_ALIGN_UP(size, KN_PAGE_SIZE) >> KN_PAGE_SHIFT;
+	struct page *area = NULL;
+	uint64_t mask;
+	int err;
+
+	if (!kn_start())
+		return NULL;
+	err = size ? spread_mask(nodes, n, &mask) : -EINVAL;
+	if (!err && size > kn_window_half())
+		err = -ENOMEM;
+	if (err)
+		return refuse(size, -err, GFP_KERNEL, n > 0 ? nodes[0] : -1);
+	/* One node: its window's policy says the same. */
+	if (!(mask & (mask - 1)))
+		return vzalloc_node(size,
+				    kn_topo.kernel_id[__builtin_ctzll(mask)]);
+	kn_slow_step(GFP_KERNEL);
+	err = get_spread(mask, nr, &area);
+	if (err)
+		return refuse(size, -err, GFP_KERNEL, nodes[0]);
+	return kn_page_addr(area);
 }
 
 void vfree(const void *p)

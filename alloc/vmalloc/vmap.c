@@ -12,6 +12,7 @@
 #include "alloc/page/zone.h"
 #include "alloc/stats/stats.h"
 #include "alloc/vmalloc/guard.h"
+#include "alloc/vmalloc/spread.h"
 #include "numa/machine.h"
 
 /* Lists by size: four for each doubling of pages, up to 2^31. */
@@ -332,7 +333,7 @@ static struct page *from_cache(struct arena *a, uint64_t pages, uint64_t align)
 
 			pfn = area->next;
 			if (area->capacity < pages || area->capacity > most ||
-			    area->flags & KN_PAGE_PROTECTED ||
+			    area->flags & (KN_PAGE_PROTECTED | KN_PAGE_SPREAD) ||
 			    skip_to(kn_page_pfn(area), align))
 				continue;
 			cache_del(a, area);
@@ -353,6 +354,8 @@ static bool make_plain(struct page *area)
 		err = kn_machine.mprotect(kn_page_addr(area),
 					  area->capacity << KN_PAGE_SHIFT,
 					  PROT_READ | PROT_WRITE);
+	if (!err && area->flags & KN_PAGE_SPREAD)
+		err = kn_spread_end(area);
 	if (err) {
 		kn_store(&kn_span.purge_error, err);
 		return false;
@@ -435,13 +438,15 @@ void kn_vmap_trim(uint64_t now, bool all)
 
 /* Areas. */
 
-/* Address space for an area; the lock is taken for each try. */
+/*
+ * Address space for an area; the lock is taken for each try.  @room: the node is
+ * known to have the memory.
+ */
 static struct page *find_area(int node, struct arena *a, uint64_t pages,
-			      uint64_t align, bool *dirty)
+			      uint64_t align, bool room, bool *dirty)
 {
 	struct page *area = NULL;
 	uint32_t pfn = KN_PFN_NONE;
-	bool room = kn_topo.nr_nodes == 1;
 
 	*dirty = false;
 	for (int tries = 0; tries < 1000;) {
@@ -493,7 +498,8 @@ static bool place_guard(struct page *area, uint64_t nr)
 	return true;
 }
 
-struct page *kn_vmap_get(int node, uint64_t nr, uint64_t align, bool *dirty)
+static struct page *get(int node, uint64_t nr, uint64_t align, bool room,
+			bool *dirty)
 {
 	const bool huge = nr << KN_PAGE_SHIFT >= KN_HUGE_SIZE;
 	struct arena *a = &arenas[node][huge];
@@ -506,7 +512,7 @@ struct page *kn_vmap_get(int node, uint64_t nr, uint64_t align, bool *dirty)
 	if (kn_load(&a->cached_pages) > kn_tun.vmalloc_cache >> KN_PAGE_SHIFT)
 		trim_arena(a, 0, kn_tun.vmalloc_cache >> KN_PAGE_SHIFT,
 			   TRIM_AREAS);
-	area = find_area(node, a, nr + 1, align, dirty);
+	area = find_area(node, a, nr + 1, align, room, dirty);
 	if (!area)
 		return NULL;
 	if (!place_guard(area, nr)) {
@@ -521,6 +527,30 @@ struct page *kn_vmap_get(int node, uint64_t nr, uint64_t align, bool *dirty)
 	kn_stat_add(*dirty ? KN_STAT_vmalloc_reused : KN_STAT_vmalloc_new, 1);
 	kn_map_set(kn_page_pfn(area), KN_ID_VMALLOC);
 	return area;
+}
+
+struct page *kn_vmap_get(int node, uint64_t nr, uint64_t align, bool *dirty)
+{
+	return get(node, nr, align, kn_topo.nr_nodes == 1, dirty);
+}
+
+int kn_vmap_get_spread(int node, uint64_t nr, uint64_t nodes,
+		       struct page **area)
+{
+	bool dirty;
+	int err;
+
+	*area = get(node, nr, KN_PAGE_SIZE, true, &dirty);
+	if (!*area)
+		return -ENOMEM;
+	/* A page that is in memory already would stay where it is. */
+	err = kn_span_purge((uintptr_t)kn_page_addr(*area),
+			    nr << KN_PAGE_SHIFT);
+	if (!err)
+		err = kn_spread_begin(*area, nodes);
+	if (err)
+		kn_vmap_put(*area, true);
+	return err;
 }
 
 void kn_vmap_put(struct page *area, bool may_block)

@@ -43,6 +43,13 @@ int kn_vmap_init(void);
  */
 struct page *kn_vmap_get(int node, uint64_t nr, uint64_t align, bool *dirty);
 
+/*
+ * The same with only the address space of @node, for pages that @nodes, a mask,
+ * have in turn.  0 and *@area, or -ENOMEM, or what mbind(2) said.
+ */
+int kn_vmap_get_spread(int node, uint64_t nr, uint64_t nodes,
+		       struct page **area) kn_must_check;
+
 /* Takes a used area back.  With @may_block, also trims an overfull cache. */
 void kn_vmap_put(struct page *area, bool may_block);
 

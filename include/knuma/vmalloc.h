@@ -105,6 +105,35 @@ void *vzalloc_node(unsigned long size, int node) KN_SYM(vzalloc_node)
 	KN_ALLOC(1) KN_VMALLOCED;
 
 /**
+ * knuma_vmalloc_interleave - allocate an area over several NUMA nodes
+ * @size: bytes, at least 1, rounded up to pages
+ * @nodes: n node ids, in any order; an id that stands there twice counts once
+ * @n: their number, at least 1
+ *
+ * The pages, or huge pages, come from @nodes in turn when they are first
+ * written (MPOL_INTERLEAVE); when one is full they come from others.  The area
+ * belongs to the window of one of @nodes, which knuma_node_of() tells, and
+ * where frees take it; knuma_placement() tells where the pages are.  away_bytes
+ * counts all of it as on purpose elsewhere.
+ *
+ * Each such area takes two mappings of vma_budget.  Freed, it is not reused
+ * before its memory went back to the system.  With fake nodes pages are said to
+ * lie in turn.
+ *
+ * Alignment: a page; 2 MiB from that size on.
+ * Context: any thread, no signal handler.  Waits, makes system calls.
+ * Return:  the area, its content zero; NULL on failure, and errno tells why.
+ * Errors:  EINVAL when @size or @n is below 1, or a node is no possible id;
+ *          ENODEV when the process does not use a node, or it has no memory;
+ *          EACCES when a node is not allowed (cpuset); ENOMEM when a node has no
+ *          room for its share, or address space or vma_budget is used up; EPERM
+ *          or ENOSYS when the system refuses mbind(2).  The first failure
+ *          warns.
+ */
+void *knuma_vmalloc_interleave(unsigned long size, const int *nodes,
+			       int n) KN_API KN_ALLOC(1) KN_MALLOC(vfree);
+
+/**
  * vmalloc_exec - allocate an area that can be made executable
  * @size: bytes, at least 1, rounded up to pages
  *
