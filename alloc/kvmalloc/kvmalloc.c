@@ -42,7 +42,8 @@ void *kvmalloc_node(size_t size, gfp_t gfp, int node)
 	/* 2. Contiguous; the only way for a call that may not wait. */
 	if (size <= (may_block ? kn_tun.kvmalloc_pages_max : KMALLOC_MAX_SIZE)) {
 		p = kmalloc_node(size, may_block ? light(gfp) : gfp, node);
-		if (p || !may_block)
+		/* What is invalid is so on the other way, too. */
+		if (p || !may_block || errno == EINVAL)
 			return p;
 	}
 	/* 3. Contiguous in address space only. */
