@@ -19,7 +19,9 @@ extern struct kn_hot knuma_hot_1 __attribute__((visibility("default")));
 /* Whether @p is in the span; false before start-up. */
 static kn_always_inline bool kn_hot_has(const struct kn_hot *hot, const void *p)
 {
-	return (uintptr_t)p - hot->base < hot->size;
+	const uint64_t size = kn_load_hot(&hot->size);
+
+	return (uintptr_t)p - hot->base < size;
 }
 
 /* The place of the magazine that @p, which is in the span, goes back to. */
@@ -32,7 +34,7 @@ static kn_always_inline uint32_t kn_hot_place(const struct kn_hot *hot,
 /* Whether there is a magazine for @size; false before start-up. */
 static kn_always_inline bool kn_hot_small(const struct kn_hot *hot, size_t size)
 {
-	return size - 1 < hot->small_max;
+	return size - 1 < kn_load_hot(&hot->small_max);
 }
 
 /* An object of @size, which is small; kn_rseq_popped() says whether. */

@@ -4,7 +4,7 @@ load("//tools:copts.bzl", "KN_TEST_COPTS", "KN_TEST_CXXOPTS")
 
 _FALLBACK_ENV = {"GLIBC_TUNABLES": "glibc.pthread.rseq=0"}
 
-def knuma_test(name, srcs, deps = [], copts = [], fallback = False, env = {}, **kwargs):
+def knuma_test(name, srcs, deps = [], copts = [], fallback = False, env = {}, tags = [], **kwargs):
     """A cmocka program, linked statically: it reaches hidden symbols too.
 
     Args:
@@ -14,7 +14,8 @@ def knuma_test(name, srcs, deps = [], copts = [], fallback = False, env = {}, **
       copts: more than those of tools/copts.bzl.
       fallback: also make <name>_fallback, the same program without rseq.
       env: environment of the program.
-      **kwargs: of cc_test: size, tags, data, args.
+      tags: of the targets; <name>_fallback has "fallback" besides.
+      **kwargs: of cc_test: size, data, args.
     """
     cxx = [s for s in srcs if s.endswith(".cc")]
 
@@ -35,6 +36,7 @@ def knuma_test(name, srcs, deps = [], copts = [], fallback = False, env = {}, **
     native.cc_test(
         name = name,
         env = env,
+        tags = tags,
         deps = [name + "_objects"],
         **kwargs
     )
@@ -42,6 +44,7 @@ def knuma_test(name, srcs, deps = [], copts = [], fallback = False, env = {}, **
         native.cc_test(
             name = name + "_fallback",
             env = dict(env, **_FALLBACK_ENV),
+            tags = tags + ["fallback"],
             deps = [name + "_objects"],
             **kwargs
         )

@@ -20,6 +20,20 @@
 #define kn_load_acquire(p) __atomic_load_n(p, __ATOMIC_ACQUIRE)
 #define kn_store_release(p, v) __atomic_store_n(p, v, __ATOMIC_RELEASE)
 
+/*
+ * An acquire where the processor keeps loads in order anyway, as those do that
+ * have fast paths: a plain load may be an operand of the instruction that uses
+ * it, an atomic one may not.
+ */
+#ifdef __SANITIZE_THREAD__
+#include "alloc/base/tsan.h"
+#define kn_load_hot(p) kn_load_acquire(p)
+#elif defined(__x86_64__)
+#define kn_load_hot(p) (*(p))
+#else
+#define kn_load_hot(p) kn_load_acquire(p)
+#endif
+
 /* A counter that others read while it moves; never used to order anything. */
 static inline void kn_count(uint64_t *counter, uint64_t n)
 {

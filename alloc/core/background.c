@@ -126,7 +126,7 @@ static void slow_path_step(bool from_malloc)
 
 void kn_background_init(void)
 {
-	kn_slow_hook = slow_path_step;
+	kn_store(&kn_slow_hook, slow_path_step);
 	if (kn_tun.background == KN_CHOICE_YES)
 		kn_background_start();
 }

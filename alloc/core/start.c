@@ -40,8 +40,10 @@ static void open_fast_paths(void)
 	kn_hot.map = (uintptr_t)kn_span.map -
 		     (kn_span.base >> KN_PAGE_SHIFT) * sizeof(*kn_span.map);
 	kn_hot.small_place = kn_kmalloc_place;
-	kn_hot.small_max = kn_tun.init_on_alloc ? 0 : KN_KMALLOC_SMALL_MAX;
 	kn_store_release(&kn_hot.size, kn_span.size);
+	/* Release, both: who finds them may look at all that was made above. */
+	kn_store_release(&kn_hot.small_max,
+			 kn_tun.init_on_alloc ? 0 : KN_KMALLOC_SMALL_MAX);
 }
 
 static bool start_layers(void)

@@ -115,8 +115,9 @@ bool kn_mag_open(struct kn_magcache *c, int node, bool may_block)
 		/* Both pages it may span, before a section needs them. */
 		*(void *volatile *)&m->slot[0] = NULL;
 		*(void *volatile *)&m->slot[c->capacity - 1] = NULL;
-		end_of(bank)->opened |= (uint64_t)1 << node;
-		nr_opened++;
+		kn_store(&end_of(bank)->opened,
+			 end_of(bank)->opened | (uint64_t)1 << node);
+		kn_store(&nr_opened, nr_opened + 1);
 		kn_store_release(&m->end, c->capacity);
 		opened = true;
 	}
@@ -312,11 +313,11 @@ void kn_drain_idle(void)
 			if (!(kn_load(&end_of(bank)->opened) >> node & 1))
 				continue;
 			sum = region_sum(bank, node, &present);
-			if (present && sum == *last)
+			if (present && sum == kn_load(last))
 				kn_drain(&(struct kn_drain_set){
 					.last_id = KN_NR_IDS - 1,
 					.cid = cid, .node = node });
-			*last = sum;
+			kn_store(last, sum);
 		}
 	}
 }

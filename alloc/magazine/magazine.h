@@ -107,8 +107,10 @@ extern void (*kn_slow_hook)(bool from_malloc);
 
 static inline void kn_slow_step(gfp_t gfp)
 {
-	if (kn_slow_hook && gfpflags_allow_blocking(gfp))
-		kn_slow_hook(gfp & KN_GFP_MALLOC);
+	void (*hook)(bool from_malloc) = kn_load(&kn_slow_hook);
+
+	if (hook && gfpflags_allow_blocking(gfp))
+		hook(gfp & KN_GFP_MALLOC);
 }
 
 /* Node whose magazine the caller's plain allocations come from. */

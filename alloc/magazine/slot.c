@@ -84,10 +84,10 @@ uint32_t kn_slot_pop_batch(uint32_t id, int node, void **buf, uint32_t n)
 
 	if (!m)
 		return 0;
-	count = count_of(m) > m->beg ? count_of(m) : 0;
+	count = count_of(m) > kn_load(&m->beg) ? count_of(m) : 0;
 	n = KN_MIN(n, count);
 	memcpy(buf, &m->slot[count - n], n * sizeof(*buf));
-	m->cur += (uint64_t)n * 0xffff;
+	kn_store(&m->cur, m->cur + (uint64_t)n * 0xffff);
 	leave(slot);
 	return n;
 }
@@ -108,14 +108,15 @@ enum kn_rseq_ret kn_slot_push_batch(uint32_t id, int node, void *const *buf,
 
 	if (!m)
 		return ret;
-	if (count_of(m) + n <= m->end) {
+	/* Acquire: whoever opened it held no slot. */
+	if (count_of(m) + n <= kn_load_acquire(&m->end)) {
 		const uint32_t count = count_of(m);
 
 		if (n == 1 && count && m->slot[count - 1] == buf[0]) {
 			ret = KN_RSEQ_DUP;
 		} else {
 			memcpy(&m->slot[count], buf, n * sizeof(*buf));
-			m->cur += n;
+			kn_store(&m->cur, m->cur + n);
 			ret = KN_RSEQ_DONE;
 		}
 	}

@@ -27,7 +27,7 @@ static uint32_t pcp_refill(struct kn_magcache *c, int node, gfp_t gfp,
 		n = pfn[0] != KN_PFN_NONE;
 	}
 	for (uint32_t i = 0; i < n; i++) {
-		kn_page(pfn[i])->type = KN_PAGE_PCP;
+		kn_store(&kn_page(pfn[i])->type, KN_PAGE_PCP);
 		obj[i] = kn_pfn_address(pfn[i]);
 	}
 	return n;
@@ -90,7 +90,7 @@ uint32_t kn_pages_get(int node, unsigned order, gfp_t gfp)
 	pfn = order < KN_NR_PCP ? from_pcp(node, order, gfp) :
 				   kn_zone_alloc(node, order, gfp);
 	if (pfn != KN_PFN_NONE) {
-		kn_page(pfn)->type = KN_PAGE_PAGES;
+		kn_store(&kn_page(pfn)->type, KN_PAGE_PAGES);
 		kn_page(pfn)->order = (uint8_t)order;
 	}
 	return pfn;
@@ -101,11 +101,11 @@ void kn_pages_put(uint32_t pfn, unsigned order, uint8_t flags, bool may_block)
 	struct page *page = kn_page(pfn);
 
 	if (order >= KN_NR_PCP) {
-		page->type = KN_PAGE_NONE;
+		kn_store(&page->type, KN_PAGE_NONE);
 		kn_zone_free(pfn, order, flags, may_block);
 		return;
 	}
-	page->type = KN_PAGE_PCP;
+	kn_store(&page->type, KN_PAGE_PCP);
 	page->flags = flags;
 	kn_mag_free(&pcp[order], kn_pfn_node(pfn), kn_page_addr(page));
 }
@@ -324,7 +324,7 @@ void *kn_large_alloc(size_t bytes, size_t align, gfp_t gfp, int node)
 				   page->flags & (KN_PAGE_ZERO | KN_PAGE_SURE),
 				   gfpflags_allow_blocking(gfp));
 	zero_if(pfn, (size_t)nr << KN_PAGE_SHIFT, gfp);
-	page->type = KN_PAGE_LARGE;
+	kn_store(&page->type, KN_PAGE_LARGE);
 	page->nr_pages = nr;
 	kn_map_set(pfn, KN_ID_LARGE);
 	return kn_page_addr(page);
@@ -338,7 +338,7 @@ void kn_large_free(struct page *page, bool may_block)
 
 	kn_map_set(pfn, KN_ID_NONE);
 	kn_away_forget(page, nr);
-	page->type = KN_PAGE_NONE;
+	kn_store(&page->type, KN_PAGE_NONE);
 	if ((nr & (nr - 1)) == 0)
 		kn_pages_put(pfn, kn_log2(nr), flags, may_block);
 	else

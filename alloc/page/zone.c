@@ -59,12 +59,12 @@ static void account(struct kn_zone *z, unsigned order, uint8_t flags, int sign)
 {
 	const uint64_t n = (uint64_t)sign << order;
 
-	z->nr_blocks[order] += (uint32_t)sign;
-	z->nr_free += n;
+	kn_store(&z->nr_blocks[order], z->nr_blocks[order] + (uint32_t)sign);
+	kn_store(&z->nr_free, z->nr_free + n);
 	if (flags & KN_PAGE_WARM)
-		z->nr_warm += n;
+		kn_store(&z->nr_warm, z->nr_warm + n);
 	if (flags & KN_PAGE_SURE)
-		z->nr_sure += n;
+		kn_store(&z->nr_sure, z->nr_sure + n);
 }
 
 static void list_block(struct kn_zone *z, uint32_t pfn, unsigned order,
@@ -72,7 +72,7 @@ static void list_block(struct kn_zone *z, uint32_t pfn, unsigned order,
 {
 	struct page *page = kn_page(pfn);
 
-	page->type = KN_PAGE_FREE;
+	kn_store(&page->type, KN_PAGE_FREE);
 	page->order = (uint8_t)order;
 	page->flags = flags;
 	kn_page_list_add(list_of(z, order, flags), pfn);
@@ -85,7 +85,7 @@ static void unlist_block(struct kn_zone *z, uint32_t pfn)
 
 	kn_page_list_del(list_of(z, page->order, page->flags), pfn);
 	account(z, page->order, page->flags, -1);
-	page->type = KN_PAGE_NONE;
+	kn_store(&page->type, KN_PAGE_NONE);
 }
 
 /*
@@ -98,7 +98,8 @@ static uint32_t free_buddy(uint32_t pfn, unsigned order, uint8_t flags)
 	const uint32_t buddy = pfn ^ (1u << order);
 	const struct page *page = kn_page(buddy);
 
-	if (page->type != KN_PAGE_FREE || page->order != order ||
+	/* Of a block in use its owner writes the type. */
+	if (kn_load(&page->type) != KN_PAGE_FREE || page->order != order ||
 	    (page->flags ^ flags) & KN_PAGE_WARM)
 		return KN_PFN_NONE;
 	return buddy;
@@ -244,9 +245,9 @@ static uint32_t alloc_locked(struct kn_zone *z, unsigned order, gfp_t gfp)
 	if (pfn == KN_PFN_NONE)
 		return KN_PFN_NONE;
 	split_to(z, pfn, order);
-	z->least_warm = KN_MIN(z->least_warm, z->nr_warm);
+	kn_store(&z->least_warm, KN_MIN(z->least_warm, z->nr_warm));
 	kn_page(pfn)->flags &= (uint8_t)~KN_PAGE_WARM;
-	kn_page(pfn)->type = KN_PAGE_PAGES;
+	kn_store(&kn_page(pfn)->type, KN_PAGE_PAGES);
 	return pfn;
 }
 
@@ -446,7 +447,7 @@ static int grow(struct kn_zone *z, int node)
 	int err;
 
 	kn_lock(&z->lock);
-	if (z->growing) {
+	if (kn_load(&z->growing)) {
 		kn_unlock(&z->lock);
 		kn_wait_clear(&z->growing);
 		return -EAGAIN;
@@ -554,7 +555,7 @@ static uint32_t isolate(struct kn_zone *z, bool all)
 			if (sure && z->nr_sure < keep + (1u << o))
 				continue;
 			unlist_block(z, pfn);
-			kn_page(pfn)->type = KN_PAGE_ISOLATED;
+			kn_store(&kn_page(pfn)->type, KN_PAGE_ISOLATED);
 			kn_page(pfn)->order = (uint8_t)o;
 			kn_page_list_add(&z->isolated, pfn);
 			return pfn;
@@ -616,7 +617,8 @@ static bool verify_list(uint32_t pfn, unsigned order,
 		const struct page *page = kn_page(pfn);
 		const struct page *buddy = kn_page(pfn ^ (1u << order));
 
-		if (page->type != KN_PAGE_FREE || page->order != order ||
+		/* Of a block in use its owner writes the type. */
+	if (kn_load(&page->type) != KN_PAGE_FREE || page->order != order ||
 		    (page->flags & KN_PAGE_WARM) != warm) {
 			kn_warn("Z1: page %u is on the wrong list", pfn);
 			return false;

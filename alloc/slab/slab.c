@@ -27,7 +27,7 @@ static struct kn_lock *lock_of(const struct kmem_cache *s, int node)
 {
 	struct kn_lock *l = &locks[node].lock[s->mag.id % STRIPES];
 
-	l->rank = KN_RANK_slab;
+	kn_store(&l->rank, KN_RANK_slab);
 	return l;
 }
 
@@ -270,7 +270,7 @@ static struct page *make_slab(struct kmem_cache *s, uint32_t pfn)
 {
 	struct page *head = kn_page(pfn);
 
-	head->type = KN_PAGE_SLAB;
+	kn_store(&head->type, KN_PAGE_SLAB);
 	head->cache = s->mag.id;
 	head->touched = (uint16_t)(head->flags & KN_PAGE_SURE ? 1u << s->order : 0);
 	head->flags = 0;
@@ -440,7 +440,7 @@ uint64_t kn_slab_in_use(struct kmem_cache *s, int node)
 	kn_lock(lock_of(s, node));
 	/* What frees have pushed is on no list yet, and not in use. */
 	file_slabs(s, node, KEEP_EMPTY);
-	n = sn->nr_slabs * s->nr_objects;
+	n = kn_load(&sn->nr_slabs) * s->nr_objects;
 	for (uint32_t pfn = sn->partial; pfn != KN_PFN_NONE;
 	     pfn = kn_page(pfn)->next)
 		n -= (uint64_t)KN_MAX(COUNT(kn_load(&kn_page(pfn)->state)), 0);

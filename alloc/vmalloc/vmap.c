@@ -134,9 +134,9 @@ static void extent_list(struct arena *a, uint32_t pfn, uint64_t pages)
 	struct page *first = kn_page(pfn), *last = kn_page(pfn + (uint32_t)pages - 1);
 
 	last->capacity = pages;
-	last->type = KN_PAGE_VM_FREE_END;
+	kn_store(&last->type, KN_PAGE_VM_FREE_END);
 	first->capacity = pages;
-	first->type = KN_PAGE_VM_FREE;
+	kn_store(&first->type, KN_PAGE_VM_FREE);
 	bin_add(&a->extents, pfn);
 }
 
@@ -145,8 +145,8 @@ static void extent_unlist(struct arena *a, uint32_t pfn)
 	struct page *first = kn_page(pfn);
 
 	bin_del(&a->extents, pfn);
-	kn_page(pfn + (uint32_t)first->capacity - 1)->type = KN_PAGE_NONE;
-	first->type = KN_PAGE_NONE;
+	kn_store(&kn_page(pfn + (uint32_t)first->capacity - 1)->type, KN_PAGE_NONE);
+	kn_store(&first->type, KN_PAGE_NONE);
 }
 
 /* True for the last page of a free extent; one of one page is all first. */
@@ -291,15 +291,15 @@ static int grow(struct arena *a, uint64_t pages, uint64_t align)
 
 static void cache_add(struct arena *a, struct page *area)
 {
-	area->type = KN_PAGE_VM_CACHED;
-	a->cached_pages += area->capacity;
+	kn_store(&area->type, KN_PAGE_VM_CACHED);
+	kn_store(&a->cached_pages, a->cached_pages + area->capacity);
 	bin_add(&a->cached, kn_page_pfn(area));
 }
 
 static void cache_del(struct arena *a, struct page *area)
 {
 	bin_del(&a->cached, kn_page_pfn(area));
-	a->cached_pages -= area->capacity;
+	kn_store(&a->cached_pages, a->cached_pages - area->capacity);
 }
 
 static void take_deferred(struct arena *a)
@@ -522,7 +522,7 @@ static struct page *get(int node, uint64_t nr, uint64_t align, bool room,
 		return NULL;
 	}
 	area->nr_pages = nr;
-	area->type = KN_PAGE_VM_USED;
+	kn_store(&area->type, KN_PAGE_VM_USED);
 	ck_pr_add_64(&a->used_pages, nr);
 	kn_stat_add(*dirty ? KN_STAT_vmalloc_reused : KN_STAT_vmalloc_new, 1);
 	kn_map_set(kn_page_pfn(area), KN_ID_VMALLOC);
