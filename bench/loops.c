@@ -31,6 +31,7 @@ static struct {
 	void *(*kmalloc_node)(size_t size, gfp_t gfp, int node);
 	void (*kfree)(const void *p);
 	int (*numa_available)(void);
+	void (*numa_set_bind_policy)(int strict);
 	void *(*numa_alloc_onnode)(size_t size, int node);
 	void (*numa_free)(void *p, size_t size);
 	int node;
@@ -244,10 +245,16 @@ static const char *find_numa(void *library)
 	*(void **)&api.numa_available = dlsym(library, "numa_available");
 	*(void **)&api.numa_alloc_onnode = dlsym(library, "numa_alloc_onnode");
 	*(void **)&api.numa_free = dlsym(library, "numa_free");
-	if (!api.numa_available || !api.numa_alloc_onnode || !api.numa_free)
+	*(void **)&api.numa_set_bind_policy =
+		dlsym(library, "numa_set_bind_policy");
+	if (!api.numa_available || !api.numa_set_bind_policy ||
+	    !api.numa_alloc_onnode || !api.numa_free)
 		return "the library lacks numa_alloc_onnode";
-	return api.numa_available() < 0 ? "this system has no NUMA calls" :
-					  NULL;
+	if (api.numa_available() < 0)
+		return "this system has no NUMA calls";
+	/* Prefer the node: bound memory of a full node ends the process. */
+	api.numa_set_bind_policy(0);
+	return NULL;
 }
 
 const char *kn_loops_open(enum kn_calls calls, const char *library)
