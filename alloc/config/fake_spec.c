@@ -69,13 +69,14 @@ static size_t take_word(const char **text)
 /* "(memory=1GB)"; false when it does not end. */
 static bool skip_attributes(const char **text)
 {
+	const char *end;
+
 	if (**text != '(')
 		return true;
-	*text = strchr(*text, ')');
-	if (!*text)
-		return false;
-	++*text;
-	return true;
+	end = strchr(*text, ')');
+	if (end)
+		*text = end + 1;
+	return end != NULL;
 }
 
 /* A number from 1 on, cut where it cannot matter any more; 0: none. */
