@@ -129,6 +129,19 @@ void kn_span_bind(uint64_t usable)
 			-kn_span.bind_error);
 }
 
+/*
+ * Where pages lie is asked while the process runs.  A filter that kills for a
+ * system call it does not know shall do it now: the answer is of no interest.
+ */
+static void ask_once(void)
+{
+	void *page = (void *)kn_span.base;
+	int status;
+
+	if (kn_span.bound)
+		(void)kn_machine.page_nodes(1, &page, &status);
+}
+
 static kn_slow int no_address_space(uint64_t bytes)
 {
 	kn_warn("cannot reserve %llu MiB of address space: raise the limit on "
@@ -176,6 +189,7 @@ int kn_span_reserve(uint64_t max_bytes)
 	bind_windows(kn_topo.has_memory & kn_topo.allowed);
 	for (int node = 0; kn_span.bind_wanted && node < kn_topo.nr_nodes; node++)
 		name_window(node);
+	ask_once();
 	return 0;
 }
 
