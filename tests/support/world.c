@@ -114,24 +114,51 @@ void world_needs(int nodes)
 		skip_child("too few nodes with memory");
 }
 
-void world_enter_cgroup(void)
+static void join(const char *where)
 {
 	char self[16];
 
-	snprintf(cgroup, sizeof(cgroup), CGROUPS "/world.%d", getpid());
 	snprintf(self, sizeof(self), "%d", getpid());
+	CHECK_EQ(world_write(self, "%s/cgroup.procs", where), 0);
+}
+
+void world_enter_cgroup(void)
+{
+	snprintf(cgroup, sizeof(cgroup), CGROUPS "/world.%d", getpid());
 	CHECK_EQ(world_write("+cpuset", CGROUPS "/cgroup.subtree_control"), 0);
 	CHECK_EQ(mkdir(cgroup, 0755), 0);
-	CHECK_EQ(world_write(self, "%s/cgroup.procs", cgroup), 0);
+	join(cgroup);
 }
 
 void world_leave_cgroup(void)
 {
-	char self[16];
-
-	snprintf(self, sizeof(self), "%d", getpid());
-	CHECK_EQ(world_write(self, CGROUPS "/cgroup.procs"), 0);
+	join(CGROUPS);
 	CHECK_EQ(rmdir(cgroup), 0);
+}
+
+static const char *other_cgroup(void)
+{
+	static char name[80];
+
+	snprintf(name, sizeof(name), "%s.other", cgroup);
+	return name;
+}
+
+void world_make_other(unsigned nodes)
+{
+	CHECK_EQ(mkdir(other_cgroup(), 0755), 0);
+	CHECK_EQ(world_write(list_of(nodes), "%s/cpuset.mems", other_cgroup()),
+		 0);
+}
+
+void world_join(bool other)
+{
+	join(other ? other_cgroup() : cgroup);
+}
+
+void world_remove_other(void)
+{
+	CHECK_EQ(rmdir(other_cgroup()), 0);
 }
 
 void world_set_mems(unsigned nodes)
@@ -303,4 +330,17 @@ void world_run_on(int cpu)
 	CPU_ZERO(&set);
 	CPU_SET(cpu, &set);
 	CHECK_EQ(sched_setaffinity(0, sizeof(set), &set), 0);
+}
+
+int world_restore(void **state)
+{
+	(void)state;
+	if (!getenv("KNUMA_VM_NAME"))
+		return 0;
+	for (int cpu = 1; cpu < sysconf(_SC_NPROCESSORS_CONF); cpu++)
+		world_write("1", "/sys/devices/system/cpu/cpu%d/online", cpu);
+	for (int node = 0; node < 32; node++)
+		all_blocks(node, "online_movable");
+	world_write("0", "/proc/sys/kernel/numa_balancing");
+	return 0;
 }

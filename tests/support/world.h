@@ -29,6 +29,11 @@ const char *world_read(const char *path, ...)
  */
 void world_enter_cgroup(void);
 void world_leave_cgroup(void);
+
+/* A second cgroup with other nodes, and joining it or the first one. */
+void world_make_other(unsigned nodes);
+void world_join(bool other);
+void world_remove_other(void);
 void world_set_mems(unsigned nodes);
 void world_set_cpus(const char *list);
 
@@ -55,6 +60,12 @@ bool world_is_on(const void *p, size_t bytes, int node);
 
 /* Some MiB of every kind of memory, asked for on @node, lie on @expected. */
 void world_all_kinds_lie_on(int node, int expected);
+
+/*
+ * Ends a group of tests: what one that failed has left offline is online again,
+ * balancing is off.
+ */
+int world_restore(void **state);
 
 /* Runs the thread on @cpu from here on. */
 void world_run_on(int cpu);

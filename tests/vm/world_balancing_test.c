@@ -76,14 +76,25 @@ static bool plain_follows(int node)
 	return false;
 }
 
+static void set_pace(const char *delay, const char *least, const char *most)
+{
+	CHECK_EQ(world_write(delay, SCAN "/scan_delay_ms"), 0);
+	CHECK_EQ(world_write(least, SCAN "/scan_period_min_ms"), 0);
+	CHECK_EQ(world_write(most, SCAN "/scan_period_max_ms"), 0);
+}
+
 static void switch_on(void)
 {
 	if (world_write("1", SWITCH))
 		skip_child("the kernel has no NUMA balancing");
 	/* Often, so that the test is short. */
-	world_write("50", SCAN "/scan_delay_ms");
-	world_write("50", SCAN "/scan_period_min_ms");
-	world_write("100", SCAN "/scan_period_max_ms");
+	set_pace("50", "50", "100");
+}
+
+static void switch_off(void)
+{
+	CHECK_EQ(world_write("0", SWITCH), 0);
+	set_pace("1000", "1000", "60000");
 }
 
 static void prepare(void)
@@ -118,7 +129,7 @@ static void pages_stay_while_threads_migrate(void)
 	prepare();
 	switch_on();
 	if (!plain_follows(far)) {
-		world_write("0", SWITCH);
+		switch_off();
 		skip_child("NUMA balancing moved nothing at all");
 	}
 	CHECK(all_at_home());
@@ -139,7 +150,7 @@ static void pages_stay_while_threads_migrate(void)
 		_exit(0);
 	}
 	CHECK_EQ(waitpid(pid, &status, 0), pid);
-	world_write("0", SWITCH);
+	switch_off();
 	CHECK_EQ(status, 0);
 	heap_verify();
 }
@@ -150,5 +161,5 @@ int main(void)
 		child_test(pages_stay_while_threads_migrate),
 	};
 
-	return cmocka_run_group_tests(tests, NULL, NULL);
+	return cmocka_run_group_tests(tests, NULL, world_restore);
 }

@@ -254,5 +254,5 @@ int main(void)
 		child_test(threads_work_on),
 	};
 
-	return cmocka_run_group_tests(tests, NULL, NULL);
+	return cmocka_run_group_tests(tests, NULL, world_restore);
 }

@@ -126,6 +126,31 @@ static void a_node_leaves_and_comes_back(void)
 	end();
 }
 
+/* The process itself is put elsewhere. */
+static void another_cgroup_is_joined(void)
+{
+	char *area;
+
+	start();
+	area = vmalloc_node(4 * MIB, node);
+	world_lies_on(area, 4 * MIB, node);
+	world_make_other(all & ~(1u << node));
+	for (int round = 0; round < 3; round++) {
+		world_join(true);
+		CHECK_EQ(knuma_trim(), 0);
+		CHECK(!in_zonelist(node, node));
+		CHECK_EQ(world_pages_on(area, 4 * MIB, node), 0);
+		windows_have_their_policies(all);
+		world_join(false);
+		CHECK_EQ(knuma_trim(), 0);
+		CHECK(world_is_on(area, 4 * MIB, node));
+		world_all_kinds_lie_on(node, node);
+	}
+	world_remove_other();
+	vfree(area);
+	end();
+}
+
 /* Any set of nodes, one after the other. */
 static void nodes_come_and_go(void)
 {
@@ -373,6 +398,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		child_test(a_node_leaves_and_comes_back),
+		child_test(another_cgroup_is_joined),
 		child_test(nodes_come_and_go),
 		child_test(a_node_that_is_forbidden_at_start),
 		child_test(the_background_follows),

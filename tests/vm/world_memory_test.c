@@ -242,5 +242,5 @@ int main(void)
 		child_test(a_fork_child_follows),
 	};
 
-	return cmocka_run_group_tests(tests, NULL, NULL);
+	return cmocka_run_group_tests(tests, NULL, world_restore);
 }
