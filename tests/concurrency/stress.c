@@ -52,9 +52,13 @@ static uint64_t number(const char *arg, const char *name)
 
 void stress_init(int argc, char **argv)
 {
+	const char *ms = getenv("KNUMA_TEST_MS");
+	const char *seconds = getenv("KNUMA_TEST_SECONDS");
 	struct timespec t;
 
 	clock_gettime(CLOCK_REALTIME, &t);
+	if (ms && strtoul(ms, NULL, 0))
+		stress_ms = (unsigned)strtoul(ms, NULL, 0);
 	stress_seed = (uint64_t)t.tv_nsec ^ (uint64_t)t.tv_sec << 20 ^
 		      (uint64_t)getpid() << 40;
 	for (int i = 1; i < argc; i++) {
@@ -65,7 +69,8 @@ void stress_init(int argc, char **argv)
 	}
 	fprintf(stderr, "%s --seed=%llu --ms=%u\n", argv[0],
 		(unsigned long long)stress_seed, stress_ms);
-	stress_watchdog(WATCHDOG_SECONDS);
+	stress_watchdog(seconds && atoi(seconds) > 0 ? (unsigned)atoi(seconds) :
+						       WATCHDOG_SECONDS);
 }
 
 /* xorshift64*, by Marsaglia and Vigna. */

@@ -6,8 +6,8 @@
  * must have had one owner at a time and must be accounted for at the end.  How
  * long it ran, or how much it did, never decides.
  *
- * Options of every test program: --seed=N repeats the choices of a run, --ms=N
- * sets how long each stress lasts.
+ * Options of every test program: --seed=N repeats the choices of a run, --ms=N,
+ * or KNUMA_TEST_MS=N, sets how long each stress lasts.
  */
 #ifndef KN_TESTS_CONCURRENCY_STRESS_H
 #define KN_TESTS_CONCURRENCY_STRESS_H

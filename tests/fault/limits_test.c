@@ -86,8 +86,10 @@ static void a_gigabyte_of_address_space(void)
 
 static uint64_t this_much;
 
+/* One node: each needs a window of 64 MiB at least. */
 static void work_in_this_much(void)
 {
+	fake_nodes(1);
 	limit_address_space(this_much);
 	modest_work();
 	CHECK_EQ(strlen(printed()), 0);
@@ -210,6 +212,7 @@ static void large_mappings_are_refused(void)
 
 static void all_but_small_mappings_are_refused(void)
 {
+	fake_nodes(1);
 	limit_mmap(150 * MIB);
 	modest_work();
 	CHECK_EQ(kn_span.size, 64 * MIB);

@@ -87,8 +87,11 @@ static void *work(void *arg)
 
 void hammer(int threads, int ms, void (*meanwhile)(void))
 {
+	const char *most = getenv("KNUMA_TEST_MS");
 	pthread_t thread[MAX_THREADS];
 
+	if (most && atoi(most) > 0 && atoi(most) < ms)
+		ms = atoi(most);
 	test_seed();
 	stop = 0;
 	for (int i = 0; i < threads; i++)

@@ -13,6 +13,8 @@
 #include "alloc/page/zone.h"
 #include "alloc/slab/cache.h"
 #include "alloc/vmalloc/vmap.h"
+#include "numa/placement.h"
+#include "numa/topology.h"
 #include "tests/support/child.h"
 
 static void verify_cache(struct kmem_cache *s, void *ok)
@@ -57,6 +59,20 @@ void start_quiet(void)
 	conf("background", "no");
 	conf("trim_delay_ms", "0");
 	kfree(kmalloc(1, GFP_KERNEL));
+}
+
+bool a_node_has(size_t n)
+{
+	int64_t spare;
+
+	kfree(kmalloc(1, GFP_KERNEL));
+	if (kn_topo.nr_nodes == 1)
+		return true;
+	for (int node = 0; node < kn_topo.nr_nodes; node++)
+		if (kn_node_usable(node) &&
+		    !kn_node_spare_bytes(node, &spare) && spare >= (int64_t)n)
+			return true;
+	return false;
 }
 
 static unsigned char pattern_byte(uint64_t seed, size_t i)

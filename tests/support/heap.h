@@ -32,6 +32,12 @@ bool all_bytes(const void *p, size_t n, unsigned char byte);
 /* The largest power of two that divides @n. */
 size_t divisor_of(size_t n);
 
+/*
+ * An area of @n bytes is granted: where there are several nodes, one of them
+ * must have that much free.
+ */
+bool a_node_has(size_t n);
+
 /* Resident bytes of the process. */
 size_t resident_bytes(void);
 

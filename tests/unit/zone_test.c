@@ -19,12 +19,19 @@
 #define BLOCK ((uint32_t)1 << KN_MAX_ORDER) /* pages of the largest */
 
 /* Nothing that a test does not do itself. */
-static struct kn_zone *begin(void)
+static struct kn_zone *begin_with(int nr_nodes)
 {
+	fake_nodes(nr_nodes);
 	conf("reserve", "0");
 	start_quiet();
 	CHECK_EQ(knuma_trim(), 0);
 	return &kn_zones[0];
+}
+
+/* On one node, whatever the machine has. */
+static struct kn_zone *begin(void)
+{
+	return begin_with(1);
 }
 
 static uint32_t get(unsigned order)
@@ -316,6 +323,7 @@ static void the_reserve_is_for_urgent_calls(void)
 	struct kn_zone *z = &kn_zones[0];
 	int n = 0;
 
+	fake_nodes(1);
 	conf("reserve", "64K");
 	start_quiet();
 	get(0);
@@ -337,8 +345,7 @@ static void the_reserve_is_for_urgent_calls(void)
 
 static void nodes_have_zones_of_their_own(void)
 {
-	fake_nodes(3);
-	begin();
+	begin_with(3);
 	for (int node = 0; node < 3; node++) {
 		const uint32_t pfn = kn_zone_alloc(node, 3, GFP_KERNEL);
 

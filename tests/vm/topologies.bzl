@@ -16,7 +16,21 @@ TOPOLOGIES = [
     ),
     struct(
         name = "two",
-        options = ["--nodes=2x512*2", "--distances=flat:21"],
+        options = [
+            "--nodes=2x512*2",
+            "--distances=flat:21",
+            "--hugepages=8",
+        ],
+        short = [],
+    ),
+    # The same on a libc that registers no rseq area.
+    struct(
+        name = "norseq",
+        options = [
+            "--nodes=2x512*2",
+            "--distances=flat:21",
+            "--env=GLIBC_TUNABLES=glibc.pthread.rseq=0",
+        ],
         short = [],
     ),
     struct(
@@ -53,6 +67,7 @@ TOPOLOGIES = [
         options = [
             "--nodes=2x768/2x64/2x384",
             "--distances=10,20,30;20,10,20;30,20,10",
+            "--thp=madvise",
         ],
         short = [],
     ),

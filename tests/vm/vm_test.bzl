@@ -31,12 +31,14 @@ def vm_test(name, options, kernel, programs, files = [], tags = [], **kwargs):
         **kwargs
     )
 
-def vm_tests(programs, own = {}, **kwargs):
+def vm_tests(short, long, own = {}, long_own = [], **kwargs):
     """A vm_test <machine>_<kernel> for each row of TOPOLOGIES and each kernel.
 
     Args:
-      programs: that run in every row.
+      short: programs of the rows that are in the short run.
+      long: programs of the others.
       own: program -> the machines it runs in; [] for every row.
+      long_own: those of own that are not for the short rows.
       **kwargs: of vm_test.
     """
     machines = [row.name for row in TOPOLOGIES]
@@ -46,15 +48,17 @@ def vm_tests(programs, own = {}, **kwargs):
                 fail("%s: no machine %s in topologies.bzl" % (program, row))
     for row in TOPOLOGIES:
         for kernel in KERNELS:
+            is_short = kernel in row.short
             vm_test(
                 name = "%s_%s" % (row.name, kernel),
                 kernel = kernel,
                 options = row.options,
-                programs = programs + [
-                    p
-                    for p, rows in own.items()
-                    if not rows or row.name in rows
+                programs = (short if is_short else long) + [
+                    program
+                    for program, rows in own.items()
+                    if (not rows or row.name in rows) and
+                       not (is_short and program in long_own)
                 ],
-                tags = [] if kernel in row.short else ["long"],
+                tags = [] if is_short else ["long"],
                 **kwargs
             )
