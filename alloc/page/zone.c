@@ -258,27 +258,41 @@ static void populate(uint32_t pfn, unsigned order)
 		*(volatile char *)kn_pfn_address(pfn + i) = 0;
 }
 
+/*
+ * Takes a free block of at least @order as it is, whole: a part of it would merge
+ * with the rest again, of which nothing is known.  Warm ones first.
+ */
+static uint32_t take_whole(struct kn_zone *z, unsigned order)
+{
+	uint32_t pfn = find_warm(z, order, false);
+
+	if (pfn == KN_PFN_NONE && may_warm_up(z, order))
+		pfn = warm_up(z, order);
+	if (pfn != KN_PFN_NONE)
+		unlist_block(z, pfn);
+	return pfn;
+}
+
 /* Faults in what GFP_ATOMIC may rely on. */
 static void fill_reserve(struct kn_zone *z)
 {
 	const uint64_t want = kn_tun.reserve >> KN_PAGE_SHIFT;
-	unsigned order;
+	const unsigned order = KN_MIN(kn_log2_up(want), (unsigned)KN_MAX_ORDER);
 	uint32_t pfn;
 
 	if (likely(kn_load(&z->nr_sure) >= want))
 		return;
-	if (!kn_load(&z->managed) || !may_warm_up(z, kn_log2_up(want)) ||
-	    !ck_pr_cas_32(&z->filling, 0, 1))
+	if (!kn_load(&z->managed) || !ck_pr_cas_32(&z->filling, 0, 1))
 		return;
-	order = KN_MIN(kn_log2_up(want), (unsigned)KN_MAX_ORDER);
 	kn_lock(&z->lock);
-	pfn = warm_up(z, order);
-	if (pfn != KN_PFN_NONE)
-		split_to(z, pfn, order);
+	pfn = take_whole(z, order);
 	kn_unlock(&z->lock);
 	if (pfn != KN_PFN_NONE) {
-		populate(pfn, order);
-		kn_zone_free(pfn, order, KN_PAGE_SURE | KN_PAGE_ZERO, true);
+		const struct page *page = kn_page(pfn);
+
+		populate(pfn, page->order);
+		kn_zone_free(pfn, page->order,
+			     KN_PAGE_SURE | (page->flags & KN_PAGE_ZERO), true);
 	}
 	kn_store_release(&z->filling, 0);
 }

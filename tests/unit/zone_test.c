@@ -343,6 +343,28 @@ static void the_reserve_is_for_urgent_calls(void)
 	CHECK(kn_zone_verify(0));
 }
 
+/*
+ * Where memory comes in huge pages, the reserve is part of one of them, and is
+ * filled once: it does not take a new one at each call.
+ */
+static void the_reserve_is_filled_once(void)
+{
+	struct kn_zone *z;
+	uint64_t cold;
+
+	conf("huge_after", "0");
+	conf("reserve", "128K");
+	start_quiet();
+	z = &kn_zones[0];
+	for (int i = 0; i < 32; i++)
+		get(4);
+	cold = z->nr_free - z->nr_warm;
+	CHECK(z->nr_sure >= 32);
+	/* 2 MiB in use, what the start took, and the rest of a huge page. */
+	CHECK(z->managed - cold <= 3 * (KN_HUGE_SIZE >> KN_PAGE_SHIFT));
+	CHECK(kn_zone_verify(0));
+}
+
 static void nodes_have_zones_of_their_own(void)
 {
 	begin_with(3);
@@ -401,6 +423,7 @@ int main(void)
 		child_test(it_grows_when_it_must),
 		child_test(cold_memory_turns_warm_by_huge_pages),
 		child_test(the_reserve_is_for_urgent_calls),
+		child_test(the_reserve_is_filled_once),
 		child_test(nodes_have_zones_of_their_own),
 		child_test(planted_errors_are_found),
 	};
