@@ -104,7 +104,7 @@ static void claim_count(struct page *head, uint32_t n)
 static void give_back(struct kmem_cache *s, int node, struct page *head)
 {
 	const uint32_t pfn = kn_page_pfn(head), nr = 1u << s->order;
-	const uint8_t sure = head->touched == nr ? KN_PAGE_SURE : 0;
+	const uint8_t sure = kn_load(&head->touched) == nr ? KN_PAGE_SURE : 0;
 
 	for (uint32_t i = 0; i < nr; i++)
 		kn_map_set(pfn + i, KN_ID_NONE);
@@ -167,7 +167,7 @@ static void file_slabs(struct kmem_cache *s, int node, uint32_t keep)
 static uint32_t nr_touched_objects(const struct kmem_cache *s,
 				   const struct page *head)
 {
-	const size_t bytes = (size_t)head->touched << KN_PAGE_SHIFT;
+	const size_t bytes = (size_t)kn_load(&head->touched) << KN_PAGE_SHIFT;
 
 	return KN_MIN((uint32_t)(bytes / s->size), (uint32_t)s->nr_objects);
 }
@@ -272,7 +272,8 @@ static struct page *make_slab(struct kmem_cache *s, uint32_t pfn)
 
 	kn_store(&head->type, KN_PAGE_SLAB);
 	head->cache = s->mag.id;
-	head->touched = (uint16_t)(head->flags & KN_PAGE_SURE ? 1u << s->order : 0);
+	kn_store(&head->touched,
+		 (uint16_t)(head->flags & KN_PAGE_SURE ? 1u << s->order : 0));
 	head->flags = 0;
 	head->next = KN_PFN_NONE;
 	head->prev = KN_PFN_NONE;
@@ -282,7 +283,7 @@ static struct page *make_slab(struct kmem_cache *s, uint32_t pfn)
 	if (s->ctor) {
 		for (uint32_t i = 0; i < s->nr_objects; i++)
 			s->ctor((char *)kn_page_addr(head) + (size_t)i * s->size);
-		head->touched = (uint16_t)(1u << s->order);
+		kn_store(&head->touched, (uint16_t)(1u << s->order));
 	}
 	for (uint32_t i = 0; i < 1u << s->order; i++)
 		kn_map_set(pfn + i, s->mag.id);
