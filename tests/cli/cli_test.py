@@ -183,6 +183,56 @@ class Topology(Cli):
                          out.split()[0])
 
 
+class FakeNodes(Cli):
+    FAKE = {"KNUMA_FAKE_NODES": "3"}
+
+    def test_topology_says_that_they_are_fake(self):
+        out, err = self.knuma("topology", env=self.FAKE)
+        self.assertRegex(out, r"^3 FAKE nodes possible, 3 online;")
+        self.assertEqual(err, "")
+        machine = json.loads(self.knuma("topology", "-o", "json",
+                                        env=self.FAKE)[0])
+        self.assertTrue(machine["fake_nodes"])
+        self.assertEqual([n["zonelist"][0] for n in machine["nodes"]],
+                         [0, 1, 2])
+        rows = list(csv.DictReader(io.StringIO(
+            self.knuma("topology", "-o", "csv", env=self.FAKE)[0])))
+        self.assertEqual({row["source"] for row in rows}, {"fake"})
+        self.assertIn("2: 2 ", self.knuma("topology", "--zonelists",
+                                          env=self.FAKE)[0])
+
+    def test_levels_too(self):
+        levels = {"KNUMA_FAKE_NODES": "pack:2 [numa] core:3 pu:2"}
+        machine = json.loads(self.knuma("topology", "-o", "json",
+                                        env=levels)[0])
+        self.assertEqual(len(machine["nodes"]), 2)
+        self.assertTrue(machine["nodes"][1]["cpus"].startswith("6-11"))
+
+    def test_statistics_of_a_run_say_so_and_where_pages_are(self):
+        path = self.path("stat")
+        self.knuma("run", "--set", "fake_nodes=4", "--stat-file", path, "--",
+                   "ls", "/")
+        text = self.knuma("stat", path)[0]
+        self.assertIn("nodes are FAKE", text.splitlines()[0])
+        stats = json.loads(self.knuma("stat", "-o", "json", path)[0])
+        self.assertTrue(stats["fake_nodes"])
+        self.assertEqual(len(stats["nodes"]), 4)
+        self.assertEqual(stats["stats"]["away_bytes"], 0)
+        checked = sum(n["home_checked"] for n in stats["nodes"])
+        self.assertGreater(checked, 0)
+        self.assertEqual(sum(n["home_stale"] for n in stats["nodes"]), 0)
+
+    def test_a_bad_value_is_told(self):
+        for value, why in (("x", "expected a number of nodes"),
+                           ("65", "more than 64 nodes"),
+                           ("pack:2", "expected")):
+            out, err = self.knuma("topology",
+                                  env={"KNUMA_FAKE_NODES": value})
+            self.assertIn("KNUMA_FAKE_NODES: fake_nodes = " + value, err)
+            self.assertIn(why, err)
+            self.assertNotIn("FAKE", out)
+
+
 class Run(Cli):
     def test_the_exit_code_is_the_commands(self):
         self.knuma("run", "--", "sh", "-c", "exit 0")

@@ -3,7 +3,10 @@
  * Memory that moves from each node to each other one, where the kernel says so;
  * and comes home once it is freed.
  */
+#include <signal.h>
 #include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include <knuma/knuma.h>
 
@@ -145,6 +148,41 @@ static void caches_move(void)
 	heap_verify();
 }
 
+/* Pages that two processes have stay; once they are of one again they move. */
+static void pages_that_a_fork_shares_stay(void)
+{
+	const size_t bytes = 4 * MIB;
+	struct knuma_migrated m;
+	int first, second, status;
+	pid_t child;
+	char *p;
+
+	start_quiet();
+	first = knuma_next_node(-1);
+	second = knuma_next_node(first);
+	if (second < 0)
+		skip_child("one node with memory");
+	p = vmalloc_node(bytes, first);
+	memset(p, 1, bytes);
+	child = fork();
+	CHECK(child >= 0);
+	if (!child) {
+		pause();
+		_exit(0);
+	}
+	CHECK_EQ(knuma_migrate(p, NUMA_NO_NODE, second, &m), 0);
+	CHECK_EQ(m.pages, bytes / knuma_page_size());
+	CHECK_EQ(m.after, 0);
+	CHECK_EQ(stat_of("away_bytes"), 0);
+	lies_on(p, bytes, first);
+	CHECK_EQ(kill(child, SIGKILL), 0);
+	CHECK_EQ(waitpid(child, &status, 0), child);
+	CHECK_EQ(knuma_migrate(p, NUMA_NO_NODE, second, &m), 0);
+	CHECK_EQ(m.after, m.pages);
+	lies_on(p, bytes, second);
+	vfree(p);
+}
+
 static void nodes_that_cannot_take_it(void)
 {
 	const struct vm_machine *m = vm_machine();
@@ -164,6 +202,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		child_test(memory_moves_between_all_nodes),
 		child_test(caches_move),
+		child_test(pages_that_a_fork_shares_stay),
 		child_test(nodes_that_cannot_take_it),
 	};
 
