@@ -18,11 +18,13 @@
 
 #include "tests/support/child.h"
 
-#define CGROUPS "/sys/fs/cgroup"
-#define NODES	"/sys/devices/system/node"
-#define MIB	((size_t)1 << 20)
+#define CGROUPS	    "/sys/fs/cgroup"
+#define NODES	    "/sys/devices/system/node"
+#define MIB	    ((size_t)1 << 20)
 
-#define IDS_MAX 64
+#define IDS_MAX	    64
+
+#define SECONDS_MAX 400
 
 static char cgroup[64];
 
@@ -110,6 +112,8 @@ void world_needs(int nodes)
 	if (!getenv("KNUMA_VM_NAME"))
 		skip_child("this changes the machine: only in guests of "
 			   "tests/vm");
+	/* Of eight emulated nodes each step takes its time. */
+	alarm(SECONDS_MAX);
 	if (__builtin_popcount(world_memory_nodes()) < nodes)
 		skip_child("too few nodes with memory");
 }
