@@ -296,8 +296,7 @@ static int fake_interleave(void *addr, size_t len, const unsigned long *nodes)
 	for (size_t i = 0; i < len >> KN_PAGE_SHIFT; i++) {
 		const int to = node[i % (size_t)nr];
 
-		kn_store(&moved[first + i],
-			 (uint8_t)(to == home ? 0 : to + 1));
+		kn_store(&moved[first + i], (uint8_t)(to == home ? 0 : to + 1));
 	}
 	return 0;
 }

@@ -2,8 +2,8 @@
 /*
  * alloc/vmalloc/spread.h - areas whose pages lie on several nodes in turn
  *
- * Such an area is in the window of one node, like any other, and has a policy of
- * its own (MPOL_INTERLEAVE) over that of the window; its pages are marked as
+ * Such an area is in the window of one node, like any other, and has a policy
+ * of its own (MPOL_INTERLEAVE) over that of the window; its pages are marked as
  * away on purpose, those that are at home too, since nobody knows beforehand
  * which will be.  The policy splits the window's mapping in three, within
  * vma_budget.  A freed area is not used again before its memory and its policy

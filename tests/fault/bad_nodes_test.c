@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Every call that takes a node, with each kind of node that it cannot be served
- * from.  The machine: node 0 as usual, 1 offline, 2 without memory, 3 outside of
+ * Every call that takes a node, with each kind of node that it cannot be
+ * served from.  The machine: node 0 as usual, 1 offline, 2 without memory, 3 outside of
  * the cpuset; 4 and above are not possible.
  */
 #include <limits.h>
@@ -29,7 +29,7 @@ static void use_machine(void)
 	fake_nodes_allow("0-2");
 }
 
-/* Nodes, and what happens: errno, with and without __GFP_THISNODE; 0: served. */
+/* errno without and with __GFP_THISNODE; 0: it is served. */
 /* clang-format off: tables */
 static const struct {
 	int node, err, err_this;
