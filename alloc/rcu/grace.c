@@ -186,13 +186,22 @@ static bool leave_read_side(const struct rcu_flavor_struct *f, bool *online)
 	return false;
 }
 
+/*
+ * The round after the one that may be under way: G2.  KN_BARRIER_EARLY is a
+ * planted error for the tests: the one that is under way.
+ */
+#ifdef KN_BARRIER_EARLY
+#define LAST_ROUND ended
+#else
+#define LAST_ROUND begun
+#endif
+
 static void wait_for_round(struct kn_grace *g)
 {
-	const uint32_t begun = (ck_pr_fence_memory(), kn_load(&g->begun));
+	const uint32_t last = (ck_pr_fence_memory(), kn_load(&g->LAST_ROUND));
 	uint32_t ended;
 
-	/* The round after the one that may be under way: G2. */
-	while ((int32_t)((ended = kn_load_acquire(&g->ended)) - (begun + 1)) < 0) {
+	while ((int32_t)((ended = kn_load_acquire(&g->ended)) - (last + 1)) < 0) {
 		start_thread(g);
 		futex_wake(&g->wake);
 		futex_wait(&g->ended, ended, 10);

@@ -23,7 +23,7 @@
  * reads cur, those of the drainer before any section that is not made to start
  * again.  It keeps the order of the others, which come in the order below.
  *
- * PLANTED 1: cur is read before the gates, as KN_SWAP_LOADS does in the code.
+ * PLANTED 1: cur is read before the gates, as KN_SWAP_LOADS makes it in the code.
  * PLANTED 2: no fence.
  */
 
