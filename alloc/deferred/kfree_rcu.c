@@ -7,49 +7,54 @@
 
 #include "alloc/base/assert.h"
 #include "alloc/base/start.h"
+#include "alloc/deferred/batch.h"
 #include "alloc/rcu/grace.h"
 #include "alloc/slab/cache.h"
 #include "alloc/stats/stats.h"
-
-/* Heads lie below this; words from here on are the object itself. */
-#define HEAD_MAX 4096
+#include "alloc/vmalloc/vmap.h"
 
 /* The flavour of calls that come from no unit with liburcu's header. */
 static const struct rcu_flavor_struct *default_flavor;
-static bool wanted;	/* entries wait for a thread to be started */
+static bool wanted; /* what waits, waits for a thread to be started */
 
-static void free_entry(struct kn_grace_entry *e)
-{
-	const uintptr_t word = e->word;
-
-	kn_stat_add(KN_STAT_rcu_freed, 1);
-	if (word < HEAD_MAX) {
-		kvfree((char *)e - word);
-	} else {
-		kvfree((void *)word);
-		kfree(e);
-	}
-}
-
-static void queue(const struct rcu_flavor_struct *flavor, struct kn_grace_entry *e)
+static int flavor_index(const struct rcu_flavor_struct *flavor)
 {
 	struct kn_grace *g = kn_grace_of(flavor);
 
-	KN_CHECK(g);	/* liburcu has five flavours, the table sixteen places */
-	kn_stat_add(KN_STAT_rcu_queued, 1);
-	kn_grace_push(g, e);
-	if (!kn_load(&wanted))
+	KN_CHECK(g); /* liburcu has five flavours, the table sixteen places */
+	if (unlikely(!kn_grace_has_thread(g)))
 		kn_store(&wanted, true);
+	return kn_grace_index(g);
+}
+
+/* Large allocations and areas, and what is none. */
+static kn_slow void queue_large(int flavor, struct kn_rcu_entry *e, void *p)
+{
+	if (!kn_batch_size(p)) {
+		kn_stat_add(KN_STAT_invalid_free, 1);
+		kn_bug("kfree_rcu(%p): %s", p,
+		       kn_span_has(p) ?
+			       "nothing is allocated there, or it was freed already" :
+			       "the pointer is not of this heap");
+		return;
+	}
+	e->word = (uintptr_t)e - (uintptr_t)p;
+	kn_batch_link(flavor, e);
 }
 
 /* Without a head: a block for it, else the caller waits. */
 static void queue_headless(const struct rcu_flavor_struct *flavor, void *ptr)
 {
-	struct kn_grace_entry *e = kmalloc(sizeof(*e), GFP_KERNEL | __GFP_NOWARN);
+	struct kn_rcu_entry *e;
 
+	if (!kn_batch_size(ptr)) {
+		queue_large(0, NULL, ptr);
+		return;
+	}
+	e = kmalloc(sizeof(*e), GFP_KERNEL | __GFP_NOWARN);
 	if (e) {
 		e->word = (uintptr_t)ptr;
-		queue(flavor, e);
+		kn_batch_link(flavor_index(flavor), e);
 		/* The caller may wait: no need to leave a note. */
 		kn_rcu_step();
 		return;
@@ -61,7 +66,8 @@ static void queue_headless(const struct rcu_flavor_struct *flavor, void *ptr)
 void kvfree_call_rcu_flavor(const struct rcu_flavor_struct *flavor,
 			    struct rcu_head *head, void *ptr)
 {
-	struct kn_grace_entry *e = (struct kn_grace_entry *)head;
+	const uintptr_t offset = (uintptr_t)head - (uintptr_t)ptr;
+	int i;
 
 	if (ZERO_OR_NULL_PTR(ptr))
 		return;
@@ -69,18 +75,25 @@ void kvfree_call_rcu_flavor(const struct rcu_flavor_struct *flavor,
 		queue_headless(flavor, ptr);
 		return;
 	}
-	e->word = (uintptr_t)head - (uintptr_t)ptr;
-	if (e->word >= HEAD_MAX) {
+	if (unlikely(offset >= KN_RCU_HEAD_MAX)) {
 		kn_bug("kvfree_call_rcu(%p, %p): the head is not in the first %d "
-		       "bytes of the object", (void *)head, ptr, HEAD_MAX);
+		       "bytes of the object",
+		       (void *)head, ptr, KN_RCU_HEAD_MAX);
 		return;
 	}
-	queue(flavor, e);
+	i = flavor_index(flavor);
+	if (unlikely(kn_id_of(ptr) < KN_ID_FIRST_CACHE))
+		queue_large(i, (struct kn_rcu_entry *)head, ptr);
+	else if (unlikely(!kn_batch_put(
+			 i, (uintptr_t)ptr | offset << KN_RCU_OFFSET_SHIFT)))
+		kn_batch_put_slow(i, (uintptr_t)ptr |
+					     offset << KN_RCU_OFFSET_SHIFT);
 }
 
 void kvfree_call_rcu(struct rcu_head *head, void *ptr)
 {
-	const struct rcu_flavor_struct *flavor = kn_load_acquire(&default_flavor);
+	const struct rcu_flavor_struct *flavor =
+		kn_load_acquire(&default_flavor);
 
 	if (!flavor) {
 		kn_bug("kvfree_call_rcu() without a flavour: call "
@@ -97,20 +110,41 @@ void knuma_rcu_use(const struct rcu_flavor_struct *flavor)
 
 void kvfree_rcu_barrier(void)
 {
-	kn_grace_barrier();
+	kn_grace_barrier(UINT32_MAX);
 }
 
-static void before_destroy(bool typesafe)
+/* Flavours in which objects of @s wait. */
+static uint32_t flavors_of(const struct kmem_cache *s)
 {
-	kn_grace_barrier();
-	if (typesafe)
+	uint32_t mask = 0;
+
+	for (int i = 0; i < kn_grace_nr(); i++) {
+		kn_batch_collect(i);
+		if (kn_batch_of_cache(i, s))
+			mask |= 1u << i;
+	}
+	return mask;
+}
+
+void kvfree_rcu_barrier_on_cache(struct kmem_cache *s)
+{
+	if (s)
+		kn_grace_barrier(flavors_of(s));
+}
+
+static void before_destroy(struct kmem_cache *s)
+{
+	kvfree_rcu_barrier_on_cache(s);
+	if (s->flags & SLAB_TYPESAFE_BY_RCU)
 		kn_grace_synchronize();
 }
 
 void kn_rcu_init(void)
 {
-	kn_grace_done = free_entry;
+	kn_batch_init();
 	kn_destroy_hook = before_destroy;
+	kn_stat_source(KN_STAT_rcu_queued, kn_batch_queued);
+	kn_stat_gauge(KN_STAT_rcu_waiting_bytes, kn_batch_waiting_bytes);
 }
 
 void kn_rcu_step(void)
@@ -133,5 +167,6 @@ void kn_rcu_after_fork_parent(void)
 
 void kn_rcu_after_fork_child(void)
 {
+	kn_batch_after_fork_child();
 	kn_grace_after_fork_child();
 }

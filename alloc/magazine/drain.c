@@ -322,6 +322,18 @@ void kn_drain_idle(void)
 	}
 }
 
+bool kn_drain_needed(uint32_t id)
+{
+	for (int cid = 0; cid < kn_load(&nr_cids); cid++) {
+		char *const bank = kn_load_acquire(&kn_banks[cid]);
+
+		for (int node = 0; bank && node < kn_topo.nr_nodes; node++)
+			if (kn_load_acquire(&magazine(bank, node, id)->cur) & 0xffff)
+				return true;
+	}
+	return false;
+}
+
 static struct {
 	uint64_t popped, present;
 } totals;
@@ -336,19 +348,50 @@ static void add_totals(struct kn_magazine *m, uint32_t id, int node)
 	totals.present += cur & 0xffff;
 }
 
+/* What waits for a grace period is in use; its magazines hold marked addresses. */
 void kn_mag_totals(uint64_t *popped, uint64_t *present)
 {
-	const struct kn_drain_set all = {
-		.last_id = KN_NR_IDS - 1, .cid = -1, .node = -1,
+	const struct kn_drain_set below = {
+		.last_id = KN_ID_RCU - 1, .cid = -1, .node = -1,
+	};
+	const struct kn_drain_set above = {
+		.first_id = KN_ID_FIRST_CACHE, .last_id = KN_NR_IDS - 1,
+		.cid = -1, .node = -1,
 	};
 
 	kn_lock(&drain_lock);
 	totals.popped = 0;
 	totals.present = 0;
-	for_each(&all, add_totals);
+	for_each(&below, add_totals);
+	for_each(&above, add_totals);
 	*popped = totals.popped;
 	*present = totals.present;
 	kn_unlock(&drain_lock);
+}
+
+/* Of kn_drain_sum(); drain lock. */
+static uint64_t (*sum_of)(const struct kn_magazine *m);
+static uint64_t sum;
+
+static void add_one(struct kn_magazine *m, uint32_t id, int node)
+{
+	(void)id;
+	(void)node;
+	sum += sum_of(m);
+}
+
+uint64_t kn_drain_sum(const struct kn_drain_set *set,
+		      uint64_t (*of)(const struct kn_magazine *m))
+{
+	uint64_t result;
+
+	kn_lock(&drain_lock);
+	sum = 0;
+	sum_of = of;
+	for_each(set, add_one);
+	result = sum;
+	kn_unlock(&drain_lock);
+	return result;
 }
 
 uint64_t kn_magazine_bytes(void)

@@ -56,6 +56,13 @@ void kn_drain_idle(void);
 /* Objects ever popped, and objects in all magazines now. */
 void kn_mag_totals(uint64_t *popped, uint64_t *present);
 
+/* Whether any magazine of @id has an object.  A hint, but for the caller's own. */
+bool kn_drain_needed(uint32_t id);
+
+/* The sum over the magazines of @set of what @of says; for statistics. */
+uint64_t kn_drain_sum(const struct kn_drain_set *set,
+		      uint64_t (*of)(const struct kn_magazine *m));
+
 /* Memory of the magazines that were ever opened. */
 uint64_t kn_magazine_bytes(void);
 

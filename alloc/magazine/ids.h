@@ -20,7 +20,9 @@ enum {
 	KN_ID_VMALLOC,		/* first page of a vmalloc bank */
 	KN_ID_PCP,		/* magazines of page blocks: one id an order */
 	KN_NR_PCP = 5,		/* orders with page lists: 0..4 */
-	KN_ID_FIRST_CACHE = KN_ID_PCP + KN_NR_PCP,
+	KN_ID_RCU = KN_ID_PCP + KN_NR_PCP, /* what waits: one id a flavour */
+	KN_NR_RCU = 16,
+	KN_ID_FIRST_CACHE = KN_ID_RCU + KN_NR_RCU,
 	KN_NR_IDS = KN_REGION_BYTES / sizeof(struct kn_magazine),
 };
 

@@ -62,7 +62,7 @@ void kn_magcache_init(struct kn_magcache *c, uint16_t id, size_t size)
 
 /* One step of the ladders below: the magazine itself, by whatever mode. */
 
-static uint32_t pop_some(struct kn_magcache *c, int node, void **obj, uint32_t n)
+uint32_t kn_mag_pop_some(struct kn_magcache *c, int node, void **obj, uint32_t n)
 {
 	int got;
 
@@ -79,7 +79,7 @@ static uint32_t pop_some(struct kn_magcache *c, int node, void **obj, uint32_t n
 	return 0;
 }
 
-static enum kn_rseq_ret push_some(struct kn_magcache *c, int node,
+enum kn_rseq_ret kn_mag_push_some(struct kn_magcache *c, int node,
 				  void *const *obj, uint32_t n)
 {
 	const uint32_t place = kn_mag_place(node, c->id);
@@ -107,10 +107,10 @@ static void stow(struct kn_magcache *c, int node, void **obj, uint32_t n,
 
 	if (!n)
 		return;
-	if (push_some(c, node, obj, n) == KN_RSEQ_DONE)
+	if (kn_mag_push_some(c, node, obj, n) == KN_RSEQ_DONE)
 		return;
 	if (may_block && kn_mag_open(c, node, true) &&
-	    push_some(c, node, obj, n) == KN_RSEQ_DONE)
+	    kn_mag_push_some(c, node, obj, n) == KN_RSEQ_DONE)
 		return;
 	b = kn_load(&c->depot[node].nr_full) < c->depot_max ?
 		kn_block_get(node, may_block) : NULL;
@@ -170,7 +170,7 @@ uint32_t kn_mag_alloc_bulk(struct kn_magcache *c, int node, gfp_t gfp,
 
 	n = KN_MIN(n, KN_BATCH_MAX);
 	/* 1. The magazine: the section may have been interrupted. */
-	got = pop_some(c, node, obj, n);
+	got = kn_mag_pop_some(c, node, obj, n);
 	if (got)
 		return got;
 	/* 2. A batch from the node's depot. */
@@ -219,7 +219,7 @@ static bool make_room(struct kn_magcache *c, int node, void **top)
 
 	if (kn_load(&c->depot[node].nr_full) < c->depot_max)
 		b = kn_block_get(node, false);
-	n = pop_some(c, node, b ? b->obj : batch, c->batch);
+	n = kn_mag_pop_some(c, node, b ? b->obj : batch, c->batch);
 	*top = n ? (b ? b->obj : batch)[n - 1] : NULL;
 	if (!b) {
 		if (n)
@@ -247,11 +247,11 @@ void kn_mag_free(struct kn_magcache *c, int node, void *obj)
 	void *top = NULL;
 
 	/* 1. The magazine: the section may have been interrupted. */
-	ret = push_some(c, node, &obj, 1);
+	ret = kn_mag_push_some(c, node, &obj, 1);
 	/* 2. It is full, or was never opened. */
 	if (ret == KN_RSEQ_DECLINED &&
 	    (make_room(c, node, &top) || kn_mag_open(c, node, false)))
-		ret = top == obj ? KN_RSEQ_DUP : push_some(c, node, &obj, 1);
+		ret = top == obj ? KN_RSEQ_DUP : kn_mag_push_some(c, node, &obj, 1);
 	if (ret == KN_RSEQ_DONE)
 		return;
 	if (ret == KN_RSEQ_DUP) {
@@ -268,7 +268,7 @@ void kn_mag_free_bulk(struct kn_magcache *c, int node, void **obj, uint32_t n)
 	void *top = NULL;
 
 	KN_ASSERT(n <= KN_BATCH_MAX);
-	ret = push_some(c, node, obj, n);
+	ret = kn_mag_push_some(c, node, obj, n);
 	if (ret == KN_RSEQ_DONE)
 		return;
 	if (ret == KN_RSEQ_DECLINED && make_room(c, node, &top)) {
@@ -277,9 +277,24 @@ void kn_mag_free_bulk(struct kn_magcache *c, int node, void **obj, uint32_t n)
 			obj++;
 			n--;
 		}
-		if (!n || push_some(c, node, obj, n) == KN_RSEQ_DONE)
+		if (!n || kn_mag_push_some(c, node, obj, n) == KN_RSEQ_DONE)
 			return;
 	}
 	for (uint32_t i = 0; i < n; i++)
 		kn_mag_free(c, node, obj[i]);
+}
+
+void kn_mag_hand_over(struct kn_magcache *c, int node, void **obj, uint32_t n)
+{
+	struct kn_block *b = NULL;
+
+	if (kn_load(&c->depot[node].nr_full) < c->depot_max)
+		b = kn_block_get(node, true);
+	if (!b) {
+		c->flush(c, node, obj, n);
+		return;
+	}
+	memcpy(b->obj, obj, n * sizeof(*obj));
+	b->nr = n;
+	kn_depot_put(&c->depot[node], b);
 }

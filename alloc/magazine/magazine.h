@@ -100,6 +100,20 @@ void kn_mag_free(struct kn_magcache *c, int node, void *obj);
 void kn_mag_free_bulk(struct kn_magcache *c, int node, void **obj, uint32_t n);
 
 /*
+ * The magazine of the running CPU alone, with nothing behind it: up to @n
+ * objects out of it, how many; all @n into it, or none.
+ */
+uint32_t kn_mag_pop_some(struct kn_magcache *c, int node, void **obj, uint32_t n);
+enum kn_rseq_ret kn_mag_push_some(struct kn_magcache *c, int node,
+				  void *const *obj, uint32_t n);
+
+/*
+ * Gives a batch straight to the depot, past the caller's magazine; to its
+ * source when the depot is full.  May wait, for memory for a block.
+ */
+void kn_mag_hand_over(struct kn_magcache *c, int node, void **obj, uint32_t n);
+
+/*
  * A step of work for calls that may wait, in no lock, when magazines run empty:
  * set by alloc/core/background.c.
  */

@@ -13,35 +13,37 @@
 #include "alloc/base/assert.h"
 #include "alloc/config/tunables.h"
 
-#define MAX_FLAVORS 16
-#define SHARDS 16
-
 /* Longer than any grace period but that of a reader which is stuck. */
 #define PAUSE_SECONDS 2
 
-struct kn_grace {
-	const struct rcu_flavor_struct *flavor;	/* set once; NULL: unused */
-	pthread_mutex_t in_round;	/* held by the thread in a round, and by
-					   a thread that forks */
-	uint32_t wake;		/* futex: moves when the thread shall look */
-	uint32_t begun;		/* rounds begun; seq_cst against pushes */
-	uint32_t ended;		/* futex: rounds ended */
-	uint32_t has_thread;
-	bool cut_off;		/* child of a fork inside a read section */
-	struct {
-		ck_stack_t stack;
-		/* Of the round: a child goes on with it.  in_round. */
-		ck_stack_entry_t *taken;
-	} kn_cacheline shard[SHARDS];
-};
+/* A round of so many bytes is soon followed by the next. */
+#define MUCH_BYTES    ((uint64_t)1 << 20)
 
-static struct kn_grace graces[MAX_FLAVORS];
+/* KN_SKIP_GRACE is a planted error for the tests: no wait in one of 50 rounds. */
+#ifdef KN_SKIP_GRACE
+#define SKIPPED(nr) ((nr) % 50 == 49)
+#else
+#define SKIPPED(nr) ((void)(nr), false)
+#endif
+
+struct kn_grace {
+	const struct rcu_flavor_struct *flavor; /* set once; NULL: unused */
+	pthread_mutex_t in_round; /* held by the thread in a round, and by
+					   a thread that forks */
+	uint32_t wake;		  /* futex: moves when the thread shall look */
+	uint32_t begun;		  /* rounds begun; seq_cst against pushes */
+	uint32_t ended;		  /* futex: rounds ended */
+	uint32_t has_thread;
+	bool cut_off; /* child of a fork inside a read section */
+	bool handing; /* the owner is in done(); in_round */
+} kn_cacheline;
+
+static struct kn_grace graces[KN_MAX_FLAVORS];
 static uint64_t nr_periods;
-static kn_tls char thread_mark;
 /* Flavours, by index, that this thread paused to fork: others may fork, too. */
 static kn_tls uint32_t paused, forked_inside;
 
-void (*kn_grace_done)(struct kn_grace_entry *e);
+struct kn_grace_owner kn_grace_owner;
 
 static void futex_wait(uint32_t *word, uint32_t value, uint64_t ms)
 {
@@ -66,7 +68,7 @@ static void futex_wake(uint32_t *word)
 
 struct kn_grace *kn_grace_of(const struct rcu_flavor_struct *flavor)
 {
-	for (int i = 0; i < MAX_FLAVORS; i++) {
+	for (int i = 0; i < KN_MAX_FLAVORS; i++) {
 		struct kn_grace *g = &graces[i];
 		const struct rcu_flavor_struct *seen = kn_load(&g->flavor);
 
@@ -78,46 +80,74 @@ struct kn_grace *kn_grace_of(const struct rcu_flavor_struct *flavor)
 	return NULL;
 }
 
-void kn_grace_push(struct kn_grace *g, struct kn_grace_entry *e)
+int kn_grace_index(const struct kn_grace *g)
 {
-	const uint64_t hash = ((uintptr_t)&thread_mark >> 6) * 0x9e3779b97f4a7c15ull;
-
-	ck_stack_push_upmc(&g->shard[hash >> 60].stack, &e->link);
+	return (int)(g - graces);
 }
 
-static bool has_entries(const struct kn_grace *g)
+const struct rcu_flavor_struct *kn_grace_flavor(int i)
 {
-	for (int i = 0; i < SHARDS; i++)
-		if (ck_pr_load_ptr(&g->shard[i].stack.head))
-			return true;
-	return false;
+	return kn_load_acquire(&graces[i].flavor);
 }
 
-/* One round; true when there was anything to do. */
-static bool run_round(struct kn_grace *g)
+int kn_grace_nr(void)
 {
-	ck_stack_entry_t *e;
-	bool any = false;
+	int n = 0;
 
-	ck_pr_inc_32(&g->begun);
-	for (int i = 0; i < SHARDS; i++) {
-		e = ck_stack_batch_pop_upmc(&g->shard[i].stack);
-		g->shard[i].taken = e;
-		any |= e != NULL;
-	}
-	if (any) {
+	while (n < KN_MAX_FLAVORS && kn_load(&graces[n].flavor))
+		n++;
+	return n;
+}
+
+bool kn_grace_has_thread(const struct kn_grace *g)
+{
+	return kn_load(&g->has_thread);
+}
+
+void kn_grace_wake(struct kn_grace *g)
+{
+	futex_wake(&g->wake);
+}
+
+static void wait_for_readers(struct kn_grace *g)
+{
+	const uint64_t nr = kn_load(&nr_periods);
+
+	if (!SKIPPED(nr))
 		g->flavor->update_synchronize_rcu();
-		kn_count(&nr_periods, 1);
-	}
-	for (int i = 0; i < SHARDS; i++) {
-		while ((e = g->shard[i].taken)) {
-			g->shard[i].taken = e->next;
-			kn_grace_done(kn_container_of(
-				e, struct kn_grace_entry, link));
-		}
+	kn_count(&nr_periods, 1);
+}
+
+/* One round: how many bytes were waiting. */
+static uint64_t run_round(struct kn_grace *g)
+{
+	const int i = kn_grace_index(g);
+	uint64_t bytes;
+
+	/* A full fence: what was queued before is seen by take(). */
+	ck_pr_inc_32(&g->begun);
+	bytes = kn_grace_owner.take(i);
+	if (bytes) {
+		wait_for_readers(g);
+		kn_store(&g->handing, true);
+		kn_grace_owner.done(i);
+		kn_store(&g->handing, false);
 	}
 	futex_wake(&g->ended);
-	return any;
+	return bytes;
+}
+
+/*
+ * An idle thread looks ever more seldom.  Where much waits it looks often:
+ * objects that are still in the processor's caches are freed for less.
+ */
+static uint64_t next_nap(uint64_t nap_ms, uint64_t bytes)
+{
+	if (bytes >= MUCH_BYTES)
+		return 1;
+	if (bytes)
+		return KN_MAX(kn_tun.rcu_delay_ms, 1);
+	return KN_MIN(nap_ms * 2 + 1, 100);
 }
 
 static void *grace_thread(void *arg)
@@ -128,16 +158,12 @@ static void *grace_thread(void *arg)
 	pthread_setname_np(pthread_self(), "knuma/rcu");
 	for (;;) {
 		const uint32_t wake = kn_load(&g->wake);
-		bool any;
+		uint64_t bytes;
 
 		pthread_mutex_lock(&g->in_round);
-		any = run_round(g);
+		bytes = run_round(g);
 		pthread_mutex_unlock(&g->in_round);
-		/* An idle thread looks ever more seldom. */
-		if (any)
-			nap_ms = KN_MAX(kn_tun.rcu_delay_ms, 1);
-		else
-			nap_ms = KN_MIN(nap_ms * 2 + 1, 100);
+		nap_ms = next_nap(nap_ms, bytes);
 		futex_wait(&g->wake, wake, nap_ms);
 	}
 	return NULL;
@@ -164,8 +190,8 @@ static void start_thread(struct kn_grace *g)
 
 void kn_grace_start_threads(void)
 {
-	for (int i = 0; i < MAX_FLAVORS && kn_load(&graces[i].flavor); i++)
-		if (!kn_load(&graces[i].has_thread) && has_entries(&graces[i]))
+	for (int i = 0; i < KN_MAX_FLAVORS && kn_load(&graces[i].flavor); i++)
+		if (!kn_load(&graces[i].has_thread) && kn_grace_owner.waits(i))
 			start_thread(&graces[i]);
 }
 
@@ -201,20 +227,23 @@ static void wait_for_round(struct kn_grace *g)
 	const uint32_t last = (ck_pr_fence_memory(), kn_load(&g->LAST_ROUND));
 	uint32_t ended;
 
-	while ((int32_t)((ended = kn_load_acquire(&g->ended)) - (last + 1)) < 0) {
+	while ((int32_t)((ended = kn_load_acquire(&g->ended)) - (last + 1)) <
+	       0) {
 		start_thread(g);
 		futex_wake(&g->wake);
 		futex_wait(&g->ended, ended, 10);
 	}
 }
 
-void kn_grace_barrier(void)
+void kn_grace_barrier(uint32_t mask)
 {
-	for (int i = 0; i < MAX_FLAVORS && kn_load(&graces[i].flavor); i++) {
+	for (int i = 0; i < KN_MAX_FLAVORS && kn_load(&graces[i].flavor); i++) {
 		struct kn_grace *g = &graces[i];
 		bool online;
 
-		if (g->cut_off || (!kn_load(&g->has_thread) && !has_entries(g)))
+		if (!(mask >> i & 1) || g->cut_off)
+			continue;
+		if (!kn_load(&g->has_thread) && !kn_grace_owner.waits(i))
 			continue;
 		if (!leave_read_side(g->flavor, &online))
 			continue;
@@ -238,7 +267,7 @@ void kn_grace_synchronize_one(const struct rcu_flavor_struct *flavor)
 
 void kn_grace_synchronize(void)
 {
-	for (int i = 0; i < MAX_FLAVORS && kn_load(&graces[i].flavor); i++)
+	for (int i = 0; i < KN_MAX_FLAVORS && kn_load(&graces[i].flavor); i++)
 		kn_grace_synchronize_one(graces[i].flavor);
 }
 
@@ -250,14 +279,14 @@ uint64_t kn_grace_periods(void)
 /* Takes the mutexes of all flavours, if no round is under way. */
 static bool pause_at_once(void)
 {
-	for (int i = 0; i < MAX_FLAVORS; i++) {
+	for (int i = 0; i < KN_MAX_FLAVORS; i++) {
 		if (!pthread_mutex_trylock(&graces[i].in_round))
 			continue;
 		while (i--)
 			pthread_mutex_unlock(&graces[i].in_round);
 		return false;
 	}
-	paused = ((uint32_t)1 << MAX_FLAVORS) - 1;
+	paused = ((uint32_t)1 << KN_MAX_FLAVORS) - 1;
 	return true;
 }
 
@@ -284,7 +313,8 @@ static bool between_hooks(void)
 	sigset_t blocked;
 
 	pthread_sigmask(SIG_BLOCK, NULL, &blocked);
-	return sigismember(&blocked, SIGINT) && sigismember(&blocked, SIGSEGV) &&
+	return sigismember(&blocked, SIGINT) &&
+	       sigismember(&blocked, SIGSEGV) &&
 	       sigismember(&blocked, SIGALRM) && sigismember(&blocked, SIGIO);
 }
 
@@ -294,7 +324,7 @@ static uint32_t leave_all(uint32_t *online)
 	uint32_t inside = 0;
 
 	*online = 0;
-	for (int i = 0; i < MAX_FLAVORS; i++) {
+	for (int i = 0; i < KN_MAX_FLAVORS; i++) {
 		const struct rcu_flavor_struct *f = kn_load(&graces[i].flavor);
 
 		if (!f || !f->read_ongoing())
@@ -326,40 +356,37 @@ void kn_grace_before_fork(void)
 	if (!between_hooks())
 		forked_inside = leave_all(&online);
 	paused = 0;
-	for (int i = 0; i < MAX_FLAVORS; i++)
+	for (int i = 0; i < KN_MAX_FLAVORS; i++)
 		if (pause_rounds(&graces[i], forked_inside >> i & 1))
 			paused |= 1u << i;
-	for (int i = 0; i < MAX_FLAVORS; i++)
+	for (int i = 0; i < KN_MAX_FLAVORS; i++)
 		if (online >> i & 1)
 			graces[i].flavor->thread_online();
 }
 
 void kn_grace_after_fork_parent(void)
 {
-	for (int i = 0; i < MAX_FLAVORS; i++)
+	for (int i = 0; i < KN_MAX_FLAVORS; i++)
 		if (paused >> i & 1)
 			pthread_mutex_unlock(&graces[i].in_round);
 	paused = 0;
 }
 
-/* A round that was under way begins again: its thread is not here. */
+/*
+ * A round that was under way begins again: its thread is not here.  What it was
+ * handing on is lost: only a reader's child, which frees nothing, sees that.
+ */
 static void restart_round(struct kn_grace *g)
 {
-	for (int i = 0; i < SHARDS; i++) {
-		ck_stack_entry_t *e = g->shard[i].taken, *next;
-
-		g->shard[i].taken = NULL;
-		for (; e; e = next) {
-			next = e->next;
-			ck_stack_push_upmc(&g->shard[i].stack, e);
-		}
-	}
+	if (!kn_load(&g->handing))
+		kn_grace_owner.again(kn_grace_index(g));
+	g->handing = false;
 	g->ended = g->begun;
 }
 
 void kn_grace_after_fork_child(void)
 {
-	for (int i = 0; i < MAX_FLAVORS; i++) {
+	for (int i = 0; i < KN_MAX_FLAVORS; i++) {
 		struct kn_grace *g = &graces[i];
 
 		if (!(paused >> i & 1)) {

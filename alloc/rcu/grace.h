@@ -7,14 +7,14 @@
  * is waited for is what that unit's readers use, and several flavours in one
  * process work side by side.
  *
- * Entries are pushed on lock-free stacks, from any context.  The thread works
- * in rounds: take all stacks, wait for one grace period, hand the entries to
- * the owner's function.  It is never registered as a reader, has all signals
+ * What waits is the owner's, alloc/deferred.  The thread works in rounds: let
+ * the owner take what waits, wait for one grace period, let the owner do with it
+ * what it waited for.  It is never registered as a reader, has all signals
  * blocked, and calls update_synchronize_rcu() only.
  *
- *   G1  A round hands over entries that were pushed before its grace period
- *       began, and no others.
- *   G2  Entries pushed before a round began are handed over when it has ended.
+ *   G1  A round hands on what was queued before its grace period began, and
+ *       nothing else.
+ *   G2  What was queued before a round began is handed on when it has ended.
  *
  * Design: docs/design/rcu.md.
  */
@@ -23,26 +23,37 @@
 
 #include "alloc/base/atomic.h"
 
+#define KN_MAX_FLAVORS 16
+
 struct rcu_flavor_struct;
 struct kn_grace;
 
-/*
- * The entry, laid over the caller's struct rcu_head or in a block of its own.
- * @word is the owner's.
- */
-struct kn_grace_entry {
-	ck_stack_entry_t link;
-	uintptr_t word;
+/* What the owner does, by index of the flavour; set once, at start-up. */
+struct kn_grace_owner {
+	/* Whether anything waits. */
+	bool (*waits)(int i);
+	/* Takes what waits; how many bytes, 0 for nothing. */
+	uint64_t (*take)(int i);
+	/* The grace period is over. */
+	void (*done)(int i);
+	/* In a fork child: what was taken waits again. */
+	void (*again)(int i);
 };
-
-/* What is done with an entry when its grace period is over. */
-extern void (*kn_grace_done)(struct kn_grace_entry *e);
+extern struct kn_grace_owner kn_grace_owner;
 
 /* The state of a flavour, made when first asked for; NULL past 16 of them. */
 struct kn_grace *kn_grace_of(const struct rcu_flavor_struct *flavor);
+int kn_grace_index(const struct kn_grace *g);
+const struct rcu_flavor_struct *kn_grace_flavor(int i);
 
-/* Queues an entry.  Any context, no system call. */
-void kn_grace_push(struct kn_grace *g, struct kn_grace_entry *e);
+/* Flavours seen so far. */
+int kn_grace_nr(void);
+
+/* The flavour has its thread. */
+bool kn_grace_has_thread(const struct kn_grace *g);
+
+/* Has the thread look at once.  A system call. */
+void kn_grace_wake(struct kn_grace *g);
 
 /*
  * Starts threads for flavours that have entries and no thread.  Not from a
@@ -50,8 +61,11 @@ void kn_grace_push(struct kn_grace *g, struct kn_grace_entry *e);
  */
 void kn_grace_start_threads(void);
 
-/* Waits until all entries pushed so far were handed over, for all flavours. */
-void kn_grace_barrier(void);
+/*
+ * Waits until all that was queued so far in the flavours of @mask was handed on,
+ * one after the other, from the first.
+ */
+void kn_grace_barrier(uint32_t mask);
 
 /* Waits for a grace period of each flavour seen so far, in this thread. */
 void kn_grace_synchronize(void);
@@ -59,7 +73,7 @@ void kn_grace_synchronize(void);
 /* The same for one, by a caller that may wait. */
 void kn_grace_synchronize_one(const struct rcu_flavor_struct *flavor);
 
-/* Grace periods waited for; entries queued and handed over. */
+/* Grace periods waited for. */
 uint64_t kn_grace_periods(void);
 
 /*

@@ -35,7 +35,7 @@ KN_STATIC_ASSERT(KN_ID_FIRST_CACHE + NR_CLASSES < KN_NR_IDS,
 uint32_t kn_kmalloc_place[KN_KMALLOC_SMALL_MAX / 16] kn_cacheline;
 uint8_t kn_kmalloc_class[64 + 64];
 struct kmem_cache *kn_kmalloc_caches[NR_CLASSES];
-void (*kn_destroy_hook)(bool typesafe);
+void (*kn_destroy_hook)(struct kmem_cache *s);
 
 /*
  * A cache lives in the slot of its id.  Slots, with their depots and per-node
@@ -409,7 +409,7 @@ void kmem_cache_destroy(struct kmem_cache *s)
 		return;
 	}
 	if (kn_destroy_hook)
-		kn_destroy_hook(s->flags & SLAB_TYPESAFE_BY_RCU);
+		kn_destroy_hook(s);
 	kn_lock(&list_lock);
 	s->live = false;
 	kn_list_del(&s->list);

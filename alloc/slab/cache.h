@@ -44,7 +44,7 @@ void *kn_alloc_failed(const char *what, size_t size, gfp_t gfp, int nid);
  * Called by kmem_cache_destroy() before it looks for live objects: waits until
  * deferred frees are done, and for readers of a SLAB_TYPESAFE_BY_RCU cache.
  */
-extern void (*kn_destroy_hook)(bool typesafe);
+extern void (*kn_destroy_hook)(struct kmem_cache *s);
 
 /*
  * Takes objects back from all magazines and depots and empty slabs from all

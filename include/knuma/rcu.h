@@ -23,6 +23,7 @@
 
 #include <knuma/types.h>
 
+struct kmem_cache;
 /* Of liburcu. */
 struct rcu_head;
 struct rcu_flavor_struct;
@@ -84,6 +85,20 @@ void knuma_rcu_use(const struct rcu_flavor_struct *flavor) KN_API;
  * Source:  Linux mm/slab_common.c, kvfree_rcu_barrier().
  */
 void kvfree_rcu_barrier(void) KN_SYM(kvfree_rcu_barrier);
+
+/**
+ * kvfree_rcu_barrier_on_cache - wait until what is deferred of a cache is free
+ * @s: the cache, or NULL, and then nothing happens
+ *
+ * Covers every request, of any flavour, for an object of @s that was made before
+ * the call.  Flavours in which no object of @s waits are not waited for, so a
+ * reader that stays inside one of those holds up nobody.
+ *
+ * Context: as kvfree_rcu_barrier().
+ * Source:  Linux mm/slab_common.c, kvfree_rcu_barrier_on_cache().
+ */
+void kvfree_rcu_barrier_on_cache(struct kmem_cache *s)
+	KN_SYM(kvfree_rcu_barrier_on_cache);
 
 KN_END_DECLS
 

@@ -16,7 +16,9 @@
 #include <knuma/tunables.h>
 #include <knuma/vmalloc.h>
 
+#include "alloc/slab/cache.h"
 #include "tests/support/child.h"
+#include "tests/support/fake_nodes.h"
 #include "tests/support/heap.h"
 #include "tests/support/misuse.h"
 #include "tests/support/syscalls.h"
@@ -78,6 +80,27 @@ const struct rcu_flavor_struct rcu_flavor = {
 	.register_thread = nothing,
 	.unregister_thread = nothing,
 	.barrier = nothing,
+};
+
+/* A second one, whose readers may stay inside. */
+static int other_held;
+
+static void synchronize_other(void)
+{
+	while (get(&other_held))
+		usleep(200);
+}
+
+static int never(void)
+{
+	return 0;
+}
+
+static const struct rcu_flavor_struct other_flavor = {
+	.read_ongoing = never,
+	.update_synchronize_rcu = synchronize_other,
+	.thread_offline = nothing,
+	.thread_online = nothing,
 };
 
 struct conn {
@@ -336,6 +359,214 @@ static void with_a_head_no_system_call(void)
 	CHECK_EQ(errno, 14);
 }
 
+/* Takes all batches of a depot; each object must be of @s and @node. */
+static uint32_t depot_objects(struct kmem_cache *s, int node)
+{
+	uint32_t objects = 0;
+	struct kn_block *b;
+
+	while ((b = kn_depot_get(&s->mag.depot[node], 0))) {
+		for (uint32_t i = 0; i < b->nr; i++) {
+			CHECK_EQ(kn_window_of(b->obj[i]), node);
+			CHECK_EQ(kn_id_of(b->obj[i]), s->mag.id);
+		}
+		objects += (uint32_t)b->nr;
+		s->mag.flush(&s->mag, node, b->obj, (uint32_t)b->nr);
+		kn_block_put(node, b);
+	}
+	return objects;
+}
+
+static void batches_go_home_whole(void)
+{
+	enum {
+		BATCHES = 20
+	};
+	struct kmem_cache *s[3];
+	const char *names[] = {"a", "b", "c"};
+
+	fake_nodes(2);
+	start_quiet();
+	for (int i = 0; i < 3; i++) {
+		s[i] = kmem_cache_create(names[i], 100u + 70u * (unsigned)i, 0,
+					 0, NULL);
+		CHECK(s[i]);
+	}
+	set(&held, 1);
+	for (int k = 0; k < BATCHES * KN_BATCH_MAX; k++) {
+		for (int i = 0; i < 3; i++) {
+			struct rcu_head *p =
+				kmem_cache_alloc_node(s[i], GFP_KERNEL, k % 2);
+
+			CHECK(p);
+			kvfree_call_rcu_flavor(&rcu_flavor, p, p);
+		}
+	}
+	set(&held, 0);
+	kvfree_rcu_barrier();
+	for (int i = 0; i < 3; i++) {
+		for (int node = 0; node < 2; node++) {
+			const uint32_t n = depot_objects(s[i], node);
+
+			CHECK(n >= (BATCHES / 2 - 1) * KN_BATCH_MAX);
+		}
+		CHECK_EQ(kmem_cache_shrink(s[i]), 0);
+		kmem_cache_destroy(s[i]);
+	}
+	CHECK_EQ(stat_of("rcu_freed"), 3 * BATCHES * KN_BATCH_MAX);
+	CHECK_EQ(stat_of("rcu_queued"), 3 * BATCHES * KN_BATCH_MAX);
+	CHECK_EQ(strlen(printed()), 0);
+	heap_verify();
+}
+
+/* More than the depot may keep goes to the slabs. */
+static void the_depot_keeps_its_limit(void)
+{
+	struct kmem_cache *s;
+	const int n = 20 * KN_BATCH_MAX;
+
+	conf("depot_batches", "3");
+	start_quiet();
+	s = KMEM_CACHE(conn, 0);
+	set(&held, 1);
+	for (int i = 0; i < n; i++) {
+		struct conn *c = kmem_cache_alloc(s, GFP_KERNEL);
+
+		kfree_rcu(c, rcu);
+	}
+	set(&held, 0);
+	kvfree_rcu_barrier();
+	CHECK_EQ(s->mag.depot[0].nr_full, 3);
+	CHECK_EQ(depot_objects(s, 0), 3 * KN_BATCH_MAX);
+	CHECK_EQ(kmem_cache_shrink(s), 0);
+	kmem_cache_destroy(s);
+	heap_verify();
+}
+
+static void bytes_that_wait_are_counted(void)
+{
+	struct kmem_cache *s;
+	uint64_t bytes = 0;
+
+	start_quiet();
+	s = KMEM_CACHE(conn, 0);
+	set(&held, 1);
+	for (int i = 0; i < 1000; i++) {
+		struct conn *c = kmem_cache_alloc(s, GFP_KERNEL);
+
+		bytes += s->size;
+		kfree_rcu(c, rcu);
+		CHECK_EQ(stat_of("rcu_waiting_bytes"), bytes);
+	}
+	kvfree_rcu(new_conn(1), rcu);
+	bytes += ksize(new_conn(1));
+	kvfree_rcu_mightsleep(vmalloc(100000));
+	bytes += 25 * 4096;
+	CHECK_EQ(stat_of("rcu_waiting_bytes"), bytes);
+	usleep(20000);
+	CHECK_EQ(stat_of("rcu_waiting_bytes"), bytes);
+	set(&held, 0);
+	kvfree_rcu_barrier();
+	CHECK_EQ(stat_of("rcu_waiting_bytes"), 0);
+	CHECK_EQ(stat_of("rcu_queued"), stat_of("rcu_freed"));
+}
+
+/* A child that waits for the other cache would hang. */
+static void a_barrier_on_a_cache_waits_for_no_other(void)
+{
+	struct kmem_cache *mine = KMEM_CACHE(conn, 0);
+	struct kmem_cache *theirs = KMEM_CACHE(far_head, 0);
+	struct far_head *b = kmem_cache_alloc(theirs, GFP_KERNEL);
+	struct conn *c;
+	int before;
+
+	kvfree_rcu_barrier_on_cache(NULL);
+	set(&other_held, 1);
+	kvfree_call_rcu_flavor(&other_flavor, &b->rcu, b);
+	for (int i = 0; i < 100; i++) {
+		c = kmem_cache_alloc(mine, GFP_KERNEL);
+		kfree_rcu(c, rcu);
+	}
+	kvfree_rcu_barrier_on_cache(mine);
+	CHECK_EQ(stat_of("rcu_freed"), 100);
+	before = get(&waits);
+	kvfree_rcu_barrier_on_cache(mine);
+	CHECK_EQ(get(&waits), before);
+	c = kmem_cache_alloc(mine, GFP_KERNEL);
+	kfree_rcu(c, rcu);
+	kmem_cache_destroy(mine);
+	CHECK_EQ(stat_of("rcu_freed"), 101);
+	set(&other_held, 0);
+	kvfree_rcu_barrier_on_cache(theirs);
+	CHECK_EQ(stat_of("rcu_freed"), 102);
+	kmem_cache_destroy(theirs);
+	CHECK_EQ(strlen(printed()), 0);
+}
+
+static void twice_with_others_between_is_reported(void)
+{
+	struct conn *c = new_conn(1), *d = new_conn(2);
+	struct far_head *v = vmalloc(100000), *w = vmalloc(100000);
+
+	misuse_catch();
+	kfree_rcu(c, rcu);
+	kfree_rcu(d, rcu);
+	kfree_rcu(c, rcu);
+	kvfree_rcu_barrier();
+	CHECK_EQ(misuse_count(), 1);
+	CHECK_HAS(misuse_last(), "double free: kfree_rcu");
+	/* Linked: a list that comes back to itself. */
+	kvfree_rcu(v, rcu);
+	kvfree_rcu(w, rcu);
+	kvfree_rcu(v, rcu);
+	kvfree_rcu_barrier();
+	CHECK_EQ(misuse_count(), 2);
+	CHECK_EQ(vmalloc_nr_pages(), 0);
+	/* It is in a slab: nobody has it. */
+	c = new_conn(1);
+	kfree(c);
+	CHECK_EQ(knuma_trim(), 0);
+	c = new_conn(1);
+	d = new_conn(1);
+	kfree(launder(c));
+	CHECK_EQ(knuma_trim(), 0);
+	kfree_rcu((struct conn *)launder(c), rcu);
+	kvfree_rcu_barrier();
+	CHECK_EQ(misuse_count(), 3);
+	kfree(d);
+	heap_verify();
+}
+
+static void what_is_no_allocation_is_reported(void)
+{
+	struct kmem_cache *s = KMEM_CACHE(conn, 0);
+	struct conn local, *c = kmem_cache_alloc(s, GFP_KERNEL);
+	struct conn *interior = launder(&c->before[1]);
+	struct conn *zero = ZERO_SIZE_PTR;
+
+	misuse_catch();
+	kvfree_rcu(zero, rcu);
+	kfree_rcu_mightsleep(zero);
+	CHECK_EQ(misuse_count(), 0);
+	kvfree_rcu((struct conn *)launder(&local), rcu);
+	CHECK_EQ(misuse_count(), 1);
+	CHECK_HAS(misuse_last(), "not of this heap");
+	kfree_rcu_mightsleep(launder(&local));
+	CHECK_EQ(misuse_count(), 2);
+	CHECK_EQ(stat_of("rcu_queued"), 0);
+	kfree_rcu(interior, rcu);
+	kvfree_rcu_barrier();
+	CHECK_EQ(misuse_count(), 3);
+	CHECK_HAS(misuse_last(), "not the start");
+	/* Left over when its cache was destroyed. */
+	kmem_cache_destroy(s);
+	kfree_rcu(c, rcu);
+	kvfree_rcu_barrier();
+	CHECK_EQ(misuse_count(), 4);
+	CHECK_HAS(misuse_last(), "destroyed");
+	CHECK_EQ(stat_of("rcu_waiting_bytes"), 0);
+}
+
 static void twice(void)
 {
 	struct conn *c = new_conn(1), *same = launder(c);
@@ -398,6 +629,12 @@ int main(void)
 		child_test(kfree_rcu_inside_a_read_section),
 		child_test(a_qsbr_reader_is_offline_while_it_waits),
 		child_test(with_a_head_no_system_call),
+		child_test(batches_go_home_whole),
+		child_test(the_depot_keeps_its_limit),
+		child_test(bytes_that_wait_are_counted),
+		child_test(a_barrier_on_a_cache_waits_for_no_other),
+		child_test(twice_with_others_between_is_reported),
+		child_test(what_is_no_allocation_is_reported),
 		child_test(a_second_free_aborts),
 		child_test(every_barrier_covers_what_came_before_it),
 	};
