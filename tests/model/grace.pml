@@ -3,8 +3,9 @@
  * tests/model/grace.pml - rounds of deferred frees, and the barrier
  *
  * Stands for
- *   kn_grace_push(), run_round(), grace_thread(), wait_for_round(),
+ *   run_round(), grace_thread(), wait_for_round(),
  *   kn_grace_barrier()					alloc/rcu/grace.c
+ *   push_link(), push_block(), take()			alloc/deferred/batch.c
  *
  * Each producer has one object, which it publishes, takes back, pushes, and has
  * again when it was freed.  A reader looks at what is published.  The thread of
