@@ -61,9 +61,14 @@ static void goes_there_and_back(void *p, size_t bytes, int from, int to)
 	lies_on(p, bytes, to);
 	CHECK_EQ(knuma_node_of(p), from);
 	CHECK(pattern_holds(p, bytes, 3));
-	CHECK_EQ(away(&on_purpose), m.pages);
+	/*
+	 * The kernel may refuse to split a huge page that somebody holds for a
+	 * moment, and then the rest of it goes along; but not for long.
+	 */
+	CHECK(away(&on_purpose) >= m.pages);
 	CHECK_EQ(on_purpose, m.pages);
 	CHECK_EQ(knuma_trim(), 0);
+	CHECK_EQ(away(&on_purpose), m.pages);
 	lies_on(p, bytes, to);
 	CHECK_EQ(knuma_migrate(p, NUMA_NO_NODE, from, NULL), 0);
 	lies_on(p, bytes, from);
