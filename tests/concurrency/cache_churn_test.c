@@ -2,17 +2,22 @@
 /*
  * Caches come and go in some threads, whose ids and magazines serve the next
  * cache at once, while others use caches that stay, and others read statistics
- * and trim.
+ * and trim.  Built with KN_ID_EARLY, an id serves the next cache before the last
+ * one is drained, and this test then passes only if it notices.
  */
 #include <setjmp.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 #include <knuma/slab.h>
 #include <knuma/stats.h>
 #include <knuma/tunables.h>
 
+#include "alloc/base/assert.h"
 #include "alloc/magazine/drain.h"
 #include "tests/concurrency/stress.h"
 
@@ -151,17 +156,25 @@ static void churn(struct stress_thread *t)
 	}
 }
 
-static void caches_come_and_go(void **state)
+static void make_staying(void)
 {
 	char name[16];
-	unsigned before;
 
-	(void)state;
 	for (unsigned i = 0; i < STAYING; i++) {
 		snprintf(name, sizeof(name), "staying %u", i);
 		staying[i] = kmem_cache_create(name, 40u << i, NULL, 0);
 		assert_non_null(staying[i]);
 	}
+}
+
+#ifndef KN_ID_EARLY
+
+static void caches_come_and_go(void **state)
+{
+	unsigned before;
+
+	(void)state;
+	make_staying();
 	before = stress_taken_ids();
 	for (int i = 0; i < 4; i++)
 		stress_run(CREATORS + USERS + READERS, churn, NULL);
@@ -176,10 +189,82 @@ static void caches_come_and_go(void **state)
 	stress_verify_pages();
 }
 
+#else
+
+/* Longer than it ever took; the child ends with the first find. */
+#define SEARCH_SECONDS 60
+
+enum {
+	NOTICED = 3
+};
+
+/* By the library itself. */
+static void seen(const char *report)
+{
+	print_message("%s\n", report);
+	_exit(NOTICED);
+}
+
+/* Lists that two caches share may lead anywhere. */
+static void crashed(int sig)
+{
+	static const char message[] = "the library crashed\n";
+
+	(void)sig;
+	if (write(STDOUT_FILENO, message, sizeof(message) - 1) >= 0)
+		_exit(NOTICED);
+}
+
+static void *look(void *arg)
+{
+	while (!__atomic_load_n(&spoiled, __ATOMIC_RELAXED))
+		stress_sleep_ms(1);
+	print_message("%llu objects spoiled, after %llu caches\n",
+		      (unsigned long long)spoiled, (unsigned long long)created);
+	_exit(NOTICED);
+	return arg;
+}
+
+static void search(void)
+{
+	pthread_t looking;
+
+	kn_bug_hook = seen;
+	signal(SIGSEGV, crashed);
+	signal(SIGBUS, crashed);
+	signal(SIGABRT, crashed);
+	stress_watchdog(SEARCH_SECONDS);
+	make_staying();
+	if (!pthread_create(&looking, NULL, look, NULL))
+		for (;;)
+			stress_run(CREATORS + USERS + READERS, churn, NULL);
+}
+
+/* In a child, which may be beyond help when it notices. */
+static void an_id_given_back_early_is_noticed(void **state)
+{
+	const pid_t pid = fork();
+	int status;
+
+	(void)state;
+	if (!pid)
+		search();
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	print_message("status %#x\n", (unsigned)status);
+	assert_true(WIFEXITED(status));
+	assert_int_equal(WEXITSTATUS(status), NOTICED);
+}
+
+#endif
+
 int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
+#ifndef KN_ID_EARLY
 		cmocka_unit_test(caches_come_and_go),
+#else
+		cmocka_unit_test(an_id_given_back_early_is_noticed),
+#endif
 	};
 
 	stress_init(argc, argv);

@@ -15,6 +15,8 @@ def model_test(name, planted, claims = [], **kwargs):
         native.sh_test(
             name = name + ("_planted_%d" % n if n else ""),
             size = "medium",
+            # A search takes seconds; on a busy machine many more.
+            timeout = "long",
             srcs = ["check"],
             args = (["--planted=%d" % n] if n else []) +
                    ["--claim=" + c for c in claims] +
