@@ -52,7 +52,7 @@ static void tick(bool all)
 		return;
 	follow_topology(all);
 	kn_banks_make_wanted();
-	kn_rcu_step();
+	kn_rcu_tick();
 	kn_drain_idle();
 	kn_caches_trim();
 	kn_vmap_trim(now_ms(), all);

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "alloc/base/assert.h"
+#include "alloc/deferred/budget.h"
 #include "alloc/magazine/drain.h"
 #include "alloc/rcu/grace.h"
 #include "alloc/slab/cache.h"
@@ -43,6 +44,8 @@ static struct pool {
 		ck_stack_entry_t *taken; /* W3 */
 		uint32_t moving;	 /* calls inside make_room(); atomic */
 	} kn_cacheline link[SHARDS];
+	ck_stack_t slabs;
+	ck_stack_entry_t *slabs_taken; /* W3 */
 	ck_stack_t blocks;
 	ck_stack_entry_t *taken;      /* blocks; W3 */
 	uint64_t bytes;		      /* atomic, W2 */
@@ -53,6 +56,7 @@ static struct pool {
 } pools[KN_NR_RCU];
 
 static kn_tls char thread_mark;
+static kn_tls uint32_t past; /* objects linked past the magazine */
 
 /* Marked addresses. */
 
@@ -217,7 +221,7 @@ kn_slow bool kn_batch_put_slow(int flavor, uintptr_t marked)
 	link_marked(&pools[flavor], marked);
 	count_batch(&pools[flavor], &one, 1);
 	kn_stat_add(KN_STAT_rcu_queued, 1);
-	return true;
+	return ++past % KN_BATCH_MAX == 0;
 }
 
 void kn_batch_link(int flavor, struct kn_rcu_entry *e)
@@ -227,6 +231,11 @@ void kn_batch_link(int flavor, struct kn_rcu_entry *e)
 	count(&pools[flavor], kn_id_of(p), 1, kn_batch_size(p));
 	kn_stat_add(KN_STAT_rcu_queued, 1);
 	push_link(&pools[flavor], e);
+}
+
+void kn_batch_slab(int flavor, struct page *head)
+{
+	ck_stack_push_upmc(&pools[flavor].slabs, &head->link);
 }
 
 void kn_batch_collect(int flavor)
@@ -262,6 +271,7 @@ static bool waits(int flavor)
 		if (ck_pr_load_ptr(&pool->link[i].stack.head))
 			return true;
 	return ck_pr_load_ptr(&pool->blocks.head) ||
+	       ck_pr_load_ptr(&pool->slabs.head) ||
 	       kn_drain_needed(kn_rcu_mag[flavor].id);
 }
 
@@ -272,7 +282,8 @@ static uint64_t take(int flavor)
 
 	kn_batch_collect(flavor);
 	pool->taken = ck_stack_batch_pop_upmc(&pool->blocks);
-	any = pool->taken != NULL;
+	pool->slabs_taken = ck_stack_batch_pop_upmc(&pool->slabs);
+	any = pool->taken || pool->slabs_taken;
 	for (int i = 0; i < SHARDS; i++) {
 		pool->link[i].taken =
 			ck_stack_batch_pop_upmc(&pool->link[i].stack);
@@ -426,6 +437,23 @@ static void free_links(struct pool *pool, ck_stack_entry_t **taken)
 	}
 }
 
+/* The last flavour's readers were the last that could look at its objects. */
+static void pass_slabs(int flavor)
+{
+	struct pool *pool = &pools[flavor];
+
+	while (pool->slabs_taken) {
+		struct page *head =
+			kn_container_of(pool->slabs_taken, struct page, link);
+
+		pool->slabs_taken = head->link.next;
+		if (flavor + 1 < kn_grace_nr())
+			kn_batch_slab(flavor + 1, head);
+		else
+			kn_slab_give_back(head);
+	}
+}
+
 static void done(int flavor)
 {
 	struct pool *pool = &pools[flavor];
@@ -445,6 +473,8 @@ static void done(int flavor)
 	for (int i = 0; i < BINS; i++)
 		if (pool->bin[i].nr)
 			hand_over(pool, &pool->bin[i]);
+	pass_slabs(flavor);
+	kn_budget_relax(flavor);
 }
 
 static void push_all(ck_stack_t *stack, ck_stack_entry_t **taken)
@@ -465,6 +495,7 @@ static void again(int flavor)
 	for (int i = 0; i < SHARDS; i++)
 		push_all(&pool->link[i].stack, &pool->link[i].taken);
 	push_all(&pool->blocks, &pool->taken);
+	push_all(&pool->slabs, &pool->slabs_taken);
 }
 
 void kn_batch_after_fork_child(void)

@@ -64,6 +64,12 @@ bool kn_batch_put_slow(int flavor, uintptr_t marked);
 /* Queues an entry by its link. */
 void kn_batch_link(int flavor, struct kn_rcu_entry *e);
 
+/*
+ * Queues a slab that leaves a SLAB_TYPESAFE_BY_RCU cache: it goes through a grace
+ * period of each flavour from @flavor on, and then back to the pages.
+ */
+void kn_batch_slab(int flavor, struct page *head);
+
 /* Brings what lies in magazines among the waiting blocks.  May wait. */
 void kn_batch_collect(int flavor);
 

@@ -8,6 +8,7 @@
 #include "alloc/base/assert.h"
 #include "alloc/base/start.h"
 #include "alloc/deferred/batch.h"
+#include "alloc/deferred/budget.h"
 #include "alloc/rcu/grace.h"
 #include "alloc/slab/cache.h"
 #include "alloc/stats/stats.h"
@@ -40,6 +41,7 @@ static kn_slow void queue_large(int flavor, struct kn_rcu_entry *e, void *p)
 	}
 	e->word = (uintptr_t)e - (uintptr_t)p;
 	kn_batch_link(flavor, e);
+	kn_budget_enforce(flavor);
 }
 
 /* Without a head: a block for it, else the caller waits. */
@@ -53,10 +55,13 @@ static void queue_headless(const struct rcu_flavor_struct *flavor, void *ptr)
 	}
 	e = kmalloc(sizeof(*e), GFP_KERNEL | __GFP_NOWARN);
 	if (e) {
+		const int i = flavor_index(flavor);
+
 		e->word = (uintptr_t)ptr;
-		kn_batch_link(flavor_index(flavor), e);
+		kn_batch_link(i, e);
 		/* The caller may wait: no need to leave a note. */
 		kn_rcu_step();
+		kn_budget_enforce(i);
 		return;
 	}
 	kn_grace_synchronize_one(flavor);
@@ -67,6 +72,7 @@ void kvfree_call_rcu_flavor(const struct rcu_flavor_struct *flavor,
 			    struct rcu_head *head, void *ptr)
 {
 	const uintptr_t offset = (uintptr_t)head - (uintptr_t)ptr;
+	uintptr_t marked;
 	int i;
 
 	if (ZERO_OR_NULL_PTR(ptr))
@@ -81,13 +87,13 @@ void kvfree_call_rcu_flavor(const struct rcu_flavor_struct *flavor,
 		       (void *)head, ptr, KN_RCU_HEAD_MAX);
 		return;
 	}
+	marked = (uintptr_t)ptr | offset << KN_RCU_OFFSET_SHIFT;
 	i = flavor_index(flavor);
 	if (unlikely(kn_id_of(ptr) < KN_ID_FIRST_CACHE))
 		queue_large(i, (struct kn_rcu_entry *)head, ptr);
-	else if (unlikely(!kn_batch_put(
-			 i, (uintptr_t)ptr | offset << KN_RCU_OFFSET_SHIFT)))
-		kn_batch_put_slow(i, (uintptr_t)ptr |
-					     offset << KN_RCU_OFFSET_SHIFT);
+	else if (unlikely(!kn_batch_put(i, marked)) &&
+		 kn_batch_put_slow(i, marked))
+		kn_budget_enforce(i);
 }
 
 void kvfree_call_rcu(struct rcu_head *head, void *ptr)
@@ -105,6 +111,8 @@ void kvfree_call_rcu(struct rcu_head *head, void *ptr)
 
 void knuma_rcu_use(const struct rcu_flavor_struct *flavor)
 {
+	/* From here on it is a flavour whose readers are waited for. */
+	KN_CHECK(kn_grace_of(flavor));
 	kn_store_release(&default_flavor, flavor);
 }
 
@@ -135,16 +143,50 @@ void kvfree_rcu_barrier_on_cache(struct kmem_cache *s)
 static void before_destroy(struct kmem_cache *s)
 {
 	kvfree_rcu_barrier_on_cache(s);
-	if (s->flags & SLAB_TYPESAFE_BY_RCU)
-		kn_grace_synchronize();
+	if (!(s->flags & SLAB_TYPESAFE_BY_RCU))
+		return;
+	kn_grace_synchronize();
+	ck_pr_and_32(&s->flags, ~SLAB_TYPESAFE_BY_RCU);
+	/* They go from flavour to flavour in the order of the barrier. */
+	if (kn_slab_leaving(s))
+		kn_grace_barrier(UINT32_MAX);
+}
+
+static bool defer_slab(struct page *head)
+{
+	if (!kn_grace_nr())
+		return false;
+	kn_batch_slab(0, head);
+	kn_store(&wanted, true);
+	return true;
+}
+
+/* Of the flavour that is furthest behind. */
+static uint64_t lag_ms(void)
+{
+	uint64_t lag = 0;
+
+	for (int i = 0; i < kn_grace_nr(); i++)
+		if (kn_batch_bytes(i))
+			lag = KN_MAX(lag, kn_grace_lag_ms(i));
+	return lag;
 }
 
 void kn_rcu_init(void)
 {
 	kn_batch_init();
+	kn_budget_init();
 	kn_destroy_hook = before_destroy;
+	kn_slab_defer = defer_slab;
 	kn_stat_source(KN_STAT_rcu_queued, kn_batch_queued);
 	kn_stat_gauge(KN_STAT_rcu_waiting_bytes, kn_batch_waiting_bytes);
+	kn_stat_gauge(KN_STAT_rcu_lag_ms, lag_ms);
+}
+
+void kn_rcu_tick(void)
+{
+	kn_rcu_step();
+	kn_budget_watch();
 }
 
 void kn_rcu_step(void)

@@ -17,6 +17,9 @@ void kn_rcu_init(void);
 /* Starts what kfree_rcu() may not start; from calls that may wait. */
 void kn_rcu_step(void);
 
+/* The same, of the background work: tells of readers that stay inside, too. */
+void kn_rcu_tick(void);
+
 void kn_rcu_before_fork(void);
 void kn_rcu_after_fork_parent(void);
 void kn_rcu_after_fork_child(void);

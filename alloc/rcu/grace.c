@@ -35,6 +35,9 @@ struct kn_grace {
 	uint32_t ended;		  /* futex: rounds ended */
 	uint32_t has_thread;
 	bool cut_off; /* child of a fork inside a read section */
+	uint64_t since_ms;  /* grace period under way; 0: none */
+	uint64_t taken_ms;  /* when the owner last took what waited */
+	uint64_t before_ms; /* and the time before */
 	bool handing; /* the owner is in done(); in_round */
 } kn_cacheline;
 
@@ -64,6 +67,14 @@ static void futex_wake(uint32_t *word)
 	ck_pr_inc_32(word);
 	syscall(SYS_futex, word, FUTEX_WAKE_PRIVATE, INT32_MAX, NULL, NULL, 0);
 	errno = saved_errno;
+}
+
+static uint64_t now_ms(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC_COARSE, &t);
+	return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
 }
 
 struct kn_grace *kn_grace_of(const struct rcu_flavor_struct *flavor)
@@ -109,12 +120,34 @@ void kn_grace_wake(struct kn_grace *g)
 	futex_wake(&g->wake);
 }
 
+uint64_t kn_grace_busy_ms(int i)
+{
+	const uint64_t since = kn_load(&graces[i].since_ms);
+	const uint64_t now = now_ms();
+
+	return since && now > since ? now - since : 0;
+}
+
+/* What a round waits for was queued after the round before it took its own. */
+uint64_t kn_grace_lag_ms(int i)
+{
+	const struct kn_grace *g = &graces[i];
+	const uint64_t before = kn_load(&g->before_ms) ?: kn_load(&g->taken_ms);
+	const uint64_t since = kn_load(&g->since_ms) ? before :
+						       kn_load(&g->taken_ms);
+	const uint64_t now = now_ms();
+
+	return since && now > since ? now - since : 0;
+}
+
 static void wait_for_readers(struct kn_grace *g)
 {
 	const uint64_t nr = kn_load(&nr_periods);
 
+	kn_store(&g->since_ms, now_ms());
 	if (!SKIPPED(nr))
 		g->flavor->update_synchronize_rcu();
+	kn_store(&g->since_ms, 0);
 	kn_count(&nr_periods, 1);
 }
 
@@ -126,6 +159,8 @@ static uint64_t run_round(struct kn_grace *g)
 
 	/* A full fence: what was queued before is seen by take(). */
 	ck_pr_inc_32(&g->begun);
+	kn_store(&g->before_ms, g->taken_ms);
+	kn_store(&g->taken_ms, now_ms());
 	bytes = kn_grace_owner.take(i);
 	if (bytes) {
 		wait_for_readers(g);
@@ -318,6 +353,27 @@ static bool between_hooks(void)
 	       sigismember(&blocked, SIGALRM) && sigismember(&blocked, SIGIO);
 }
 
+enum kn_pause kn_grace_pause(int i)
+{
+	struct kn_grace *g = &graces[i];
+	const uint32_t ended = kn_load_acquire(&g->ended);
+	bool online;
+
+	if (!kn_load(&g->has_thread) || between_hooks())
+		return KN_PAUSE_NOT_NOW;
+	futex_wake(&g->wake);
+	online = g->flavor->read_ongoing() != 0;
+	if (online) {
+		g->flavor->thread_offline();
+		if (g->flavor->read_ongoing())
+			return KN_PAUSE_INSIDE;
+	}
+	futex_wait(&g->ended, ended, 1);
+	if (online)
+		g->flavor->thread_online();
+	return KN_PAUSE_SLEPT;
+}
+
 /* The flavours whose sections the caller is inside; QSBR goes offline. */
 static uint32_t leave_all(uint32_t *online)
 {
@@ -381,6 +437,7 @@ static void restart_round(struct kn_grace *g)
 	if (!kn_load(&g->handing))
 		kn_grace_owner.again(kn_grace_index(g));
 	g->handing = false;
+	g->since_ms = 0;
 	g->ended = g->begun;
 }
 

@@ -67,6 +67,25 @@ void kn_grace_start_threads(void);
  */
 void kn_grace_barrier(uint32_t mask);
 
+/* How long the grace period under way has taken; 0 if there is none. */
+uint64_t kn_grace_busy_ms(int i);
+
+/* How long what waits longest may have waited, if anything does. */
+uint64_t kn_grace_lag_ms(int i);
+
+enum kn_pause {
+	KN_PAUSE_SLEPT,
+	KN_PAUSE_INSIDE,  /* the caller is in a read section */
+	KN_PAUSE_NOT_NOW, /* no thread, or fork may be under way */
+};
+
+/*
+ * Has the thread look at once, and sleeps until a round ends or 1 ms is over,
+ * where that holds nobody up: a QSBR reader is offline meanwhile, and another
+ * reader inside its section does not sleep.
+ */
+enum kn_pause kn_grace_pause(int i);
+
 /* Waits for a grace period of each flavour seen so far, in this thread. */
 void kn_grace_synchronize(void);
 

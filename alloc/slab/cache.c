@@ -127,6 +127,7 @@ static struct kmem_cache *make_cache(const struct cache_shape *shape)
 	s->align = shape->align;
 	s->flags = shape->flags;
 	s->ctor = shape->ctor;
+	s->refused = 0;
 	snprintf(s->name, sizeof(s->name), "%s", shape->name);
 	kn_slab_geometry(s, KN_MAX(KN_ALIGN_UP(shape->size, shape->align), 16u));
 	for (int node = 0; node < kn_topo.nr_nodes; node++)
@@ -426,7 +427,6 @@ void kmem_cache_destroy(struct kmem_cache *s)
 	kn_unlock(&list_lock);
 
 	drained = kn_drain_cache(&s->mag, true);
-	s->flags &= ~SLAB_TYPESAFE_BY_RCU;
 	if (!drained || !nothing_in_use(s) || kn_slab_reap(s, 0))
 		return;
 

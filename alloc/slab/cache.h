@@ -16,9 +16,6 @@ extern struct kmem_cache *kn_kmalloc_caches[];
 /* Makes the kmalloc caches.  0, or -ENOMEM. */
 int kn_cache_init(void);
 
-/* Cache by id; valid for ids found in the map. */
-struct kmem_cache *kn_cache_by_id(uint32_t id);
-
 /* The class that serves @size, 1..KMALLOC_MAX_CACHE_SIZE. */
 static inline struct kmem_cache *kn_kmalloc_cache(size_t size)
 {
@@ -42,7 +39,8 @@ void *kn_alloc_failed(const char *what, size_t size, gfp_t gfp, int nid);
 
 /*
  * Called by kmem_cache_destroy() before it looks for live objects: waits until
- * deferred frees are done, and for readers of a SLAB_TYPESAFE_BY_RCU cache.
+ * deferred frees are done, and for readers of a SLAB_TYPESAFE_BY_RCU cache; that
+ * flag is taken off, since its slabs may leave at once from then on.
  */
 extern void (*kn_destroy_hook)(struct kmem_cache *s);
 

@@ -133,6 +133,53 @@ static void unlist_slab(struct kmem_cache *s, int node, struct page *head)
 	kn_page_list_del(&s->node[node].partial, kn_page_pfn(head));
 }
 
+bool (*kn_slab_defer)(struct page *head);
+
+/* Gives a listed slab back, at once or after a grace period; false: not now. */
+static bool let_go(struct kmem_cache *s, int node, struct page *head)
+{
+	struct kn_slab_node *sn = &s->node[node];
+
+	if (!(kn_load(&s->flags) & SLAB_TYPESAFE_BY_RCU)) {
+		unlist_slab(s, node, head);
+		give_back(s, node, head);
+		return true;
+	}
+	if (!kn_slab_defer)
+		return false;
+	unlist_slab(s, node, head);
+	if (!kn_slab_defer(head)) {
+		list_slab(s, node, head);
+		return false;
+	}
+	sn->nr_leaving++;
+	return true;
+}
+
+void kn_slab_give_back(struct page *head)
+{
+	struct kmem_cache *s = kn_cache_by_id(head->cache);
+	const int node = kn_pfn_node(kn_page_pfn(head));
+	struct kn_lock *l = lock_of(s, node);
+
+	kn_lock(l);
+	s->node[node].nr_leaving--;
+	give_back(s, node, head);
+	kn_unlock(l);
+}
+
+uint64_t kn_slab_leaving(struct kmem_cache *s)
+{
+	uint64_t n = 0;
+
+	for (int node = 0; node < kn_topo.nr_nodes; node++) {
+		kn_lock(lock_of(s, node));
+		n += s->node[node].nr_leaving;
+		kn_unlock(lock_of(s, node));
+	}
+	return n;
+}
+
 /*
  * Files what frees pushed: a slab that was full goes on the partial list, one
  * with nothing in use is given back when there is one in store already.
@@ -154,12 +201,8 @@ static void file_slabs(struct kmem_cache *s, int node, uint32_t keep)
 			list_slab(s, node, head);
 		if (!is_empty(s, head))
 			continue;
-		if (sn->nr_empty < keep || s->flags & SLAB_TYPESAFE_BY_RCU) {
+		if (sn->nr_empty < keep || !let_go(s, node, head))
 			sn->nr_empty++;
-			continue;
-		}
-		unlist_slab(s, node, head);
-		give_back(s, node, head);
 	}
 }
 
@@ -295,11 +338,15 @@ static uint32_t claim_new(struct kmem_cache *s, int node, gfp_t gfp, void **obj,
 {
 	const bool may_block = gfpflags_allow_blocking(gfp);
 	struct kn_lock *l = lock_of(s, node);
-	const uint32_t pfn = kn_pages_get(node, s->order,
-					  gfp & ~(gfp_t)__GFP_ZERO);
 	struct page *head;
-	uint32_t got;
+	uint32_t pfn, got;
 
+	if (unlikely(kn_load(&s->refused)) && may_block &&
+	    !(gfp & __GFP_NOFAIL)) {
+		kn_stat_add(KN_STAT_rcu_refused, 1);
+		return 0;
+	}
+	pfn = kn_pages_get(node, s->order, gfp & ~(gfp_t)__GFP_ZERO);
 	if (pfn == KN_PFN_NONE)
 		return 0;
 	head = make_slab(s, pfn);
@@ -399,14 +446,8 @@ void kn_slab_flush(struct kn_magcache *c, int node, void **obj, uint32_t n)
 	freed(s, node, head, run);
 }
 
-/*
- * Of a SLAB_TYPESAFE_BY_RCU cache nothing is given back while it lives: readers
- * may look at its free objects.  kmem_cache_destroy() clears the flag when they
- * have left.
- */
 uint64_t kn_slab_reap(struct kmem_cache *s, uint32_t keep)
 {
-	const bool typesafe = s->flags & SLAB_TYPESAFE_BY_RCU;
 	uint64_t left = 0;
 
 	for (int node = 0; node < kn_topo.nr_nodes; node++) {
@@ -420,12 +461,10 @@ uint64_t kn_slab_reap(struct kmem_cache *s, uint32_t keep)
 			struct page *head = kn_page(pfn);
 
 			next = head->next;
-			if (typesafe || sn->nr_empty <= keep ||
-			    !is_empty(s, head))
+			if (sn->nr_empty <= keep || !is_empty(s, head))
 				continue;
-			sn->nr_empty--;
-			unlist_slab(s, node, head);
-			give_back(s, node, head);
+			if (let_go(s, node, head))
+				sn->nr_empty--;
 		}
 		left += kn_load(&sn->nr_slabs);
 		kn_unlock(l);
@@ -441,7 +480,7 @@ uint64_t kn_slab_in_use(struct kmem_cache *s, int node)
 	kn_lock(lock_of(s, node));
 	/* What frees have pushed is on no list yet, and not in use. */
 	file_slabs(s, node, KEEP_EMPTY);
-	n = kn_load(&sn->nr_slabs) * s->nr_objects;
+	n = (kn_load(&sn->nr_slabs) - sn->nr_leaving) * s->nr_objects;
 	for (uint32_t pfn = sn->partial; pfn != KN_PFN_NONE;
 	     pfn = kn_page(pfn)->next)
 		n -= (uint64_t)KN_MAX(COUNT(kn_load(&kn_page(pfn)->state)), 0);

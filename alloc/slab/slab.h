@@ -17,6 +17,7 @@
  *   S4  A slab is given back only by the lock holder, with all objects free and
  *       QUEUED clear: then no free is still under way in it.
  *   S5  A slab is on the partial list or not listed (full, or only filed).
+ *       Of a SLAB_TYPESAFE_BY_RCU cache a grace period lies between.
  *   S6  The first `touched` pages of a slab are in memory.  A call that may not
  *       wait claims objects of those only.
  *
@@ -43,6 +44,7 @@ struct kn_slab_node {
 	uint32_t partial;	/* list; slab lock */
 	uint32_t nr_empty;	/* slabs on it with all objects free; slab lock */
 	uint64_t nr_slabs;	/* slab lock; read without */
+	uint64_t nr_leaving;	/* of those, with kn_slab_defer(); slab lock */
 	ck_stack_t to_file;	/* S3 */
 } kn_cacheline;
 
@@ -56,6 +58,8 @@ struct kmem_cache {
 	uint8_t order;		/* of a slab's pages */
 	bool live;		/* created and not destroyed */
 	uint32_t flags;		/* SLAB_* */
+	uint32_t refused;	/* not 0: too much of it waits for a grace
+				   period; a bit a flavour, atomic */
 	void (*ctor)(void *obj);
 	struct kn_slab_node *node; /* by dense id */
 	struct kn_list list;	/* cache list lock */
@@ -65,6 +69,9 @@ struct kmem_cache {
 /* Chooses order and number of objects for places of @size bytes. */
 void kn_slab_geometry(struct kmem_cache *s, uint32_t size);
 
+/* Cache by id; valid for ids found in the map. */
+struct kmem_cache *kn_cache_by_id(uint32_t id);
+
 /* The refill and flush of a slab cache's kn_magcache. */
 uint32_t kn_slab_refill(struct kn_magcache *c, int node, gfp_t gfp,
 			void **obj, uint32_t n);
@@ -72,6 +79,17 @@ void kn_slab_flush(struct kn_magcache *c, int node, void **obj, uint32_t n);
 
 /* Gives empty slabs of @s back, all but @keep a node; slabs that remain. */
 uint64_t kn_slab_reap(struct kmem_cache *s, uint32_t keep);
+
+/*
+ * Takes a slab of a SLAB_TYPESAFE_BY_RCU cache, unlisted and with nothing in use,
+ * and calls kn_slab_give_back() after a grace period.  False when it cannot; set
+ * by alloc/deferred.  Any context, in the slab lock.
+ */
+extern bool (*kn_slab_defer)(struct page *head);
+void kn_slab_give_back(struct page *head);
+
+/* Slabs that kn_slab_defer() has. */
+uint64_t kn_slab_leaving(struct kmem_cache *s);
 
 /* Objects that are in no slab.  Exact when no other thread uses the cache. */
 uint64_t kn_slab_in_use(struct kmem_cache *s, int node);

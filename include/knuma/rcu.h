@@ -42,13 +42,21 @@ KN_BEGIN_DECLS
  * @head is written.
  *
  * Context: With @head: any thread, any signal handler, also inside a read
- *          section.  Never waits, makes no system call.  The thread that
- *          waits for grace periods is started by a later allocation that may
- *          wait, by the background thread, by kvfree_rcu_barrier() or by
- *          kvfree_rcu_mightsleep().
+ *          section.  Never waits for a grace period, and makes no system call
+ *          while less than the setting rcu_budget waits.  Above it, each 62nd
+ *          call, or each for memory above 8 KiB, wakes the thread that waits
+ *          for grace periods and sleeps until that has freed something, 1 ms at
+ *          most; not inside a read section (QSBR: offline meanwhile), not with
+ *          all signals blocked, not in fork handlers, not in a handler that
+ *          interrupted such a call.  That thread is started by a later
+ *          allocation that may wait, by the background thread, by
+ *          kvfree_rcu_barrier() or by kvfree_rcu_mightsleep().
  *          Without @head: as kvfree_rcu_mightsleep().
- * Errors:  a second call for the same memory, and kfree() of it meanwhile, are
- *          reported where they are noticed, and the process is aborted.
+ * Errors:  a second call for the same memory, kfree() of it meanwhile, memory of
+ *          a destroyed cache or of no allocation are reported where they are
+ *          noticed, and the process is aborted.  With twice rcu_budget waiting,
+ *          allocations that may wait fail for caches with objects among it,
+ *          unless the setting rcu_full is grow.
  * Source:  Linux mm/slab_common.c, kvfree_call_rcu().  Differs: the flavour.
  */
 void kvfree_call_rcu_flavor(const struct rcu_flavor_struct *flavor,
@@ -68,6 +76,11 @@ void kvfree_call_rcu(struct rcu_head *head, void *ptr) KN_SYM(kvfree_call_rcu);
 /**
  * knuma_rcu_use - set the flavour of kvfree_call_rcu()
  * @flavor: the flavour, &rcu_flavor; must stay valid for ever
+ *
+ * Also names a flavour that readers of SLAB_TYPESAFE_BY_RCU caches use, in a
+ * program that does not call kfree_rcu(): slabs of such caches go back to the
+ * pages after a grace period of each flavour that knuma has seen, and while it
+ * has seen none they stay with their cache.
  *
  * Context: any thread, any signal handler; once, before the first use.
  */

@@ -5,6 +5,7 @@
  */
 #include <signal.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -48,8 +49,23 @@ static void synchronize(void)
 		usleep(200);
 }
 
+/* Calls kfree_rcu() from where the pause asks whether the caller reads. */
+static struct kmem_cache *nest_in;
+static int nested, nested_asked;
+static void flood(struct kmem_cache *s, int n);
+
 static int ongoing(void)
 {
+	static bool in_here;
+
+	if (in_here)
+		nested_asked++;
+	if (nest_in && !in_here) {
+		in_here = true;
+		flood(nest_in, 200);
+		nested++;
+		in_here = false;
+	}
 	return get(&inside);
 }
 
@@ -567,6 +583,222 @@ static void what_is_no_allocation_is_reported(void)
 	CHECK_EQ(stat_of("rcu_waiting_bytes"), 0);
 }
 
+/* @n objects of a cache that wait. */
+static void flood(struct kmem_cache *s, int n)
+{
+	while (n--) {
+		struct conn *c = kmem_cache_alloc(s, GFP_KERNEL);
+
+		CHECK(c);
+		kfree_rcu(c, rcu);
+	}
+}
+
+/* Readers are inside, a MiB is the budget, and nearly that waits. */
+static struct kmem_cache *flood_to_the_budget(const char *full,
+					      const char *stuck_ms)
+{
+	struct kmem_cache *s;
+
+	conf("rcu_budget", "1M");
+	conf("rcu_full", full);
+	conf("rcu_stuck_ms", stuck_ms);
+	start_quiet();
+	s = KMEM_CACHE(conn, 0);
+	CHECK(s);
+	set(&held, 1);
+	kfree_rcu_mightsleep(kmalloc(10, GFP_KERNEL));
+	flood(s, (1 << 20) / (int)s->size - 200);
+	CHECK_EQ(stat_of("rcu_sleeps"), 0);
+	return s;
+}
+
+static void end_of_flood(struct kmem_cache *s)
+{
+	set(&held, 0);
+	kvfree_rcu_barrier();
+	CHECK_EQ(stat_of("rcu_waiting_bytes"), 0);
+	CHECK_EQ(stat_of("rcu_lag_ms"), 0);
+	kmem_cache_destroy(s);
+	heap_verify();
+}
+
+static void over_the_budget_the_caller_sleeps(void)
+{
+	struct kmem_cache *s = flood_to_the_budget("grow", "3600s");
+	sigset_t all, old;
+	uint64_t sleeps;
+
+	flood(s, 1000);
+	sleeps = stat_of("rcu_sleeps");
+	CHECK(sleeps > 0);
+	/* Not where it would hold up readers, or a fork. */
+	set(&inside, 1);
+	flood(s, 1000);
+	set(&inside, 0);
+	sigfillset(&all);
+	sigprocmask(SIG_SETMASK, &all, &old);
+	flood(s, 1000);
+	sigprocmask(SIG_SETMASK, &old, NULL);
+	CHECK_EQ(stat_of("rcu_sleeps"), sleeps);
+	/* A QSBR reader is offline, and back. */
+	qsbr = true;
+	set(&inside, 1);
+	flood(s, 1000);
+	CHECK(stat_of("rcu_sleeps") > sleeps);
+	CHECK_EQ(get(&inside), 1);
+	set(&inside, 0);
+	end_of_flood(s);
+	sleeps = stat_of("rcu_sleeps");
+	flood(KMEM_CACHE(conn, 0), 1000);
+	CHECK_EQ(stat_of("rcu_sleeps"), sleeps);
+}
+
+/* As a signal handler would, in the middle of the pause. */
+static void a_call_inside_the_pause_does_not_sleep(void)
+{
+	struct kmem_cache *s = flood_to_the_budget("grow", "3600s");
+
+	nest_in = s;
+	flood(s, 500);
+	CHECK(nested > 0);
+	CHECK_EQ(nested_asked, 0);
+	nest_in = NULL;
+	end_of_flood(s);
+}
+
+static void flood_until_told(struct kmem_cache *s, uint64_t times)
+{
+	while (stat_of("rcu_stuck") < times) {
+		flood(s, 100);
+		usleep(1000);
+	}
+}
+
+static void a_reader_that_stays_is_told_once(void)
+{
+	struct kmem_cache *s = flood_to_the_budget("grow", "20ms");
+
+	flood_until_told(s, 1);
+	CHECK(stat_of("rcu_lag_ms") >= 20);
+	CHECK_HAS(printed(), "bytes wait for readers of the flavour");
+	CHECK_HAS(printed(), "cannot be told");
+	flood(s, 1000);
+	CHECK_EQ(stat_of("rcu_stuck"), 1);
+	set(&held, 0);
+	kvfree_rcu_barrier();
+	set(&held, 1);
+	flood(s, (1 << 20) / (int)s->size);
+	flood_until_told(s, 2);
+	CHECK_EQ(printed_times("has not left its section"), 1);
+	end_of_flood(s);
+}
+
+static void a_reader_that_queues_is_named(void)
+{
+	struct kmem_cache *s = flood_to_the_budget("grow", "20ms");
+	char name[40];
+
+	set(&inside, 1);
+	flood_until_told(s, 1);
+	snprintf(name, sizeof(name), "thread %d was inside", (int)gettid());
+	CHECK_HAS(printed(), name);
+	set(&inside, 0);
+	end_of_flood(s);
+}
+
+static void at_twice_the_budget_allocations_fail(void)
+{
+	struct kmem_cache *s = flood_to_the_budget("fail", "3600s");
+	struct kmem_cache *other = kmem_cache_create("other", 500, 0, 0, NULL);
+	struct conn *c;
+	int n = 0;
+
+	while ((c = kmem_cache_alloc(s, GFP_KERNEL))) {
+		kfree_rcu(c, rcu);
+		CHECK(n++ < 100000);
+	}
+	CHECK_EQ(errno, ENOMEM);
+	CHECK(stat_of("rcu_refused") > 0);
+	CHECK(stat_of("rcu_waiting_bytes") >= 2 << 20);
+	CHECK(stat_of("rcu_waiting_bytes") < 3 << 20);
+	CHECK_EQ(printed_times("twice rcu_budget"), 1);
+	/* What may not wait, must not fail, or is of another cache. */
+	c = kmem_cache_alloc(s, GFP_ATOMIC);
+	CHECK(c);
+	kmem_cache_free(s, c);
+	kmem_cache_shrink(s);
+	c = kmem_cache_alloc(s, GFP_KERNEL | __GFP_NOFAIL);
+	CHECK(c);
+	kmem_cache_free(s, c);
+	c = kmem_cache_alloc(other, GFP_KERNEL);
+	CHECK(c);
+	kmem_cache_free(other, c);
+	/* Readers leave. */
+	set(&held, 0);
+	kvfree_rcu_barrier();
+	kmem_cache_shrink(s);
+	c = kmem_cache_alloc(s, GFP_KERNEL);
+	CHECK(c);
+	kmem_cache_free(s, c);
+	kmem_cache_destroy(other);
+	end_of_flood(s);
+}
+
+static void or_memory_grows(void)
+{
+	struct kmem_cache *s = flood_to_the_budget("grow", "3600s");
+
+	flood(s, (3 << 20) / (int)s->size);
+	CHECK(stat_of("rcu_waiting_bytes") > 3 << 20);
+	CHECK_EQ(stat_of("rcu_refused"), 0);
+	CHECK_EQ(printed_times("twice rcu_budget"), 0);
+	end_of_flood(s);
+}
+
+static void slabs_of_a_typesafe_cache_leave_after_a_grace_period(void)
+{
+	static struct conn *c[2000];
+	struct kmem_cache *s;
+	uint64_t nr;
+
+	start_quiet();
+	s = KMEM_CACHE(conn, SLAB_TYPESAFE_BY_RCU);
+	for (int i = 0; i < 2000; i++)
+		c[i] = kmem_cache_alloc(s, GFP_KERNEL);
+	nr = s->node[0].nr_slabs;
+	kmem_cache_free_bulk(s, 2000, (void **)c);
+	/* Whose readers there are is not known yet. */
+	CHECK_EQ(kmem_cache_shrink(s), 1);
+	CHECK_EQ(kn_slab_leaving(s), 0);
+	CHECK_EQ(s->node[0].nr_slabs, nr);
+	knuma_rcu_use(&rcu_flavor);
+	c[0] = new_conn(1);
+	kvfree_call_rcu_flavor(&other_flavor, &c[0]->rcu, c[0]);
+	set(&held, 1);
+	CHECK_EQ(kmem_cache_shrink(s), 1);
+	CHECK_EQ(kn_slab_leaving(s), nr);
+	CHECK_EQ(kn_slab_in_use(s, 0), 0);
+	CHECK_EQ(stat_of("slab_freed"), 0);
+	/* Nothing of them is handed out meanwhile. */
+	c[0] = kmem_cache_alloc(s, GFP_KERNEL);
+	CHECK_EQ(s->node[0].nr_slabs, nr + 1);
+	kmem_cache_free(s, c[0]);
+	set(&held, 0);
+	kvfree_rcu_barrier();
+	CHECK_EQ(kn_slab_leaving(s), 0);
+	CHECK_EQ(stat_of("slab_freed"), nr);
+	/* Destroyed while some are on their way. */
+	for (int i = 0; i < 2000; i++)
+		c[i] = kmem_cache_alloc(s, GFP_KERNEL);
+	kmem_cache_free_bulk(s, 2000, (void **)c);
+	kmem_cache_shrink(s);
+	kmem_cache_destroy(s);
+	CHECK_EQ(s->mag.id, 0);
+	CHECK_EQ(strlen(printed()), 0);
+	heap_verify();
+}
+
 static void twice(void)
 {
 	struct conn *c = new_conn(1), *same = launder(c);
@@ -635,6 +867,14 @@ int main(void)
 		child_test(a_barrier_on_a_cache_waits_for_no_other),
 		child_test(twice_with_others_between_is_reported),
 		child_test(what_is_no_allocation_is_reported),
+		child_test(over_the_budget_the_caller_sleeps),
+		child_test(a_call_inside_the_pause_does_not_sleep),
+		child_test(a_reader_that_stays_is_told_once),
+		child_test(a_reader_that_queues_is_named),
+		child_test(at_twice_the_budget_allocations_fail),
+		child_test(or_memory_grows),
+		child_test(
+			slabs_of_a_typesafe_cache_leave_after_a_grace_period),
 		child_test(a_second_free_aborts),
 		child_test(every_barrier_covers_what_came_before_it),
 	};

@@ -1,0 +1,180 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#define _GNU_SOURCE
+#include "alloc/deferred/budget.h"
+
+#include <dlfcn.h>
+#include <errno.h>
+#include <stdio.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "alloc/base/assert.h"
+#include "alloc/base/lock.h"
+#include "alloc/config/tunables.h"
+#include "alloc/deferred/batch.h"
+#include "alloc/rcu/grace.h"
+#include "alloc/slab/cache.h"
+#include "alloc/stats/stats.h"
+#include "numa/machine.h"
+
+/* The built-in budget: a share of the RAM, and enough for many batches. */
+#define RAM_SHARE   32
+#define LEAST_BYTES (16 * KN_MIB)
+
+/* Values of the tunable rcu_full. */
+enum {
+	FULL_FAIL,
+	FULL_GROW
+};
+
+static uint64_t built_in_bytes = LEAST_BYTES;
+
+static struct {
+	uint32_t refusing; /* caches of the flavour may not grow */
+	uint32_t stuck;	   /* the grace period under way was told */
+	uint32_t told;	   /* as was one before */
+	uint32_t told_full;
+	uint32_t inside_tid; /* last seen queueing inside a section */
+} flavors[KN_MAX_FLAVORS];
+
+/* Not 0: the caller's thread is in here already, below a signal handler. */
+static kn_tls uint32_t depth;
+
+void kn_budget_init(void)
+{
+	built_in_bytes =
+		KN_MAX(kn_machine.total_ram() / RAM_SHARE, LEAST_BYTES);
+}
+
+static uint64_t budget(void)
+{
+	return kn_load(&kn_tun.rcu_budget) ?: built_in_bytes;
+}
+
+/* The name that liburcu gives the flavour, or its address. */
+static void print_name(int flavor, char *buf, size_t len)
+{
+	const void *const f = kn_grace_flavor(flavor);
+	Dl_info info;
+
+	if (dladdr(f, &info) && info.dli_sname && info.dli_saddr == f)
+		snprintf(buf, len, "%s", info.dli_sname);
+	else
+		snprintf(buf, len, "at %p", f);
+}
+
+static void print_reader(int flavor, char *buf, size_t len)
+{
+	const uint32_t tid = kn_load(&flavors[flavor].inside_tid);
+
+	if (tid)
+		snprintf(buf, len,
+			 "thread %u was inside a read section when it "
+			 "last queued a batch",
+			 tid);
+	else
+		snprintf(buf, len,
+			 "which thread it is cannot be told: liburcu "
+			 "keeps its readers to itself, and none has queued a "
+			 "batch inside its section");
+}
+
+/* One message in the life of a process for each flavour; all are counted. */
+static void watch(int flavor)
+{
+	const uint64_t bytes = kn_batch_bytes(flavor);
+	const uint64_t ms = kn_grace_busy_ms(flavor);
+	char name[64], reader[160];
+
+	if (ms < kn_load(&kn_tun.rcu_stuck_ms) || !ms) {
+		kn_store(&flavors[flavor].stuck, 0);
+		return;
+	}
+	if (bytes <= budget() || ck_pr_fas_32(&flavors[flavor].stuck, 1))
+		return;
+	kn_stat_add(KN_STAT_rcu_stuck, 1);
+	if (ck_pr_fas_32(&flavors[flavor].told, 1))
+		return;
+	print_name(flavor, name, sizeof(name));
+	print_reader(flavor, reader, sizeof(reader));
+	kn_warn("kfree_rcu: %llu bytes wait for readers of the flavour %s, and "
+		"for %llu.%llu s a reader has not left its section; %s",
+		(unsigned long long)bytes, name, (unsigned long long)ms / 1000,
+		(unsigned long long)ms % 1000 / 100, reader);
+}
+
+void kn_budget_watch(void)
+{
+	for (int i = 0; i < kn_grace_nr(); i++)
+		watch(i);
+}
+
+/* Marks the caches that have objects waiting. */
+static void refuse(int flavor)
+{
+	const uint32_t nr = kn_load(&kn_nr_magcaches);
+
+	kn_store(&flavors[flavor].refusing, 1);
+	for (uint32_t id = KN_ID_FIRST_CACHE; id < nr; id++) {
+		struct kmem_cache *s = kn_cache_by_id(id);
+
+		if (kn_batch_of_cache(flavor, s) &&
+		    !(kn_load(&s->refused) >> flavor & 1))
+			ck_pr_or_32(&s->refused, 1u << flavor);
+	}
+	if (ck_pr_fas_32(&flavors[flavor].told_full, 1))
+		return;
+	kn_warn("kfree_rcu: %llu bytes wait for a grace period, twice rcu_budget: "
+		"caches with objects among them get no more memory until readers "
+		"leave; with rcu_full=grow they would",
+		(unsigned long long)kn_batch_bytes(flavor));
+}
+
+static bool is_full(int flavor)
+{
+	return kn_batch_bytes(flavor) / 2 > budget() &&
+	       (int)kn_load(&kn_tun.rcu_full) == FULL_FAIL;
+}
+
+void kn_budget_relax(int flavor)
+{
+	const uint32_t nr = kn_load(&kn_nr_magcaches);
+
+	if (!kn_load(&flavors[flavor].refusing) || is_full(flavor))
+		return;
+	kn_store(&flavors[flavor].refusing, 0);
+	for (uint32_t id = KN_ID_FIRST_CACHE; id < nr; id++)
+		ck_pr_and_32(&kn_cache_by_id(id)->refused, ~(1u << flavor));
+}
+
+static kn_slow void enforce(int flavor)
+{
+	const int saved_errno = errno;
+
+	switch (kn_grace_pause(flavor)) {
+	case KN_PAUSE_SLEPT:
+		kn_stat_add(KN_STAT_rcu_sleeps, 1);
+		break;
+	case KN_PAUSE_INSIDE:
+		kn_store(&flavors[flavor].inside_tid,
+			 (uint32_t)syscall(SYS_gettid));
+		break;
+	case KN_PAUSE_NOT_NOW:
+		break;
+	}
+	watch(flavor);
+	if (is_full(flavor))
+		refuse(flavor);
+	else
+		kn_budget_relax(flavor);
+	errno = saved_errno;
+}
+
+void kn_budget_enforce(int flavor)
+{
+	if (likely(kn_batch_bytes(flavor) <= budget()) || depth || kn_forking)
+		return;
+	depth = 1;
+	enforce(flavor);
+	depth = 0;
+}
