@@ -36,10 +36,13 @@
 #define ck_pr_cas_64 KN_TSAN_CAS
 #define ck_pr_cas_ptr KN_TSAN_CAS
 #define ck_pr_cas_32_value KN_TSAN_CAS_VALUE
+#define ck_pr_add_32 KN_TSAN_ADD
 #define ck_pr_add_64 KN_TSAN_ADD
+#define ck_pr_sub_32 KN_TSAN_SUB
 #define ck_pr_sub_64 KN_TSAN_SUB
 #define ck_pr_inc_32(p) KN_TSAN_ADD(p, 1)
 #define ck_pr_inc_64(p) KN_TSAN_ADD(p, 1)
+#define ck_pr_dec_32(p) KN_TSAN_SUB(p, 1)
 #define ck_pr_dec_64(p) KN_TSAN_SUB(p, 1)
 #define ck_pr_and_32(p, v) ((void)__atomic_fetch_and((p), (v), __ATOMIC_SEQ_CST))
 #define ck_pr_and_64(p, v) ((void)__atomic_fetch_and((p), (v), __ATOMIC_SEQ_CST))
