@@ -9,6 +9,7 @@
 #include "alloc/base/assert.h"
 #include "alloc/base/bits.h"
 #include "alloc/stats/stats.h"
+#include "numa/hugetlb.h"
 #include "numa/machine.h"
 
 #ifndef MADV_DONTNEED_LOCKED
@@ -77,13 +78,19 @@ static int bind_window(int node)
 	return err;
 }
 
-static void name_window(int node)
+/* A part of the window of @node. */
+static void name_part(int node, uintptr_t from, size_t len)
 {
 	char name[32];
 
 	snprintf(name, sizeof(name), "knuma:n%d", kn_topo.kernel_id[node]);
-	kn_machine.name((void *)kn_window_base(node),
-			(size_t)1 << kn_span.window_shift, name);
+	kn_machine.name((void *)from, len, name);
+}
+
+static void name_window(int node)
+{
+	name_part(node, kn_window_base(node),
+		  (size_t)1 << kn_span.window_shift);
 }
 
 /*
@@ -271,7 +278,26 @@ bool kn_span_set_huge(int node, bool on)
 	return true;
 }
 
-int kn_span_grow(uintptr_t addr, size_t len, unsigned flags)
+int kn_span_put_ordinary(uintptr_t addr, size_t len)
+{
+	const int node = kn_window_of((void *)addr);
+	void *at = kn_machine.mmap((void *)addr, len, PROT_READ | PROT_WRITE,
+				   MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE |
+					   MAP_FIXED);
+
+	if (kn_is_err(at))
+		return kn_ptr_err(at);
+	if (!kn_span.bind_wanted)
+		return 0;
+	/* The policy and the name of the window went with what was there. */
+	if (kn_load(&kn_span.bound) >> node & 1 &&
+	    kn_machine.mbind_preferred(at, len, kn_topo.kernel_id[node]))
+		kn_stat_inc(KN_STAT_bind_failed);
+	name_part(node, addr, len);
+	return 0;
+}
+
+int kn_span_grow(uintptr_t addr, size_t len, unsigned flags, size_t *pool)
 {
 	const size_t pfn = (addr - kn_span.base) >> KN_PAGE_SHIFT;
 	const size_t nr = len >> KN_PAGE_SHIFT;
@@ -285,6 +311,9 @@ int kn_span_grow(uintptr_t addr, size_t len, unsigned flags)
 	if (!err)
 		err = kn_machine.mprotect((void *)addr, len,
 					  PROT_READ | PROT_WRITE);
+	if (!err && pool)
+		err = kn_hugetlb_take(kn_window_of((void *)addr), addr, len,
+				      pool);
 	if (err)
 		return err;
 	if (flags & KN_GROW_HUGE)

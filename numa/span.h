@@ -81,8 +81,16 @@ enum kn_grow_flags {
 /*
  * Makes [addr, addr + len) usable, with its descriptors and its part of the
  * map.  Whole pages.  0, or -Exxx and nothing can be relied on in the range.
+ * With @pool, as much as the node's pool of huge pages has comes from there,
+ * from @addr on, and *@pool becomes how many bytes that is.
  */
-int kn_span_grow(uintptr_t addr, size_t len, unsigned flags);
+int kn_span_grow(uintptr_t addr, size_t len, unsigned flags, size_t *pool);
+
+/*
+ * Puts fresh ordinary memory, as growth makes it, in the place of whatever is
+ * there.  0, or -Exxx and the range must not be touched.
+ */
+int kn_span_put_ordinary(uintptr_t addr, size_t len);
 
 /*
  * Whether what was grown on @node with KN_GROW_HUGE asks for huge pages; changes

@@ -11,6 +11,7 @@
 #include "alloc/page/zone.h"
 #include "alloc/slab/cache.h"
 #include "alloc/vmalloc/vmap.h"
+#include "numa/hugetlb.h"
 
 /* The heap was up when this fork began: all locks are this thread's. */
 static kn_tls bool all_locked;
@@ -45,11 +46,13 @@ static void parent(void)
 	}
 	kn_start_unlock();
 	kn_rcu_after_fork_parent();
+	kn_hugetlb_after_fork_parent();
 }
 
 static void child(void)
 {
 	kn_forking = false;
+	kn_hugetlb_after_fork_child();
 	if (all_locked) {
 		kn_vmap_reset();
 		kn_zones_reset();

@@ -15,6 +15,7 @@
 #include "alloc/view/stats_view.h"
 #include "alloc/vmalloc/vmap.h"
 #include "numa/fake.h"
+#include "numa/hugetlb.h"
 
 static uint64_t magazine_pops(void)
 {
@@ -165,6 +166,7 @@ void kn_gauges_init(void)
 	kn_stat_source(KN_STAT_metadata_bytes, metadata_bytes);
 	kn_stat_source(KN_STAT_slab_bytes, slab_bytes);
 	kn_stat_source(KN_STAT_page_free_bytes, page_free_bytes);
+	kn_stat_source(KN_STAT_hugetlb_bytes, kn_hugetlb_bytes);
 	kn_stat_source(KN_STAT_page_managed_bytes, page_managed_bytes);
 	kn_stat_source(KN_STAT_vmalloc_bytes, kn_vmap_used_bytes);
 	kn_stat_source(KN_STAT_vmalloc_cached_bytes, kn_vmap_cached_bytes);

@@ -37,6 +37,7 @@ enum kn_page_flags {
 	KN_PAGE_LISTED = 4,	/* slab: on the partial list; slab lock */
 	KN_PAGE_EXACT = 8,	/* large: freed by free_pages_exact() */
 	KN_PAGE_SPREAD = 8,	/* area: has a memory policy of its own */
+	KN_PAGE_POOL = 16,	/* free block: reserved, never purged */
 	KN_PAGE_PROTECTED = 16,	/* area: its protection was changed */
 	KN_PAGE_EXEC = 32,	/* area: from vmalloc_exec() */
 	KN_PAGE_GUARDED = 64,	/* area: the page behind it is a guard */
@@ -63,7 +64,8 @@ struct page {
 	uint8_t flags;			/* enum kn_page_flags; the owner */
 	uint8_t away;			/* marks, atomic, see away.h */
 	uint16_t touched;		/* slab: pages from the first in memory */
-	uint32_t unused32;
+	uint32_t pool;			/* first of 2 MiB: all of them are a page
+					   of the node's pool; by the grower */
 };
 KN_STATIC_ASSERT(sizeof(struct page) == KN_PAGE_DESC_SIZE,
 		 "one cache line; numa/span.c lays out the array");

@@ -8,9 +8,13 @@
 #include "alloc/config/tunables.h"
 #include "alloc/magazine/magazine.h"
 #include "alloc/stats/stats.h"
+#include "numa/hugetlb.h"
 #include "numa/placement.h"
 
 struct kn_zone kn_zones[KN_MAX_NODES];
+
+/* Which of the lists a free block is on: with neither it is cold. */
+#define KIND ((uint8_t)(KN_PAGE_WARM | KN_PAGE_POOL))
 
 #define HUGE_ORDER (kn_log2(KN_HUGE_SIZE) - KN_PAGE_SHIFT)
 
@@ -44,6 +48,7 @@ void kn_zone_init(int node)
 	for (unsigned order = 0; order < KN_NR_ORDERS; order++) {
 		z->cold[order] = KN_PFN_NONE;
 		z->warm[order] = KN_PFN_NONE;
+		z->pool[order] = KN_PFN_NONE;
 	}
 	z->isolated = KN_PFN_NONE;
 	z->grown = kn_window_base(node);
@@ -51,6 +56,8 @@ void kn_zone_init(int node)
 
 static uint32_t *list_of(struct kn_zone *z, unsigned order, uint8_t flags)
 {
+	if (flags & KN_PAGE_POOL)
+		return &z->pool[order];
 	return flags & KN_PAGE_WARM ? &z->warm[order] : &z->cold[order];
 }
 
@@ -100,7 +107,7 @@ static uint32_t free_buddy(uint32_t pfn, unsigned order, uint8_t flags)
 
 	/* Of a block in use its owner writes the type. */
 	if (kn_load(&page->type) != KN_PAGE_FREE || page->order != order ||
-	    (page->flags ^ flags) & KN_PAGE_WARM)
+	    (page->flags ^ flags) & KIND)
 		return KN_PFN_NONE;
 	return buddy;
 }
@@ -166,6 +173,14 @@ static void split_to(struct kn_zone *z, uint32_t pfn, unsigned order)
 	}
 	page->order = (uint8_t)order;
 	page->flags = flags;
+}
+
+static uint32_t find_pool(const struct kn_zone *z, unsigned order)
+{
+	for (unsigned o = order; o < KN_NR_ORDERS && !z->pool_shut; o++)
+		if (z->pool[o] != KN_PFN_NONE)
+			return z->pool[o];
+	return KN_PFN_NONE;
 }
 
 static uint32_t find_warm(struct kn_zone *z, unsigned order, bool sure)
@@ -239,14 +254,16 @@ static uint32_t alloc_locked(struct kn_zone *z, unsigned order, gfp_t gfp)
 
 	if (!may_block && !above_reserve(z, order, gfp))
 		return KN_PFN_NONE;
-	pfn = find_warm(z, order, !may_block);
+	pfn = find_pool(z, order);
+	if (pfn == KN_PFN_NONE)
+		pfn = find_warm(z, order, !may_block);
 	if (pfn == KN_PFN_NONE && may_block && may_warm_up(z, order))
 		pfn = warm_up(z, order);
 	if (pfn == KN_PFN_NONE)
 		return KN_PFN_NONE;
 	split_to(z, pfn, order);
 	kn_store(&z->least_warm, KN_MIN(z->least_warm, z->nr_warm));
-	kn_page(pfn)->flags &= (uint8_t)~KN_PAGE_WARM;
+	kn_page(pfn)->flags &= (uint8_t)~KIND;
 	kn_store(&kn_page(pfn)->type, KN_PAGE_PAGES);
 	return pfn;
 }
@@ -396,7 +413,13 @@ static int64_t look(int node, int64_t bytes)
 	return choose_page_size(node, bytes, credit);
 }
 
-/* False when the node is (nearly) full. */
+static bool wants_pool(const struct kn_zone *z, int node)
+{
+	return kn_tun.hugetlb &&
+	       z->grown >= kn_window_base(node) + kn_tun.huge_after;
+}
+
+/* False when the node is (nearly) full, and its pool of huge pages is empty. */
 static bool node_has_room(struct kn_zone *z, int node, unsigned order)
 {
 	int64_t bytes;
@@ -405,7 +428,7 @@ static bool node_has_room(struct kn_zone *z, int node, unsigned order)
 		return true;
 	bytes = look(node, (int64_t)(KN_PAGE_SIZE << order));
 	if (!bytes)
-		return false;
+		return wants_pool(z, node) && kn_hugetlb_free(node);
 	kn_store(&z->may_fault, (uint64_t)bytes >> KN_PAGE_SHIFT);
 	return true;
 }
@@ -426,25 +449,50 @@ bool kn_zone_take_room(int node, uint64_t pages)
 	return look(node, (int64_t)(pages << KN_PAGE_SHIFT)) != 0;
 }
 
+/* Only the grower reads and writes the marks before the blocks are listed. */
+static void mark_pool(uintptr_t from, size_t bytes)
+{
+	for (size_t done = 0; done < bytes; done += KN_HUGE_SIZE)
+		kn_page(kn_pfn((void *)(from + done)))->pool = 1;
+}
+
+/* What is known of a block that is free from now on. */
+static uint8_t freed_flags(const struct kn_zone *z, uint32_t pfn, uint8_t flags)
+{
+	if (likely(!kn_tun.hugetlb) ||
+	    !kn_page(KN_ALIGN_DOWN(pfn, 1u << HUGE_ORDER))->pool)
+		return flags | KN_PAGE_WARM;
+	if (z->pool_shut)
+		return (flags & (uint8_t)~KN_PAGE_SURE) | KN_PAGE_POOL;
+	return flags | KN_PAGE_SURE | KN_PAGE_POOL;
+}
+
 /* Extends the usable prefix by @step bytes.  No lock is held. */
 static int grow_by(struct kn_zone *z, int node, size_t step, unsigned flags)
 {
 	const uintptr_t from = z->grown;
+	size_t pool = 0;
 	int err;
 
 	if (from + step > kn_window_base(node) + kn_window_half())
 		return -ENOMEM;
 	kn_stat_add(KN_STAT_grow_calls, 1);
-	err = kn_span_grow(from, step, flags);
+	err = kn_span_grow(from, step, flags,
+			   wants_pool(z, node) ? &pool : NULL);
 	if (err) {
 		kn_stat_add(KN_STAT_grow_failed, 1);
 		return err;
 	}
 	kn_store_release(&z->grown, from + step);
 	ck_pr_add_64(&z->managed, step >> KN_PAGE_SHIFT);
+	mark_pool(from, pool);
 	kn_lock(&z->lock);
 	free_range_locked(z, kn_pfn((void *)from),
-			  (uint32_t)(step >> KN_PAGE_SHIFT), KN_PAGE_ZERO);
+			  (uint32_t)(pool >> KN_PAGE_SHIFT),
+			  KN_PAGE_ZERO | KN_PAGE_SURE | KN_PAGE_POOL);
+	free_range_locked(z, kn_pfn((void *)(from + pool)),
+			  (uint32_t)((step - pool) >> KN_PAGE_SHIFT),
+			  KN_PAGE_ZERO);
 	kn_unlock(&z->lock);
 	return 0;
 }
@@ -501,6 +549,9 @@ uint32_t kn_zone_alloc(int node, unsigned order, gfp_t gfp)
 			break;
 		i++;
 	}
+	/* 3. What the pool gave meanwhile needs no room. */
+	if (kn_tun.hugetlb && kn_zone_alloc_bulk(node, order, gfp, &pfn, 1))
+		return pfn;
 	return KN_PFN_NONE;
 }
 
@@ -508,7 +559,7 @@ void kn_zone_free(uint32_t pfn, unsigned order, uint8_t flags, bool may_block)
 {
 	struct kn_zone *z = &kn_zones[kn_pfn_node(pfn)];
 
-	flags |= KN_PAGE_WARM;
+	flags = freed_flags(z, pfn, flags);
 	if (!kn_lock_if(&z->lock, may_block)) {
 		struct page *page = kn_page(pfn);
 
@@ -528,7 +579,7 @@ void kn_zone_free_range(uint32_t pfn, uint32_t nr, uint8_t flags,
 	struct kn_zone *z = &kn_zones[kn_pfn_node(pfn)];
 
 	if (kn_lock_if(&z->lock, may_block)) {
-		free_range_locked(z, pfn, nr, flags | KN_PAGE_WARM);
+		free_range_locked(z, pfn, nr, freed_flags(z, pfn, flags));
 		take_deferred(z);
 		kn_unlock_if(&z->lock, may_block);
 		return;
@@ -624,22 +675,20 @@ uint64_t kn_zone_trim(int node, uint64_t most, bool all)
 	return done;
 }
 
-static bool verify_list(uint32_t pfn, unsigned order,
-			uint8_t warm, uint64_t *nr, uint64_t *nr_sure)
+static bool verify_list(uint32_t pfn, unsigned order, uint8_t kind,
+			uint64_t *nr, uint64_t *nr_sure)
 {
 	for (; pfn != KN_PFN_NONE; pfn = kn_page(pfn)->next) {
 		const struct page *page = kn_page(pfn);
 		const struct page *buddy = kn_page(pfn ^ (1u << order));
 
-		/* Of a block in use its owner writes the type. */
-	if (kn_load(&page->type) != KN_PAGE_FREE || page->order != order ||
-		    (page->flags & KN_PAGE_WARM) != warm) {
+		if (page->type != KN_PAGE_FREE || page->order != order ||
+		    (page->flags & KIND) != kind) {
 			kn_warn("Z1: page %u is on the wrong list", pfn);
 			return false;
 		}
-		if (order < KN_MAX_ORDER &&
-		    buddy->type == KN_PAGE_FREE && buddy->order == order &&
-		    (buddy->flags & KN_PAGE_WARM) == warm) {
+		if (order < KN_MAX_ORDER && buddy->type == KN_PAGE_FREE &&
+		    buddy->order == order && (buddy->flags & KIND) == kind) {
 			kn_warn("Z3: page %u and its buddy are free", pfn);
 			return false;
 		}
@@ -653,15 +702,16 @@ static bool verify_list(uint32_t pfn, unsigned order,
 bool kn_zone_verify(int node)
 {
 	struct kn_zone *z = &kn_zones[node];
-	uint64_t cold = 0, warm = 0, sure = 0;
+	uint64_t cold = 0, warm = 0, pool = 0, sure = 0;
 	bool ok = true;
 
 	kn_lock(&z->lock);
 	take_deferred(z);
 	for (unsigned o = 0; o < KN_NR_ORDERS && ok; o++)
 		ok = verify_list(z->cold[o], o, 0, &cold, &sure) &&
-		     verify_list(z->warm[o], o, KN_PAGE_WARM, &warm, &sure);
-	if (ok && (cold + warm != z->nr_free || warm != z->nr_warm ||
+		     verify_list(z->warm[o], o, KN_PAGE_WARM, &warm, &sure) &&
+		     verify_list(z->pool[o], o, KN_PAGE_POOL, &pool, &sure);
+	if (ok && (cold + warm + pool != z->nr_free || warm != z->nr_warm ||
 		   sure != z->nr_sure)) {
 		kn_warn("Z2, Z4: node %d counts do not match its lists", node);
 		ok = false;
@@ -691,6 +741,22 @@ void kn_zones_unlock_all(void)
 		kn_unlock(&kn_zones[node].lock);
 }
 
+/* What is shared with the parent is in memory until it is written. */
+static void shut_pool(struct kn_zone *z)
+{
+	take_deferred(z);
+	z->pool_shut = 1;
+	for (unsigned o = 0; o < KN_NR_ORDERS; o++)
+		for (uint32_t pfn = z->pool[o]; pfn != KN_PFN_NONE;
+		     pfn = kn_page(pfn)->next) {
+			struct page *page = kn_page(pfn);
+
+			if (page->flags & KN_PAGE_SURE)
+				z->nr_sure -= 1u << o;
+			page->flags &= (uint8_t)~KN_PAGE_SURE;
+		}
+}
+
 void kn_zones_reset(void)
 {
 	for (int node = 0; node < kn_topo.nr_nodes; node++) {
@@ -700,6 +766,8 @@ void kn_zones_reset(void)
 		kn_lock_reset(&z->lock);
 		z->growing = 0;
 		z->filling = 0;
+		if (kn_hugetlb_bytes())
+			shut_pool(z);
 		while ((pfn = z->isolated) != KN_PFN_NONE) {
 			kn_page_list_del(&z->isolated, pfn);
 			free_locked(z, pfn, kn_page(pfn)->order, KN_PAGE_WARM);

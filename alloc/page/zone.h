@@ -8,8 +8,12 @@
  *   cold   fresh from the operating system or given back to it: no memory
  *          behind it, reads as zero
  *   warm   has been handed out: memory behind it, perhaps not all of it
+ *   pool   reserved huge pages (the tunable hugetlb): memory behind all of it,
+ *          for good, since a page that is given back may be gone when it is
+ *          touched again
  *
- * Warm blocks are taken first and are what trimming gives back.  Only blocks of
+ * Blocks of the pool are taken first, and not by a fork child, where a write to
+ * them can end the process.  Then warm ones, which trimming gives back.  Only blocks of
  * the same kind merge, so that what is known about memory and content is never
  * lost to a neighbour; a purge makes kinds equal again.  In the part that asks
  * for huge pages, cold memory turns warm 2 MiB at a time, since that is how it
@@ -17,9 +21,10 @@
  *
  *   Z1  A free block is on exactly one list, that of its kind and order, and
  *       its first page says so.
- *   Z2  nr_free = the pages on all lists; nr_warm = those on the warm ones.
+ *   Z2  nr_free = the pages on all lists; nr_warm = those on the warm ones;
+ *       the list of a block is that of the mapping behind it.
  *   Z3  No two free buddies of one kind and order below 10 exist.
- *   Z4  nr_sure counts the pages of warm blocks that are surely in memory.  A
+ *   Z4  nr_sure counts the pages of warm and pool blocks that are surely in memory.  A
  *       call that may not wait gets only such; only __GFP_HIGH takes the last
  *       `reserve` of them.
  *
@@ -42,6 +47,7 @@ struct kn_zone {
 	struct kn_lock lock;
 	uint32_t cold[KN_NR_ORDERS];	/* heads; lock */
 	uint32_t warm[KN_NR_ORDERS];
+	uint32_t pool[KN_NR_ORDERS];
 	uint32_t nr_blocks[KN_NR_ORDERS];
 	uint64_t nr_free, nr_warm, nr_sure; /* pages; lock */
 	uint64_t least_warm;	/* lowest nr_warm since the last trim; lock */
@@ -51,6 +57,7 @@ struct kn_zone {
 	uintptr_t grown;	/* end of the usable prefix; the grower */
 	uint64_t managed;	/* pages of it, without holes; atomic */
 	uint32_t growing;	/* somebody is in mprotect(2); set by lock */
+	uint32_t pool_shut;	/* inherited by a fork: not given out; lock */
 	uint32_t filling;	/* somebody fills the reserve; atomic */
 	uint64_t may_fault;	/* pages left of the last look; lock */
 } kn_cacheline;
@@ -94,7 +101,10 @@ bool kn_zone_verify(int node);
 
 void kn_zones_lock_all(void);
 void kn_zones_unlock_all(void);
-/* In a fork child: locks are free, blocks that were being purged are back. */
+/*
+ * In a fork child: locks are free, blocks that were being purged are back, those
+ * of the pool are shared with the parent and not given out any more.
+ */
 void kn_zones_reset(void);
 
 #endif

@@ -272,10 +272,10 @@ static int grow(struct arena *a, uint64_t pages, uint64_t align)
 
 	if (a->huge && kn_tun.huge_pages)
 		flags |= KN_GROW_HUGE;
-	err = kn_span_grow(from, step, flags);
+	err = kn_span_grow(from, step, flags, NULL);
 	if (err && step > KN_ALIGN_UP(need, GROW_FIRST)) {
 		step = KN_ALIGN_UP(need, GROW_FIRST);
-		err = kn_span_grow(from, step, flags);
+		err = kn_span_grow(from, step, flags, NULL);
 	}
 	kn_stat_add(err ? KN_STAT_grow_failed : KN_STAT_grow_calls, 1);
 

@@ -14,7 +14,7 @@
 #define PROCFS	  "/fake/proc"
 
 static struct file {
-	char path[48];
+	char path[80];
 	char text[48 * 1024]; /* more than a reader takes */
 } files[MAX_FILES];
 
@@ -106,7 +106,7 @@ static void add_id(struct text *t, const char *before, int id)
 
 static void node_files(const struct fake_node *n)
 {
-	char path[48], text[256];
+	char path[80], text[256];
 
 	snprintf(path, sizeof(path), "node/node%d/cpulist", n->id);
 	snprintf(text, sizeof(text), "%s\n", n->cpus);
