@@ -400,9 +400,9 @@ const char *kn_tunable_source(const char *name)
 	return sources[row - kn_tunables];
 }
 
-void kn_tunables_seal(void)
+void kn_tunables_seal(bool seal)
 {
-	kn_store(&sealed, true);
+	kn_store(&sealed, seal);
 }
 
 void kn_tunables_reset(void)

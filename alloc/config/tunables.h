@@ -10,9 +10,13 @@
  * The first allocation of a process runs kn_tunables_load(), so nothing here
  * allocates, uses stdio streams, or needs environ to be set.
  *
- * kn_tun is read without a lock.  Fields of INIT rows never change once
- * kn_tunables_seal() was called; those of RUNTIME rows are single words,
- * stored whole.
+ * kn_tun is read without a lock.
+ *
+ *   C1  Fields of INIT rows do not change from kn_conf_freeze() on, before which
+ *       no layer reads them.
+ *   C2  Fields of RUNTIME rows are single words, stored whole, and none is read
+ *       together with another.
+ *   C3  A value, with its source, is written under the lock of kn_conf_lock().
  */
 #ifndef KN_CONFIG_TUNABLES_H
 #define KN_CONFIG_TUNABLES_H
@@ -98,8 +102,23 @@ int kn_tunables_load(void);
 int kn_tunables_load_with(void (*report)(void *arg, const char *message),
 			  void *arg);
 
-/* Start-up has read the INIT rows: from here on they cannot be set. */
-void kn_tunables_seal(void);
+/* Whether the INIT rows can be set no more. */
+void kn_tunables_seal(bool seal);
+
+/*
+ * Start-up is about to read the INIT rows: when this has returned, a change was
+ * made before or is refused.  False in a signal handler that interrupted one;
+ * nothing can start there.
+ */
+bool kn_conf_freeze(void) kn_must_check;
+
+/* The start failed, and may be tried again with other settings. */
+void kn_conf_thaw(void);
+
+/* For fork: no change is under way. */
+void kn_conf_lock(void);
+void kn_conf_unlock(void);
+void kn_conf_reset(void);
 
 /* Built-in values again, as before the first load: for tests. */
 void kn_tunables_reset(void);

@@ -4,6 +4,7 @@
 #include <pthread.h>
 
 #include "alloc/base/lock.h"
+#include "alloc/config/tunables.h"
 #include "alloc/core/background.h"
 #include "alloc/core/start.h"
 #include "alloc/deferred/kfree_rcu.h"
@@ -21,6 +22,7 @@ static void prepare(void)
 	kn_rcu_before_fork();
 	/* Who is inside the start gets to its end. */
 	kn_start_lock();
+	kn_conf_lock();
 	all_locked = kn_load(&kn_started);
 	if (!all_locked) {
 		kn_forking = true;
@@ -44,6 +46,7 @@ static void parent(void)
 		kn_drain_unlock_all();
 		kn_cache_unlock_all();
 	}
+	kn_conf_unlock();
 	kn_start_unlock();
 	kn_rcu_after_fork_parent();
 	kn_hugetlb_after_fork_parent();
@@ -60,6 +63,7 @@ static void child(void)
 		kn_drain_reset();
 		kn_cache_reset();
 	}
+	kn_conf_reset();
 	kn_start_reset();
 	kn_rcu_after_fork_child();
 	kn_background_after_fork_child();

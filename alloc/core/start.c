@@ -48,8 +48,7 @@ static void open_fast_paths(void)
 
 static bool start_layers(void)
 {
-	/* 1. What the user wants and what the machine is. */
-	kn_tunables_load();
+	/* 1. What the machine is. */
 	kn_fake_start(kn_tun.fake_nodes);
 	kn_topology_init();
 	/* 2. Address space. */
@@ -68,6 +67,18 @@ static bool start_layers(void)
 	kn_rcu_init();
 	open_fast_paths();
 	return true;
+}
+
+/* 0. What the user wants, from here until the start has failed or for good. */
+static bool start_with_settings(void)
+{
+	kn_tunables_load();
+	if (!kn_conf_freeze())
+		return false;
+	if (start_layers())
+		return true;
+	kn_conf_thaw();
+	return false;
 }
 
 void kn_start_lock(void)
@@ -107,7 +118,7 @@ kn_slow bool kn_start_slow(void)
 	kn_lock(&start_lock);
 	ok = kn_load(&kn_started);
 	if (!ok) {
-		ok = start_layers();
+		ok = start_with_settings();
 		first = ok;
 		kn_store_release(&kn_started, ok);
 	}

@@ -31,7 +31,7 @@ int knuma_conf_set(const char *name, const char *value) KN_API KN_MUST_CHECK;
  * @buf: where to put its value, a string that knuma_conf_set() takes
  * @len: bytes in @buf
  *
- * Context: any thread, no signal handler.
+ * Context: any thread, no signal handler.  May wait for a change.
  * Return:  0.
  * Errors:  -ENOENT when there is no such name, -ENOSPC when @len is too small.
  */

@@ -608,7 +608,7 @@ static void loading_leaves_errno_and_needs_no_environ(void **state)
 static void init_rows_are_sealed(void **state)
 {
 	(void)state;
-	kn_tunables_seal();
+	kn_tunables_seal(true);
 	assert_int_equal(kn_tunable_set("span", "1G", "test"), -EBUSY);
 	assert_string_equal(value("span"), "8T");
 	assert_int_equal(kn_tunable_set("trim_delay_ms", "1", "test"), 0);
