@@ -24,7 +24,7 @@ SERVER, LOAD, FLAVOUR = sys.argv[1:4]
 GET, SET, ADD, DEL, STATS = range(1, 6)
 OK, MISSING, NO_MEMORY, NO_NUMBER, BAD = range(5)
 VALUE_MAX = 4096
-DEADLINE_S = 60
+DEADLINE_S = 30
 
 
 def request(op, key=0, value=b""):
@@ -234,6 +234,41 @@ class Answers(ServerCase):
                 c.send(bytes([byte]))
             self.assertEqual(c.answer(), (OK, b""))
             self.assertEqual(c.ask(GET, 9), (OK, b"in pieces"))
+
+    def test_no_add_is_lost(self):
+        """Many that come together, so that the connections meet."""
+        n, rounds = 300, 40
+        with self.session():
+            clients = [self.client() for _ in range(4)]
+            for _ in range(rounds):
+                for c in clients:
+                    c.send(request(ADD, 1, struct.pack("<Q", 1)) * n)
+                for c in clients:
+                    c.receive(16 * n)
+            self.assertEqual(clients[0].ask(GET, 1),
+                             (OK, struct.pack("<Q", 4 * n * rounds)))
+
+    def test_without_memory_nothing_changes(self):
+        def limit():
+            resource.setrlimit(resource.RLIMIT_DATA, (96 << 20, 96 << 20))
+
+        with self.session(limit=limit):
+            c, key = self.client(), 0
+            value = b"x" * VALUE_MAX
+            while (status := c.ask(SET, key, value)[0]) == OK:
+                key += 1
+                self.assertLess(key, 96 << 20 >> 12)
+            self.assertEqual(status, NO_MEMORY)
+            self.assertEqual(c.ask(SET, 0, value), (NO_MEMORY, b""))
+            self.assertEqual(c.ask(GET, 0), (OK, value))
+            self.assertEqual(c.ask(GET, key), (MISSING, b""))
+            for old in range(key):
+                self.assertEqual(c.ask(DEL, old), (OK, b""))
+            end = time.monotonic() + DEADLINE_S
+            while c.stats()["rcu_freed"] < key:
+                self.assertLess(time.monotonic(), end)
+                time.sleep(0.01)
+            self.assertEqual(c.ask(SET, key, value), (OK, b""))
 
     def test_answers_that_are_not_read_at_once(self):
         value, n = bytes(range(256)) * 16, 2000
