@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * epoll.c - event loops of QSBR, one for each CPU
+ * epoll.c - event loops of QSBR, one on each CPU
  *
  * What it teaches:
  *   - A reader of QSBR is inside a read section all the time that it is online,
@@ -11,10 +11,15 @@
  *     waits in kfree_rcu().
  *   - What a turn has found in the table ends with the turn.  Here nothing is
  *     kept: conn_step() copies.
+ *   - Loops stay on their CPUs, so what one allocates is on its own node.  The
+ *     main thread accepts and hands out in turn: loops that all waited for the
+ *     same socket would leave it to one of them.
  */
 #define pr_fmt(fmt) "kvserver: " fmt
 
+#include <fcntl.h>
 #include <pthread.h>
+#include <sched.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -31,11 +36,10 @@ struct loop {
 	struct cds_list_head conns;
 	pthread_t thread;
 	int epoll_fd;
+	int inbox;   /* descriptors of connections; its end is the loop's */
+	int outside; /* the other end, of the main thread */
 	bool stop;
 };
-
-/* What epoll tells beside connections. */
-static char listen_event, stop_event;
 
 /* Return: 0 or -errno. */
 static int watch(struct loop *l, int how, int fd, uint32_t events, void *what)
@@ -51,15 +55,11 @@ static void drop(struct conn *c)
 	conn_free(c); /* close() takes it out of epoll, too */
 }
 
-static void accept_conn(struct loop *l)
+static void add_conn(struct loop *l, int fd)
 {
-	const int fd = server_accept(l->server, SOCK_NONBLOCK);
-	struct conn *c;
+	struct conn *c = conn_new(l->server, fd);
 	int error;
 
-	if (fd < 0)
-		return; /* another loop was faster */
-	c = conn_new(l->server, fd);
 	if (!c) {
 		pr_err("no memory for a connection\n");
 		close(fd);
@@ -72,6 +72,17 @@ static void accept_conn(struct loop *l)
 		       strerror(-error));
 		drop(c);
 	}
+}
+
+static void read_inbox(struct loop *l)
+{
+	int fd;
+	const ssize_t n = read(l->inbox, &fd, sizeof(fd));
+
+	if (n == sizeof(fd))
+		add_conn(l, fd);
+	else if (n == 0)
+		l->stop = true;
 }
 
 /* epoll asks for the other direction only when there is something to send. */
@@ -103,10 +114,8 @@ static int wait_events(struct loop *l, struct epoll_event *events)
 
 static void handle(struct loop *l, const struct epoll_event *e)
 {
-	if (e->data.ptr == &stop_event)
-		l->stop = true;
-	else if (e->data.ptr == &listen_event)
-		accept_conn(l);
+	if (e->data.ptr == l)
+		read_inbox(l);
 	else
 		step(l, e->data.ptr, e->events);
 }
@@ -132,51 +141,129 @@ static void *run_loop(void *arg)
 }
 
 /* Return: 0 or -errno; nothing is left then. */
-static int loop_start(struct loop *l, struct server *s)
+static int loop_open(struct loop *l, struct server *s)
 {
-	int error;
+	int inbox[2];
 
-	l->server = s;
-	l->stop = false;
-	CDS_INIT_LIST_HEAD(&l->conns);
-	l->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
-	if (l->epoll_fd < 0)
+	if (pipe2(inbox, O_CLOEXEC | O_NONBLOCK))
 		return -errno;
-	/* The signal is never read, so that it wakes all loops. */
-	error = watch(l, EPOLL_CTL_ADD, s->stop_fd, EPOLLIN, &stop_event);
-	if (!error)
-		error = watch(l, EPOLL_CTL_ADD, s->listen_fd,
-			      EPOLLIN | EPOLLEXCLUSIVE, &listen_event);
-	if (!error)
-		error = -pthread_create(&l->thread, NULL, run_loop, l);
+	l->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
+	if (l->epoll_fd < 0) {
+		const int error = -errno;
+
+		close(inbox[0]);
+		close(inbox[1]);
+		return error;
+	}
+	CDS_INIT_LIST_HEAD(&l->conns);
+	l->server = s;
+	l->inbox = inbox[0];
+	l->outside = inbox[1];
+	l->stop = false;
+	return 0;
+}
+
+static void loop_close(struct loop *l)
+{
+	close(l->epoll_fd);
+	close(l->inbox);
+	close(l->outside);
+}
+
+/* Return: 0 or -errno. */
+static int loop_start(struct loop *l, int cpu)
+{
+	pthread_attr_t attr;
+	cpu_set_t cpus;
+	int error = watch(l, EPOLL_CTL_ADD, l->inbox, EPOLLIN, l);
+
 	if (error)
-		close(l->epoll_fd);
+		return error;
+	CPU_ZERO(&cpus);
+	CPU_SET(cpu, &cpus);
+	pthread_attr_init(&attr);
+	error = -pthread_attr_setaffinity_np(&attr, sizeof(cpus), &cpus);
+	if (!error)
+		error = -pthread_create(&l->thread, &attr, run_loop, l);
+	pthread_attr_destroy(&attr);
 	return error;
 }
 
-static void loop_join(struct loop *l)
+/* The loop takes what is in its inbox still, and ends. */
+static void loop_end(struct loop *l)
 {
+	close(l->outside);
 	pthread_join(l->thread, NULL);
 	close(l->epoll_fd);
+	close(l->inbox);
+}
+
+struct loops {
+	size_t nr;
+	size_t next; /* gets the next connection */
+	struct loop loop[];
+};
+
+static void hand_out(struct server *s, int fd, void *arg)
+{
+	struct loops *all = arg;
+	struct loop *l = &all->loop[all->next++ % all->nr];
+
+	(void)s;
+	if (write(l->outside, &fd, sizeof(fd)) != sizeof(fd)) {
+		pr_err("a connection finds no place: %s\n", strerror(errno));
+		close(fd);
+	}
+}
+
+/* A loop on each of @cpus.  Return: 0; -errno after a message. */
+static int start_loops(struct loops *all, struct server *s,
+		       const cpu_set_t *cpus)
+{
+	for (int cpu = 0; cpu < CPU_SETSIZE; cpu++) {
+		struct loop *l = &all->loop[all->nr];
+		int error;
+
+		if (!CPU_ISSET(cpu, cpus))
+			continue;
+		error = loop_open(l, s);
+		if (!error) {
+			error = loop_start(l, cpu);
+			if (error)
+				loop_close(l);
+		}
+		if (error) {
+			pr_err("event loop of CPU %d: %s\n", cpu,
+			       strerror(-error));
+			return error;
+		}
+		all->nr++;
+	}
+	return 0;
 }
 
 int server_run(struct server *s)
 {
-	const size_t wanted = (size_t)max(1L, sysconf(_SC_NPROCESSORS_ONLN));
-	struct loop *loops = kcalloc(wanted, sizeof(*loops), GFP_KERNEL);
-	int error = loops ? 0 : -ENOMEM;
-	size_t n = 0;
+	struct loops *all;
+	cpu_set_t cpus;
+	int error;
 
-	while (!error && n < wanted) {
-		error = loop_start(&loops[n], s);
-		n += !error;
+	if (sched_getaffinity(0, sizeof(cpus), &cpus)) {
+		error = -errno;
+		pr_err("CPUs: %s\n", strerror(-error));
+		return error;
 	}
-	/* Fewer loops than CPUs serve as well, if there is one. */
-	if (error)
-		pr_err("event loop %zu of %zu: %s\n", n + 1, wanted,
-		       strerror(-error));
-	for (size_t i = 0; i < n; i++)
-		loop_join(&loops[i]);
-	kfree(loops);
-	return n ? 0 : error;
+	all = kzalloc(struct_size(all, loop, (size_t)CPU_COUNT(&cpus)),
+		      GFP_KERNEL);
+	if (!all) {
+		pr_err("no memory for %d event loops\n", CPU_COUNT(&cpus));
+		return -ENOMEM;
+	}
+	error = start_loops(all, s, &cpus);
+	if (!error)
+		server_accept_all(s, SOCK_NONBLOCK, hand_out, all);
+	for (size_t i = 0; i < all->nr; i++)
+		loop_end(&all->loop[i]);
+	kfree(all);
+	return error;
 }

@@ -164,7 +164,12 @@ class Load(ServerCase):
         rows = re.findall(r"kvserver: (\d+) values on node ([01])\n",
                           server.log)
         self.assertEqual([node for _, node in rows], ["0", "1"])
-        self.assertGreater(sum(int(n) for n, _ in rows), 0)
+        counts = [int(n) for n, _ in rows]
+        self.assertGreater(sum(counts), 0)
+        # Loops stay on their CPUs, which the two nodes share equally.
+        cpus, half = os.sched_getaffinity(0), os.cpu_count() / 2
+        if FLAVOUR == "qsbr" and min(cpus) < half <= max(cpus):
+            self.assertGreater(min(counts), 0)
 
     def test_ends_while_it_serves(self):
         server = self.start()
@@ -379,6 +384,34 @@ class Mistakes(ServerCase):
             for c in many[1:]:
                 c.close()
             self.assertEqual(self.client().ask(GET, 1), (MISSING, b""))
+
+
+    @unittest.skipIf(FLAVOUR == "qsbr", "has no thread for each connection")
+    def test_no_thread_for_a_connection(self):
+        def limit():
+            resource.setrlimit(resource.RLIMIT_STACK, (8 << 20, 8 << 20))
+            resource.setrlimit(resource.RLIMIT_DATA, (64 << 20, 64 << 20))
+
+        with self.session(limit=limit) as server:
+            served = 0
+            for c in [self.client() for _ in range(16)]:
+                with contextlib.suppress(EOFError, ConnectionError):
+                    self.assertEqual(c.ask(GET, 1), (MISSING, b""))
+                    served += 1
+            self.assertIn(served, range(1, 16))
+        self.assertEqual(16 - served, server.log.count(
+            "kvserver: no thread for a connection: "))
+
+    @unittest.skipIf(FLAVOUR != "qsbr", "has no event loops")
+    def test_no_event_loop(self):
+        def limit():
+            resource.setrlimit(resource.RLIMIT_NOFILE, (7, 7))
+
+        server = self.start(limit=limit)
+        _, log = server.process.communicate(timeout=DEADLINE_S)
+        self.assertEqual(server.process.returncode, 2, log)
+        self.assertRegex(log, r"kvserver: event loop of CPU \d+: Too many open")
+        self.assertFalse(os.path.exists(self.path))
 
 
 class Liar(ServerCase):

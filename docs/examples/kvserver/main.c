@@ -12,6 +12,7 @@
 #define pr_fmt(fmt) "kvserver: " fmt
 
 #include <argp.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/signalfd.h>
@@ -143,20 +144,46 @@ static const struct argp argp = {
 
 const char *argp_program_version = "kvserver (knuma " KNUMA_VERSION_STRING ")";
 
-int server_accept(struct server *s, int flags)
+/*
+ * Return: a descriptor; -1 when the client has left, or after a message when
+ *         the system has no room, and a pause so that some can end.
+ */
+static int accept_one(const struct server *s, int flags)
 {
 	const int fd = accept4(s->listen_fd, NULL, NULL, SOCK_CLOEXEC | flags);
 
-	if (fd >= 0)
-		return fd;
-	if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS ||
-	    errno == ENOMEM) {
+	if (fd < 0 && (errno == EMFILE || errno == ENFILE || errno == ENOBUFS ||
+		       errno == ENOMEM)) {
 		pr_err("accept: %s\n", strerror(errno));
-		rcu_thread_offline();
 		usleep(ACCEPT_PAUSE_US);
-		rcu_thread_online();
 	}
-	return -1;
+	return fd;
+}
+
+void server_accept_all(struct server *s, int flags,
+		       void (*take)(struct server *s, int fd, void *arg),
+		       void *arg)
+{
+	struct pollfd fds[] = {
+		{.fd = s->stop_fd, .events = POLLIN},
+		{.fd = s->listen_fd, .events = POLLIN},
+	};
+
+	for (;;) {
+		int fd;
+
+		if (poll(fds, ARRAY_SIZE(fds), -1) < 0) {
+			if (errno == EINTR)
+				continue;
+			pr_err("poll: %s\n", strerror(errno));
+			return;
+		}
+		if (fds[0].revents)
+			return;
+		fd = accept_one(s, flags);
+		if (fd >= 0)
+			take(s, fd, arg);
+	}
 }
 
 /*

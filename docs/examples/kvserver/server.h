@@ -21,10 +21,11 @@ struct server {
 int server_run(struct server *s);
 
 /*
- * The next connection.
- * Return: its descriptor; -1 when there is none, after a message if the system
- *         has no room for one, and a pause so that some can end.
+ * Gives each connection to @take, which owns @fd, until @s->stop_fd is readable.
+ * @flags: as for accept4(2).
  */
-int server_accept(struct server *s, int flags);
+void server_accept_all(struct server *s, int flags,
+		       void (*take)(struct server *s, int fd, void *arg),
+		       void *arg);
 
 #endif /* KV_SERVER_H */

@@ -12,7 +12,6 @@
  */
 #define pr_fmt(fmt) "kvserver: " fmt
 
-#include <poll.h>
 #include <pthread.h>
 #include <sys/socket.h>
 #include <sys/time.h>
@@ -104,7 +103,7 @@ static int start_thread(struct peer *p, const pthread_attr_t *detached)
 }
 
 /* What cannot be served is closed, and the server goes on. */
-static void serve_fd(struct server *s, int fd, const pthread_attr_t *detached)
+static void serve_fd(struct server *s, int fd, void *detached)
 {
 	struct peer *p = kmalloc(sizeof(*p), GFP_KERNEL);
 	int error = -ENOMEM;
@@ -135,27 +134,11 @@ static void stop_peers(void)
 
 int server_run(struct server *s)
 {
-	struct pollfd fds[] = {
-		{.fd = s->stop_fd, .events = POLLIN},
-		{.fd = s->listen_fd, .events = POLLIN},
-	};
 	pthread_attr_t detached;
 
 	pthread_attr_init(&detached);
 	pthread_attr_setdetachstate(&detached, PTHREAD_CREATE_DETACHED);
-	while (!fds[0].revents) {
-		int fd;
-
-		if (poll(fds, ARRAY_SIZE(fds), -1) < 0 && errno != EINTR) {
-			pr_err("poll: %s\n", strerror(errno));
-			break;
-		}
-		if (!fds[1].revents)
-			continue;
-		fd = server_accept(s, 0);
-		if (fd >= 0)
-			serve_fd(s, fd, &detached);
-	}
+	server_accept_all(s, 0, serve_fd, &detached);
 	stop_peers();
 	pthread_attr_destroy(&detached);
 	return 0;
