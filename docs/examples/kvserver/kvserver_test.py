@@ -31,6 +31,12 @@ def request(op, key=0, value=b""):
     return struct.pack("<IIQ", op, len(value), key) + value
 
 
+def has_shadow():
+    """AddressSanitizer's shadow is above every limit of memory."""
+    with open(SERVER, "rb") as f:
+        return b"__asan_init" in f.read()
+
+
 class Client:
     """One connection, without any check."""
 
@@ -253,6 +259,7 @@ class Answers(ServerCase):
             self.assertEqual(clients[0].ask(GET, 1),
                              (OK, struct.pack("<Q", 4 * n * rounds)))
 
+    @unittest.skipIf(has_shadow(), "no limit of memory")
     def test_without_memory_nothing_changes(self):
         def limit():
             resource.setrlimit(resource.RLIMIT_DATA, (96 << 20, 96 << 20))
@@ -387,6 +394,7 @@ class Mistakes(ServerCase):
 
 
     @unittest.skipIf(FLAVOUR == "qsbr", "has no thread for each connection")
+    @unittest.skipIf(has_shadow(), "no limit of memory")
     def test_no_thread_for_a_connection(self):
         def limit():
             resource.setrlimit(resource.RLIMIT_STACK, (8 << 20, 8 << 20))
