@@ -217,9 +217,9 @@ kn_slow bool kn_batch_put_slow(int flavor, uintptr_t marked)
 		report_twice(object_of(marked));
 		return moved;
 	}
-	/* 3. Past the magazine: closed gate, no bank, no rseq. */
-	link_marked(&pools[flavor], marked);
+	/* 3. Past the magazine: closed gate, no bank, no rseq.  Counted first: W2. */
 	count_batch(&pools[flavor], &one, 1);
+	link_marked(&pools[flavor], marked);
 	kn_stat_add(KN_STAT_rcu_queued, 1);
 	return ++past % KN_BATCH_MAX == 0;
 }

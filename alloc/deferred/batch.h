@@ -13,7 +13,8 @@
  *
  *   W1  What waits is in exactly one place: a magazine, a block, a link.
  *   W2  Bytes and numbers count what is in waiting blocks and links, and what
- *       was taken and is not yet handed on.
+ *       was taken and is not yet handed on.  Counted before it can be taken: a
+ *       number below the truth would hide others from a barrier.
  *   W3  Between take and done nobody else sees what was taken.
  *
  * Who may run beside whom (- free, F the drain's fence, M in_round of grace.c):
