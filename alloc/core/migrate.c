@@ -89,7 +89,10 @@ static void split_huge(void **page, const int *at, size_t n)
 	}
 }
 
-/* Steps 2 and 3. */
+/*
+ * Steps 2 and 3.  Pages of the node's pool stay: the system would move all of a
+ * huge page, and cannot split it.
+ */
 static int move(const struct job *j, const int where[CHUNK])
 {
 	int at[CHUNK], nodes[CHUNK], status[CHUNK];
@@ -98,7 +101,8 @@ static int move(const struct job *j, const int where[CHUNK])
 	int ret;
 
 	for (size_t i = 0; i < j->nr; i++) {
-		if (!is_wanted(j, where[i]))
+		if (!is_wanted(j, where[i]) ||
+		    kn_pfn_is_pool(kn_pfn(j->page[i])))
 			continue;
 		kn_away_mark(j->head[i], kn_pfn(j->page[i]), true);
 		page[n] = j->page[i];

@@ -91,6 +91,19 @@ static inline int kn_pfn_node(uint32_t pfn)
 	return (int)(pfn >> (kn_span.window_shift - KN_PAGE_SHIFT));
 }
 
+/*
+ * Whether a page is of the node's pool of reserved huge pages.  Steps of growth
+ * of the page part are whole huge pages, so the first one has a descriptor.
+ */
+static inline bool kn_pfn_is_pool(uint32_t pfn)
+{
+	const uint32_t huge = (uint32_t)(KN_HUGE_SIZE >> KN_PAGE_SHIFT);
+	const uintptr_t at = (uintptr_t)kn_pfn_address(pfn);
+
+	return at - kn_window_base(kn_pfn_node(pfn)) < kn_window_half() &&
+	       kn_page(KN_ALIGN_DOWN(pfn, huge))->pool;
+}
+
 /* Lists of pages by page number, as the links in struct page have it. */
 static inline void kn_page_list_add(uint32_t *head, uint32_t pfn)
 {

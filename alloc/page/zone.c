@@ -459,8 +459,7 @@ static void mark_pool(uintptr_t from, size_t bytes)
 /* What is known of a block that is free from now on. */
 static uint8_t freed_flags(const struct kn_zone *z, uint32_t pfn, uint8_t flags)
 {
-	if (likely(!kn_tun.hugetlb) ||
-	    !kn_page(KN_ALIGN_DOWN(pfn, 1u << HUGE_ORDER))->pool)
+	if (likely(!kn_tun.hugetlb) || !kn_pfn_is_pool(pfn))
 		return flags | KN_PAGE_WARM;
 	if (z->pool_shut)
 		return (flags & (uint8_t)~KN_PAGE_SURE) | KN_PAGE_POOL;

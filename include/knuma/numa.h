@@ -212,8 +212,8 @@ struct knuma_migrated {
  * pages are brought home, by the background work or by knuma_trim().  Moving
  * them back by this call is possible, too.
  *
- * Pages that the system cannot move, as those that a fork shares, stay; @m
- * tells.  With fake nodes nothing moves, and all the rest is as if it had.
+ * Pages that the system cannot move, as those that a fork shares, stay, and so do
+ * reserved huge pages (hugetlb in knuma.conf(5)); @m tells.  With fake nodes nothing moves, and all the rest is as if it had.
  *
  * Context: any thread, no signal handler.  Makes system calls.
  * Return:  0.

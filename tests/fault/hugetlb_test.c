@@ -371,6 +371,20 @@ static void requests_that_may_not_wait_get_it(void)
 	__free_pages(page, ORDER);
 }
 
+/* A part of a reserved huge page would take along what else is in it. */
+static void a_migration_leaves_it_where_it_is(void)
+{
+	struct knuma_migrated m;
+
+	a_pool(8, 8);
+	CHECK_EQ(knuma_migrate(block(), NUMA_NO_NODE, 0, &m), 0);
+	CHECK_EQ(m.pages, BLOCK / KN_PAGE_SIZE);
+	CHECK_EQ(m.before, 0);
+	CHECK_EQ(m.after, 0);
+	CHECK_EQ(fake_moves(), 0);
+	CHECK_EQ(stat_of("away_bytes"), 0);
+}
+
 /* A child shares the pages, and neither gives them out nor takes others. */
 static void in_a_child(void)
 {
@@ -446,6 +460,7 @@ int main(void)
 		child_test(nothing_can_be_put_back),
 		child_test(a_full_node_with_a_pool),
 		child_test(requests_that_may_not_wait_get_it),
+		child_test(a_migration_leaves_it_where_it_is),
 		child_test(a_fork_is_told_once_and_its_child_gets_other_memory),
 		child_test(a_fork_without_such_pages_is_not_told),
 	};
