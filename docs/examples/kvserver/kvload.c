@@ -175,7 +175,8 @@ static int ask(struct client *c, enum kv_op op, u64 key, const void *bytes,
 	int error;
 
 	memcpy(c->out, &r, sizeof(r));
-	memcpy(c->out + sizeof(r), bytes, len);
+	if (len)
+		memcpy(c->out + sizeof(r), bytes, len);
 	error = send_all(c, sizeof(r) + len);
 	if (error)
 		return error;

@@ -429,6 +429,7 @@ class Liar(ServerCase):
         """Runs the load against a server with fixed answers."""
         listener = socket.socket(socket.AF_UNIX)
         self.addCleanup(listener.close)
+        listener.settimeout(DEADLINE_S)
         listener.bind(self.path)
         listener.listen()
 
