@@ -130,9 +130,13 @@ static void refuse(int flavor)
 		(unsigned long long)kn_batch_bytes(flavor));
 }
 
+/* While readers leave, the sleeps hold the sum: nothing need fail. */
 static bool is_full(int flavor)
 {
-	return kn_batch_bytes(flavor) / 2 > budget() &&
+	const uint64_t ms = kn_grace_busy_ms(flavor);
+
+	return kn_batch_bytes(flavor) / 2 > budget() && ms &&
+	       ms >= kn_load(&kn_tun.rcu_stuck_ms) &&
 	       (int)kn_load(&kn_tun.rcu_full) == FULL_FAIL;
 }
 

@@ -6,8 +6,8 @@
  *                           queues a batch sleeps 1 ms at most, unless it is
  *                           inside a read section
  *   beside   rcu_stuck_ms   a grace period that takes that long is told once
- *   above    2 rcu_budget   allocations that may wait get no more slabs for
- *                           the caches that wait, unless rcu_full is grow
+ *   above    2 rcu_budget   besides: allocations that may wait get no more slabs
+ *                           for the caches that wait, unless rcu_full is grow
  *
  * Each flavour has the budget for itself: readers of one hold up no other.
  */

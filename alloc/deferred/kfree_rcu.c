@@ -18,14 +18,24 @@
 static const struct rcu_flavor_struct *default_flavor;
 static bool wanted; /* what waits, waits for a thread to be started */
 
-static int flavor_index(const struct rcu_flavor_struct *flavor)
+/* The first flavour, when it has its thread: most programs have one. */
+static const struct rcu_flavor_struct *running;
+
+static kn_slow int find_flavor(const struct rcu_flavor_struct *flavor)
 {
 	struct kn_grace *g = kn_grace_of(flavor);
 
 	KN_CHECK(g); /* liburcu has five flavours, the table sixteen places */
-	if (unlikely(!kn_grace_has_thread(g)))
+	if (!kn_grace_has_thread(g))
 		kn_store(&wanted, true);
+	else if (!kn_grace_index(g))
+		kn_store(&running, flavor);
 	return kn_grace_index(g);
+}
+
+static inline int flavor_index(const struct rcu_flavor_struct *flavor)
+{
+	return likely(kn_load(&running) == flavor) ? 0 : find_flavor(flavor);
 }
 
 /* Large allocations and areas, and what is none. */
@@ -209,6 +219,7 @@ void kn_rcu_after_fork_parent(void)
 
 void kn_rcu_after_fork_child(void)
 {
+	kn_store(&running, NULL);
 	kn_batch_after_fork_child();
 	kn_grace_after_fork_child();
 }

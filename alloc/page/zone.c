@@ -686,7 +686,8 @@ static bool verify_list(uint32_t pfn, unsigned order, uint8_t kind,
 			kn_warn("Z1: page %u is on the wrong list", pfn);
 			return false;
 		}
-		if (order < KN_MAX_ORDER && buddy->type == KN_PAGE_FREE &&
+		if (order < KN_MAX_ORDER &&
+		    kn_load(&buddy->type) == KN_PAGE_FREE &&
 		    buddy->order == order && (buddy->flags & KIND) == kind) {
 			kn_warn("Z3: page %u and its buddy are free", pfn);
 			return false;

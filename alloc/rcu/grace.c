@@ -33,12 +33,12 @@ struct kn_grace {
 	uint32_t wake;		  /* futex: moves when the thread shall look */
 	uint32_t begun;		  /* rounds begun; seq_cst against pushes */
 	uint32_t ended;		  /* futex: rounds ended */
-	uint32_t has_thread;
-	bool cut_off; /* child of a fork inside a read section */
-	uint64_t since_ms;  /* grace period under way; 0: none */
-	uint64_t taken_ms;  /* when the owner last took what waited */
-	uint64_t before_ms; /* and the time before */
-	bool handing; /* the owner is in done(); in_round */
+	uint32_t has_thread;	  /* 0, 1 while it is being made, 2 */
+	bool cut_off;		  /* child of a fork inside a read section */
+	uint64_t since_ms;	  /* grace period under way; 0: none */
+	uint64_t taken_ms;	  /* when the owner last took what waited */
+	uint64_t before_ms;	  /* and the time before */
+	bool handing;		  /* the owner is in done(); in_round */
 } kn_cacheline;
 
 static struct kn_grace graces[KN_MAX_FLAVORS];
@@ -112,7 +112,7 @@ int kn_grace_nr(void)
 
 bool kn_grace_has_thread(const struct kn_grace *g)
 {
-	return kn_load(&g->has_thread);
+	return kn_load(&g->has_thread) == 2;
 }
 
 void kn_grace_wake(struct kn_grace *g)
@@ -217,8 +217,8 @@ static void start_thread(struct kn_grace *g)
 	pthread_attr_init(&attr);
 	pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
 	pthread_attr_setstacksize(&attr, 256 << 10);
-	if (pthread_create(&thread, &attr, grace_thread, g))
-		kn_store(&g->has_thread, 0);
+	kn_store(&g->has_thread,
+		 pthread_create(&thread, &attr, grace_thread, g) ? 0 : 2);
 	pthread_attr_destroy(&attr);
 	pthread_sigmask(SIG_SETMASK, &old, NULL);
 }

@@ -54,8 +54,8 @@ KN_BEGIN_DECLS
  *          Without @head: as kvfree_rcu_mightsleep().
  * Errors:  a second call for the same memory, kfree() of it meanwhile, memory of
  *          a destroyed cache or of no allocation are reported where they are
- *          noticed, and the process is aborted.  With twice rcu_budget waiting,
- *          allocations that may wait fail for caches with objects among it,
+ *          noticed, and the process is aborted.  With twice rcu_budget waiting
+ *          for a reader that has been inside for rcu_stuck_ms, allocations that may wait fail for caches with objects among it,
  *          unless the setting rcu_full is grow.
  * Source:  Linux mm/slab_common.c, kvfree_call_rcu().  Differs: the flavour.
  */

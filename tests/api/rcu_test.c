@@ -709,7 +709,7 @@ static void a_reader_that_queues_is_named(void)
 
 static void at_twice_the_budget_allocations_fail(void)
 {
-	struct kmem_cache *s = flood_to_the_budget("fail", "3600s");
+	struct kmem_cache *s = flood_to_the_budget("fail", "20ms");
 	struct kmem_cache *other = kmem_cache_create("other", 500, 0, 0, NULL);
 	struct conn *c;
 	int n = 0;

@@ -69,10 +69,8 @@ static void queue_or_read(struct stress_thread *t)
 }
 
 /*
- * At twice the budget allocations of what waits fail, so above lies only what
- * was allocated then: magazines and depots of each class and node, and each
- * thread's last batch.  Of memory above 8 KiB nothing fails, but who queues it
- * sleeps each time.
+ * Above the budget each thread queues a batch of at most half a MiB for each
+ * millisecond of a grace period.  The bound leaves tens of them to one.
  */
 static void flood(const struct flavor *f)
 {
