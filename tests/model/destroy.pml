@@ -8,7 +8,7 @@
  *   kn_drain_cache(), drain_locked(), empty_and_open(), kn_drain_reopen(),
  *   kn_mag_open(), kn_depot_flush()		alloc/magazine/drain.c
  *   kfree()					alloc/slab/kmalloc.c
- *   free_entry()				alloc/deferred/kfree_rcu.c
+ *   hand_over()					alloc/deferred/batch.c
  *
  * Two programs make a cache, take its two objects, free each at once or after a
  * grace period, and destroy the cache, again and again.  Beside them the thread
@@ -20,7 +20,7 @@
  * up an id finds what it needs.
  *
  * A section, a push on a depot and a free into a slab are one step each: see
- * drain.pml for the first.  So is the barrier: see grace.pml.
+ * drain.pml for the first.  So is the barrier: see grace.pml and collect.pml.
  *
  * PLANTED 1: a new cache may have the id of one that is being destroyed, as
  *            KN_ID_EARLY makes it in the code.
