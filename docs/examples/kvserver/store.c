@@ -1,5 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* store.c - a table that is read without locks */
+/*
+ * store.c - a table that is read without locks
+ *
+ * kfree_rcu() stands behind the read section and is the last that is done.  It
+ * may sleep for a moment when much waits, and in QSBR it is offline meanwhile:
+ * what was found before it is worth nothing after it.
+ */
 #include "docs/examples/kvserver/store.h"
 
 #include <knuma/linux/kernel.h>
@@ -87,55 +93,58 @@ int store_set(struct store *s, u64 key, const void *bytes, u32 len, int node)
 }
 
 /*
- * Puts @v, which is @delta, in the place of what is there, plus that.  All in
- * one read section, so that what was found cannot become another value at the
- * same address before it is replaced.
- * Return: 0; -EAGAIN when somebody else was faster; -EINVAL.
+ * Puts @v in the place of what is there, with the sum of that and @delta, which
+ * @sum gets.  All in one read section, so that what was found cannot become
+ * another value at the same address before it is replaced.
+ * Return: what was replaced, which is the caller's, or NULL; ERR_PTR(-EAGAIN)
+ *         when somebody else was faster, ERR_PTR(-EINVAL).
  */
-static int try_add(struct store *s, struct value *v, u64 delta)
+static struct value *try_add(struct store *s, struct value *v, u64 delta,
+			     u64 *sum)
 {
 	const unsigned long hash = hash_of(v->key);
 	struct cds_lfht_iter iter;
 	struct value *old;
-	u64 sum;
 
+	*sum = delta;
 	cds_lfht_lookup(s->table, hash, has_key, &v->key, &iter);
 	old = value_of(cds_lfht_iter_get_node(&iter));
 	if (!old) {
-		memcpy(v->bytes, &delta, sizeof(delta));
+		memcpy(v->bytes, sum, sizeof(*sum));
 		if (cds_lfht_add_unique(s->table, hash, has_key, &v->key,
 					&v->node) != &v->node)
-			return -EAGAIN;
-		return 0;
+			return ERR_PTR(-EAGAIN);
+		return NULL;
 	}
-	if (old->len != sizeof(sum))
-		return -EINVAL;
-	memcpy(&sum, old->bytes, sizeof(sum));
-	sum += delta;
-	memcpy(v->bytes, &sum, sizeof(sum));
+	if (old->len != sizeof(*sum))
+		return ERR_PTR(-EINVAL);
+	memcpy(sum, old->bytes, sizeof(*sum));
+	*sum += delta;
+	memcpy(v->bytes, sum, sizeof(*sum));
 	if (cds_lfht_replace(s->table, &iter, hash, has_key, &v->key, &v->node))
-		return -EAGAIN;
-	kfree_rcu(old, rcu);
-	return 0;
+		return ERR_PTR(-EAGAIN);
+	return old;
 }
 
 int store_add(struct store *s, u64 key, u64 delta, int node, u64 *sum)
 {
-	struct value *v = value_new(key, &delta, sizeof(delta), node);
-	int error;
+	struct value *v = value_new(key, &delta, sizeof(delta), node), *old;
+	u64 result;
 
 	if (!v)
 		return -ENOMEM;
 	do {
 		rcu_read_lock();
-		error = try_add(s, v, delta);
-		if (!error)
-			memcpy(sum, v->bytes, sizeof(*sum));
+		old = try_add(s, v, delta, &result);
 		rcu_read_unlock();
-	} while (error == -EAGAIN);
-	if (error)
+	} while (old == ERR_PTR(-EAGAIN));
+	if (IS_ERR(old)) {
 		kfree(v); /* nobody has seen it */
-	return error;
+		return (int)PTR_ERR(old);
+	}
+	*sum = result;
+	kfree_rcu(old, rcu);
+	return 0;
 }
 
 int store_del(struct store *s, u64 key)
@@ -188,21 +197,27 @@ struct store *store_new(unsigned long buckets)
 
 void store_free(struct store *s)
 {
+	struct value *v, *taken = NULL;
 	struct cds_lfht_iter iter;
-	struct value *v;
 	int error;
 
-	/*
-	 * kfree_rcu() even now: the table's own thread, which makes it larger
-	 * and smaller, is a reader too.
-	 */
 	rcu_read_lock();
 	cds_lfht_for_each_entry(s->table, &iter, v, node)
 	{
-		if (!cds_lfht_del(s->table, &v->node))
-			kfree_rcu(v, rcu);
+		if (cds_lfht_del(s->table, &v->node))
+			continue;
+		v->next = taken;
+		taken = v;
 	}
 	rcu_read_unlock();
+	/*
+	 * Not kfree() even now: the table's own thread, which makes it larger
+	 * and smaller, is a reader, too.
+	 */
+	while ((v = taken)) {
+		taken = v->next;
+		kfree_rcu(v, rcu);
+	}
 
 	error = cds_lfht_destroy(s->table, NULL);
 	if (error)

@@ -18,7 +18,10 @@
 
 struct value {
 	struct cds_lfht_node node;
-	struct rcu_head rcu; /* for kfree_rcu() */
+	union {
+		struct rcu_head rcu; /* for kfree_rcu() */
+		struct value *next;  /* of those that store_free() took out */
+	};
 	u64 key;
 	u32 len;
 	char bytes[];
