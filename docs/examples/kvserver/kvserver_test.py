@@ -152,6 +152,12 @@ class Load(ServerCase):
             self.check(self.path, "--ops=500", "--keys=2", "--sets=70",
                        "--bytes=4096", clients=24)
 
+    def test_with_a_small_budget(self):
+        """kfree_rcu() sleeps, and a QSBR reader is offline in it."""
+        env = {"KNUMA_RCU_BUDGET": "16K", "KNUMA_RCU_FULL": "grow"}
+        with self.session(env=env):
+            self.check(self.path, "--ops=5000", "--sets=70", clients=4)
+
     def test_twice(self):
         with self.session():
             self.check(self.path, "--ops=500", clients=2)
