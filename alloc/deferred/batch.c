@@ -537,13 +537,27 @@ uint64_t kn_batch_queued(void)
 	return kn_drain_sum(&magazines, pushed);
 }
 
-uint64_t kn_batch_waiting_bytes(void)
+static uint64_t bytes_in_pools(void)
 {
-	uint64_t bytes = kn_drain_sum(&magazines, bytes_in);
+	uint64_t bytes = 0;
 
 	for (int i = 0; i < KN_NR_RCU; i++)
 		bytes += kn_batch_bytes(i);
 	return bytes;
+}
+
+/* A round that drains magazines in between would be counted twice. */
+uint64_t kn_batch_waiting_bytes(void)
+{
+	uint64_t before, in_magazines, after = bytes_in_pools();
+	int tries = 10;
+
+	do {
+		before = after;
+		in_magazines = kn_drain_sum(&magazines, bytes_in);
+		after = bytes_in_pools();
+	} while (after != before && --tries);
+	return in_magazines + after;
 }
 
 void kn_batch_init(void)
