@@ -435,6 +435,12 @@ static void batches_go_home_whole(void)
 	heap_verify();
 }
 
+/* Of the node that knuma has as its first, wherever the thread runs. */
+static void *alloc_on_first(struct kmem_cache *s)
+{
+	return kmem_cache_alloc_node(s, GFP_KERNEL, kn_topo.kernel_id[0]);
+}
+
 /* More than the depot may keep goes to the slabs. */
 static void the_depot_keeps_its_limit(void)
 {
@@ -446,7 +452,7 @@ static void the_depot_keeps_its_limit(void)
 	s = KMEM_CACHE(conn, 0);
 	set(&held, 1);
 	for (int i = 0; i < n; i++) {
-		struct conn *c = kmem_cache_alloc(s, GFP_KERNEL);
+		struct conn *c = alloc_on_first(s);
 
 		kfree_rcu(c, rcu);
 	}
@@ -765,7 +771,7 @@ static void slabs_of_a_typesafe_cache_leave_after_a_grace_period(void)
 	start_quiet();
 	s = KMEM_CACHE(conn, SLAB_TYPESAFE_BY_RCU);
 	for (int i = 0; i < 2000; i++)
-		c[i] = kmem_cache_alloc(s, GFP_KERNEL);
+		c[i] = alloc_on_first(s);
 	nr = s->node[0].nr_slabs;
 	kmem_cache_free_bulk(s, 2000, (void **)c);
 	/* Whose readers there are is not known yet. */
@@ -781,7 +787,7 @@ static void slabs_of_a_typesafe_cache_leave_after_a_grace_period(void)
 	CHECK_EQ(kn_slab_in_use(s, 0), 0);
 	CHECK_EQ(stat_of("slab_freed"), 0);
 	/* Nothing of them is handed out meanwhile. */
-	c[0] = kmem_cache_alloc(s, GFP_KERNEL);
+	c[0] = alloc_on_first(s);
 	CHECK_EQ(s->node[0].nr_slabs, nr + 1);
 	kmem_cache_free(s, c[0]);
 	set(&held, 0);
@@ -790,7 +796,7 @@ static void slabs_of_a_typesafe_cache_leave_after_a_grace_period(void)
 	CHECK_EQ(stat_of("slab_freed"), nr);
 	/* Destroyed while some are on their way. */
 	for (int i = 0; i < 2000; i++)
-		c[i] = kmem_cache_alloc(s, GFP_KERNEL);
+		c[i] = alloc_on_first(s);
 	kmem_cache_free_bulk(s, 2000, (void **)c);
 	kmem_cache_shrink(s);
 	kmem_cache_destroy(s);
