@@ -46,17 +46,20 @@ KN_BEGIN_DECLS
  *          while less than the setting rcu_budget waits.  Above it, each 62nd
  *          call, or each for memory above 8 KiB, wakes the thread that waits
  *          for grace periods and sleeps until that has freed something, 1 ms at
- *          most; not inside a read section (QSBR: offline meanwhile), not with
- *          all signals blocked, not in fork handlers, not in a handler that
- *          interrupted such a call.  That thread is started by a later
+ *          most; not inside a read section, not with all signals blocked, not
+ *          in fork handlers, not in a handler that interrupted such a call.
+ *          Nobody can see the sections of a QSBR reader: it is offline while it
+ *          sleeps, so it may not use what it found before such a call; with
+ *          rcu_budget at its largest nobody sleeps.  That thread is started by a later
  *          allocation that may wait, by the background thread, by
  *          kvfree_rcu_barrier() or by kvfree_rcu_mightsleep().
  *          Without @head: as kvfree_rcu_mightsleep().
  * Errors:  a second call for the same memory, kfree() of it meanwhile, memory of
  *          a destroyed cache or of no allocation are reported where they are
  *          noticed, and the process is aborted.  With twice rcu_budget waiting
- *          for a reader that has been inside for rcu_stuck_ms, allocations that may wait fail for caches with objects among it,
- *          unless the setting rcu_full is grow.
+ *          for a reader that has been inside for rcu_stuck_ms, allocations that
+ *          may wait fail for caches with objects among it, unless the setting
+ *          rcu_full is grow.
  * Source:  Linux mm/slab_common.c, kvfree_call_rcu().  Differs: the flavour.
  */
 void kvfree_call_rcu_flavor(const struct rcu_flavor_struct *flavor,
@@ -125,7 +128,8 @@ KN_END_DECLS
  * until they leave it.  Frees have no order among each other.  kfree_rcu() and
  * kvfree_rcu() are the same.
  *
- * Context: as kvfree_call_rcu_flavor() with a head.  Never fails.
+ * Context: as kvfree_call_rcu_flavor() with a head.  Never fails.  The last thing
+ *          that a QSBR reader does before it looks anything up again.
  * Source:  Linux include/linux/rcupdate.h, kfree_rcu().
  */
 #define kfree_rcu(ptr, rhf) kvfree_rcu(ptr, rhf)
