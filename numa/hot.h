@@ -3,7 +3,7 @@
  * numa/hot.h - allocation and free of a small object, as short as it gets
  *
  * Two libraries have these functions: libknuma, and the preload library, whose
- * malloc would otherwise be a jump to libknuma's and half a nanosecond more.
+ * malloc and free would otherwise be jumps to libknuma's: 1.3 ns more a pair.
  * So they touch memory through kn_hot alone, which the preload library knows
  * as knuma_hot_1.  Who changes what is laid out here, or what a section does,
  * counts the number up: an older preload library then fails to load.

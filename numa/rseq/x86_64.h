@@ -68,9 +68,8 @@
  * rdx = magazine at @place, ecx = gate, r8 = cur, eax = objects in it.  cur is
  * loaded as it is stored: whole, and by base register without index.  Processors
  * that forward such a store in no time do not forward half of it, nor to an
- * indexed address, and a
- * pair is a chain of these loads.
- * KN_SWAP_LOADS is a planted error for the tests: cur before the gate.
+ * indexed address, and a pair is a chain of these loads.  KN_SWAP_LOADS
+ * is a planted error for the tests: cur before the gate.
  */
 #ifdef KN_SWAP_LOADS
 #define KN_RSEQ_LOAD(gate)						\

@@ -4,7 +4,6 @@
  * are physically contiguous and aligned, by /proc/self/pagemap, and of the kind
  * that /proc/kpageflags calls huge.  On the node that was named.
  */
-#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -31,21 +30,10 @@
 #define BLOCKS	     6
 #define NEEDED	     (128 * MIB)
 
-static uint64_t entry(const char *path, uint64_t index)
-{
-	const int fd = open(path, O_RDONLY | O_CLOEXEC);
-	uint64_t value;
-
-	CHECK(fd >= 0);
-	CHECK(pread(fd, &value, sizeof(value),
-		    (off_t)(index * sizeof(value))) == sizeof(value));
-	close(fd);
-	return value;
-}
-
 static uint64_t frame_of(const void *p)
 {
-	const uint64_t e = entry("/proc/self/pagemap", (uintptr_t)p / BASE);
+	const uint64_t e =
+		kernel_entry("/proc/self/pagemap", (uintptr_t)p / BASE);
 
 	CHECK(e & PRESENT);
 	/* Zero is what those see who may not know. */
@@ -61,7 +49,7 @@ static void expect_one_huge_page(const char *p)
 	CHECK_EQ(first % (HUGE / BASE), 0);
 	for (size_t i = 1; i < HUGE / BASE; i++)
 		CHECK_EQ(frame_of(p + i * BASE), first + i);
-	CHECK(entry("/proc/kpageflags", first) & KPF_THP);
+	CHECK(kernel_entry("/proc/kpageflags", first) & KPF_THP);
 }
 
 /* Bytes free on @node in blocks of a huge page at least. */

@@ -5,7 +5,6 @@
  * and no process is ended for a page that the pool does not have, be it another
  * one that emptied it.  What a fork child may meet is shown, too.
  */
-#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -56,26 +55,15 @@ static long in_pool(int node)
 	return read_number(path);
 }
 
-static uint64_t entry(const char *path, uint64_t index)
-{
-	const int fd = open(path, O_RDONLY | O_CLOEXEC);
-	uint64_t value;
-
-	CHECK(fd >= 0);
-	CHECK(pread(fd, &value, sizeof(value),
-		    (off_t)(index * sizeof(value))) == sizeof(value));
-	close(fd);
-	return value;
-}
-
 /* The system's own word for a page of a pool. */
 static bool is_of_pool(const void *p)
 {
-	const uint64_t pfn = entry("/proc/self/pagemap", (uintptr_t)p / BASE) &
-			     PFN_MASK;
+	const uint64_t pfn =
+		kernel_entry("/proc/self/pagemap", (uintptr_t)p / BASE) &
+		PFN_MASK;
 
 	CHECK(pfn);
-	return entry("/proc/kpageflags", pfn) & KPF_HUGE;
+	return kernel_entry("/proc/kpageflags", pfn) & KPF_HUGE;
 }
 
 /*

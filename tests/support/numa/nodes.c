@@ -286,3 +286,15 @@ long read_number(const char *path)
 	fclose(f);
 	return number;
 }
+
+uint64_t kernel_entry(const char *path, uint64_t index)
+{
+	const int fd = open(path, O_RDONLY | O_CLOEXEC);
+	uint64_t value;
+
+	CHECK(fd >= 0);
+	CHECK(pread(fd, &value, sizeof(value),
+		    (off_t)(index * sizeof(value))) == sizeof(value));
+	close(fd);
+	return value;
+}

@@ -82,4 +82,7 @@ bool autonuma(const char *on);
 /* A number in a file of /proc or /sys; -1 when there is none. */
 long read_number(const char *path);
 
+/* Word @index of /proc/self/pagemap, /proc/kpageflags and the like. */
+uint64_t kernel_entry(const char *path, uint64_t index);
+
 #endif
