@@ -55,7 +55,7 @@ static int without_waiting(gfp_t gfp)
 
 static void used_before(void)
 {
-	start_quiet();
+	start_here();
 	for (size_t i = 0; i < NR_SIZES; i++)
 		use_and_free(some_sizes[i], 500);
 }
@@ -140,7 +140,7 @@ static void only_atomic_takes_from_the_reserve(void)
 {
 	int n, more;
 
-	start_quiet();
+	start_here();
 	use_and_free(20000, 10);
 	n = pages_until_none(GFP_NOWAIT, 0);
 	CHECK(n < MANY);
@@ -155,7 +155,7 @@ static void only_atomic_takes_from_the_reserve(void)
 
 static void nowait_fails_in_silence(void)
 {
-	start_quiet();
+	start_here();
 	CHECK_FAILS(kmalloc(4 << 20, GFP_NOWAIT), ENOMEM);
 	CHECK_FAILS(alloc_pages(GFP_NOWAIT, 10), ENOMEM);
 	CHECK_FAILS(__vmalloc((size_t)1 << 33, GFP_NOWAIT), ENOMEM);
@@ -171,7 +171,7 @@ static void nofail_without_reclaim_warns(void)
 {
 	struct kmem_cache *s;
 
-	start_quiet();
+	start_here();
 	s = kmem_cache_create("big", 60000, 0, 0, NULL);
 	CHECK(!kmem_cache_alloc(s, GFP_NOWAIT | __GFP_NOFAIL));
 	CHECK_EQ(printed_times("__GFP_NOFAIL"), 1);

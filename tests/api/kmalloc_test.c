@@ -497,7 +497,7 @@ static void a_free_makes_no_system_call(void)
 	static void *p[20000];
 	size_t n = 0;
 
-	start_quiet();
+	start_here();
 	for (size_t i = 0; i < NR_SIZES; i++)
 		for (int k = 0; k < (some_sizes[i] > 65536 ? 3 : 600); k++)
 			p[n++] = kmalloc(some_sizes[i], GFP_KERNEL);
@@ -513,7 +513,7 @@ static void freed_memory_is_used_again(void)
 {
 	size_t grown = 0;
 
-	start_quiet();
+	start_here();
 	for (int round = 0; round < 3; round++) {
 		static void *p[1000];
 

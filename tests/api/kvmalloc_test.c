@@ -178,7 +178,7 @@ static void calls_that_may_not_wait(void)
 	size_t size = 64;
 	int n = 0;
 
-	start_quiet();
+	start_here();
 	/* Something present to be found. */
 	for (int i = 0; i < 64; i++)
 		held[i] = kmalloc(64, GFP_KERNEL);

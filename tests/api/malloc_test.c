@@ -249,7 +249,7 @@ static void a_free_makes_no_system_call(void)
 {
 	static void *p[NR_SIZES][1000];
 
-	start_quiet();
+	start_here();
 	conf("vmalloc_cache", "1M");
 	for (size_t i = 0; i < NR_SIZES; i++)
 		for (int k = 0; k < (some_sizes[i] > 100000 ? 4 : 1000); k++)

@@ -6,7 +6,6 @@
  */
 #include <knuma/knuma.h>
 
-#include <sched.h>
 #include <signal.h>
 #include <stdint.h>
 #include <stdlib.h>
@@ -19,12 +18,7 @@
 /* One CPU has one array: the object that was freed last is on its top. */
 static void begin(void)
 {
-	cpu_set_t one;
-
-	CPU_ZERO(&one);
-	CPU_SET((size_t)sched_getcpu(), &one);
-	sched_setaffinity(0, sizeof(one), &one);
-	start_quiet();
+	start_here();
 	misuse_catch();
 }
 

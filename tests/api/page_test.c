@@ -245,7 +245,7 @@ static void what_is_not_needed_is_given_back(void)
 	uint64_t before;
 	char *p;
 
-	start_quiet();
+	start_here();
 	p = alloc_pages_exact(size, GFP_KERNEL);
 	before = stat_of("page_free_bytes");
 	free_pages_exact(p, size);
@@ -370,7 +370,7 @@ static void a_free_makes_no_system_call(void)
 {
 	static struct page *page[11][200];
 
-	start_quiet();
+	start_here();
 	for (unsigned int order = 0; order <= MAX_PAGE_ORDER; order++)
 		for (int i = 0; i < 200 >> order; i++)
 			page[order][i] = alloc_pages(GFP_KERNEL, order);

@@ -452,7 +452,7 @@ static void a_cache_takes_over_what_another_left(void)
 {
 	uint64_t managed = 0, metadata = 0;
 
-	start_quiet();
+	start_here();
 	for (int round = 0; round < 200; round++) {
 		struct kmem_cache *s = kmem_cache_create(
 			"phoenix", (unsigned)(16 + round * 24), 0, 0, NULL);
@@ -637,7 +637,7 @@ static void a_free_makes_no_system_call(void)
 {
 	struct kmem_cache *s;
 
-	start_quiet();
+	start_here();
 	s = kmem_cache_create("quiet", 700, 0, 0, NULL);
 	take(s, MANY);
 	if (!syscalls_forbid())

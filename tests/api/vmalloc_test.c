@@ -443,7 +443,7 @@ static void no_system_calls_in_a_loop(size_t size)
 {
 	uint64_t before;
 
-	start_quiet();
+	start_here();
 	faults_install();
 	for (int i = 0; i < 3; i++)
 		memset(launder(vmalloc(size)), 1, size);
@@ -492,7 +492,7 @@ static void a_free_makes_no_system_call(void)
 {
 	char *p[NR_SIZES];
 
-	start_quiet();
+	start_here();
 	for (size_t i = 0; i < NR_SIZES; i++)
 		p[i] = vmalloc(some_sizes[i]);
 	if (!syscalls_forbid())
@@ -505,7 +505,7 @@ static void flags_that_forbid_waiting(void)
 {
 	void *p;
 
-	start_quiet();
+	start_here();
 	if (!syscalls_forbid())
 		skip_child("no seccomp");
 	p = __vmalloc(100000, GFP_NOWAIT);
@@ -524,7 +524,7 @@ static void untouched_pages_cost_nothing(void)
 	size_t before;
 	char *p;
 
-	start_quiet();
+	start_here();
 	before = resident_bytes();
 	p = vzalloc(256 * MIB);
 	CHECK(p);
@@ -534,7 +534,7 @@ static void untouched_pages_cost_nothing(void)
 
 static void the_kept_areas_are_bounded(void)
 {
-	start_quiet();
+	start_here();
 	conf("vmalloc_cache", "4M");
 	for (int round = 0; round < 20; round++) {
 		char *p[20];
@@ -555,7 +555,7 @@ static void address_space_is_used_again(void)
 {
 	uint64_t mapped = 0;
 
-	start_quiet();
+	start_here();
 	for (int round = 0; round < 30; round++) {
 		char *p[40];
 

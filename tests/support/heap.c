@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "tests/support/heap.h"
 
+#include <sched.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -59,6 +60,16 @@ void start_quiet(void)
 	conf("background", "no");
 	conf("trim_delay_ms", "0");
 	kfree(kmalloc(1, GFP_KERNEL));
+}
+
+void start_here(void)
+{
+	cpu_set_t one;
+
+	CPU_ZERO(&one);
+	CPU_SET((size_t)sched_getcpu(), &one);
+	CHECK_EQ(sched_setaffinity(0, sizeof(one), &one), 0);
+	start_quiet();
 }
 
 bool a_node_has(size_t n)

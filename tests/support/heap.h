@@ -22,6 +22,13 @@ void conf(const char *name, const char *value);
 /* A start without background thread and without timed work. */
 void start_quiet(void);
 
+/*
+ * The same for a thread that stays on its CPU: one array of each cache, one node.
+ * For tests that compare levels before and after, which grow on each node that
+ * the scheduler takes the thread to.
+ */
+void start_here(void);
+
 /* Fills or checks @n bytes that follow from @seed. */
 void pattern_fill(void *p, size_t n, uint64_t seed);
 bool pattern_holds(const void *p, size_t n, uint64_t seed);

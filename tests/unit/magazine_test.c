@@ -5,7 +5,6 @@
  */
 #include "alloc/magazine/magazine.h"
 
-#include <sched.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -92,12 +91,7 @@ static uint64_t present(void)
 
 static void begin(size_t size)
 {
-	cpu_set_t one;
-
-	CPU_ZERO(&one);
-	CPU_SET((size_t)sched_getcpu(), &one);
-	sched_setaffinity(0, sizeof(one), &one);
-	start_quiet();
+	start_here();
 	c.refill = refill;
 	c.flush = flush;
 	c.depot = aligned_alloc(64, sizeof(*c.depot) * 8);

@@ -62,7 +62,7 @@ static struct kmem_cache *cache(unsigned int size)
 {
 	struct kmem_cache *s;
 
-	start_quiet();
+	start_here();
 	s = kmem_cache_create("unit", size, 0, 0, NULL);
 	CHECK(s);
 	return s;
@@ -256,7 +256,7 @@ static void a_call_that_may_not_wait_gets_present_memory(void)
 
 static void classes_serve_their_sizes(void)
 {
-	start_quiet();
+	start_here();
 	for (size_t size = 1; size <= KMALLOC_MAX_CACHE_SIZE; size++) {
 		const struct kmem_cache *s = kn_kmalloc_cache(size);
 

@@ -44,7 +44,7 @@ static void an_area_is_found_by_its_start(void)
 	struct page *area;
 	char *p;
 
-	start_quiet();
+	start_here();
 	area = get(10);
 	p = kn_page_addr(area);
 	CHECK(kn_vmap_has(p));
@@ -63,7 +63,7 @@ static void an_area_is_found_around_its_pages(void)
 	struct page *area, *next;
 	char *p;
 
-	start_quiet();
+	start_here();
 	area = get(10);
 	next = get(3);
 	p = kn_page_addr(area);
@@ -87,7 +87,7 @@ static void a_kept_area_serves_sizes_near_its_own(void)
 {
 	struct page *area, *other;
 
-	start_quiet();
+	start_here();
 	area = get(100);
 	CHECK(!was_dirty);
 	put(area);
@@ -112,7 +112,7 @@ static void a_kept_area_keeps_its_alignment(void)
 {
 	struct page *area, *other;
 
-	start_quiet();
+	start_here();
 	area = kn_vmap_get(0, 20, 1 << 20, &was_dirty);
 	CHECK(area && ((uintptr_t)kn_page_addr(area) & 0xfffff) == 0);
 	other = get(20);
@@ -130,7 +130,7 @@ static void purged_space_is_one_again(void)
 	struct page *area[50];
 	uintptr_t lowest;
 
-	start_quiet();
+	start_here();
 	for (uint64_t i = 0; i < 50; i++)
 		area[i] = get(1 + i % 7);
 	lowest = (uintptr_t)kn_page_addr(area[0]);
@@ -149,7 +149,7 @@ static void holes_are_filled(void)
 	struct page *area[30];
 	uint64_t grown;
 
-	start_quiet();
+	start_here();
 	for (int i = 0; i < 30; i++)
 		area[i] = get(i % 2 ? 3 : 40);
 	for (int i = 0; i < 30; i += 2)
@@ -170,7 +170,7 @@ static void single_pages_join(void)
 {
 	struct page *area[4];
 
-	start_quiet();
+	start_here();
 	/* Aligned areas leave gaps of one page and more. */
 	for (int i = 0; i < 4; i++)
 		area[i] = kn_vmap_get(0, 2, 4 * KN_PAGE_SIZE, &was_dirty);
@@ -193,7 +193,7 @@ static void only_old_areas_go_back(void)
 	uint64_t now;
 
 	conf("vmalloc_delay_ms", "1000ms");
-	start_quiet();
+	start_here();
 	area = get(10);
 	put(area);
 	now = area->freed_ms;
@@ -215,7 +215,7 @@ static void past_the_limit_areas_go_back_early(void)
 	struct page *area[20];
 
 	conf("vmalloc_cache", "400K");
-	start_quiet();
+	start_here();
 	for (int i = 0; i < 20; i++)
 		area[i] = get(10);
 	for (int i = 0; i < 20; i++)
@@ -228,7 +228,7 @@ static void large_areas_have_a_part_of_their_own(void)
 {
 	struct page *small, *large;
 
-	start_quiet();
+	start_here();
 	small = get(511);
 	large = get(512);
 	CHECK_EQ((uintptr_t)kn_page_addr(large) % KN_HUGE_SIZE, 0);
@@ -245,7 +245,7 @@ static void purged_memory_is_zero_and_clean(void)
 	struct page *area;
 	char *p;
 
-	start_quiet();
+	start_here();
 	area = get(20);
 	p = kn_page_addr(area);
 	memset(p, 9, 20 * KN_PAGE_SIZE);
@@ -261,7 +261,7 @@ static void guards_are_counted_while_they_split_mappings(void)
 {
 	struct page *area[5];
 
-	start_quiet();
+	start_here();
 	faults_install();
 	faults_refuse_advice(MADV_GUARD_INSTALL, EINVAL);
 	for (int i = 0; i < 5; i++) {
@@ -282,7 +282,7 @@ static void a_guard_that_stays(void)
 	struct page *area;
 	char *p;
 
-	start_quiet();
+	start_here();
 	area = get(8);
 	put(area);
 	area = get(7); /* the same one, its guard moved */
@@ -311,7 +311,7 @@ static void planted_errors_are_found(void)
 	struct page *area, *last;
 	const uint64_t nr = 10;
 
-	start_quiet();
+	start_here();
 	area = get(nr);
 	last = get(5);
 	CHECK(kn_vmap_verify(0));
@@ -331,7 +331,7 @@ static void planted_errors_are_found(void)
 static void nodes_have_windows_of_their_own(void)
 {
 	fake_nodes(3);
-	start_quiet();
+	start_here();
 	for (int node = 0; node < 3; node++) {
 		struct page *area =
 			kn_vmap_get(node, 10, KN_PAGE_SIZE, &was_dirty);

@@ -23,7 +23,7 @@ static struct kn_zone *begin_with(int nr_nodes)
 {
 	fake_nodes(nr_nodes);
 	conf("reserve", "0");
-	start_quiet();
+	start_here();
 	CHECK_EQ(knuma_trim(), 0);
 	return &kn_zones[0];
 }
@@ -325,7 +325,7 @@ static void the_reserve_is_for_urgent_calls(void)
 
 	fake_nodes(1);
 	conf("reserve", "64K");
-	start_quiet();
+	start_here();
 	get(0);
 	CHECK(z->nr_sure >= 16);
 	while (kn_zone_alloc(0, 0, GFP_NOWAIT) != KN_PFN_NONE)
@@ -354,7 +354,7 @@ static void the_reserve_is_filled_once(void)
 
 	conf("huge_after", "0");
 	conf("reserve", "128K");
-	start_quiet();
+	start_here();
 	z = &kn_zones[0];
 	for (int i = 0; i < 32; i++)
 		get(4);
