@@ -36,6 +36,14 @@ KN_TOOL_COPTS = _GNU + _GCC12 + _WARNINGS + [
     "-Wno-sign-conversion",
 ]
 
+KN_TOOL_CXXOPTS = [
+    "-Wall",
+    "-Wextra",
+    "-Wpedantic",
+    "-Werror",
+    "-Wshadow",
+]
+
 # Tests keep assert(). They write up to ksize(), which a fortified memset() of an
 # object with a known request calls an overflow.
 KN_TEST_COPTS = _GNU + _GCC12 + _WARNINGS + [

@@ -59,15 +59,16 @@ mv "$tmp/first" "$prefix"
 for file in bin/knuma lib/libknuma.so.0 lib/libknuma.so lib/libknuma.a \
 	lib/libknuma_malloc.so.0 lib/libknuma_malloc.so \
 	lib/pkgconfig/knuma.pc lib/pkgconfig/knuma-malloc.pc \
-	include/knuma/knuma.h include/knuma/linux/slab.h etc/knuma.conf \
+	include/knuma/knuma.h include/knuma/allocator.hpp \
+	include/knuma/linux/slab.h etc/knuma.conf \
 	share/doc/knuma/README.md share/doc/knuma/LICENSE \
 	share/man/man1/knuma.1 share/man/man5/knuma.conf.5 \
 	share/man/man7/knuma.7; do
 	check "$file is installed" test -s "$prefix/$file"
 done
 same "every public header is installed" \
-	"$(cd include/knuma && find -L . -name '*.h' | sort)" \
-	"$(cd "$prefix/include/knuma" && find . -name '*.h' | sort)"
+	"$(cd include/knuma && find -L . -name '*.h*' | sort)" \
+	"$(cd "$prefix/include/knuma" && find . -name '*.h*' | sort)"
 same "no file names the build's or the first folder" "" \
 	"$(grep -rlIF -e "$tmp" -e "$PWD" -e execroot "$prefix")"
 
@@ -117,6 +118,16 @@ check "a program links libknuma_malloc" gcc -std=c11 "${strict[@]}" \
 	-Wno-mismatched-dealloc "${cflags[@]}" "$sources/malloc.c" -o "$tmp/malloc" \
 	"${malloc_libs[@]}" "${libs[@]}" "$rpath"
 check "both fronts are one heap" prints_ok "$tmp/malloc"
+
+check "C++ without exceptions and type information builds" \
+	g++ -std=c++17 -fno-exceptions -fno-rtti "${strict[@]}" "${cflags[@]}" \
+	"$sources/no_exceptions.cc" -o "$tmp/no_exceptions" "${libs[@]}" "$rpath"
+check "it runs" prints_ok "$tmp/no_exceptions"
+same "and ends with a message where there is no memory" \
+	"knuma: no memory: std::bad_alloc" "$("$tmp/no_exceptions" huge 2>&1)"
+same "and where there are too many elements" \
+	"knuma: too many elements: std::bad_array_new_length" \
+	"$("$tmp/no_exceptions" many 2>&1)"
 
 check "knuma --version" "$prefix/bin/knuma" --version
 check "knuma --help" "$prefix/bin/knuma" --help
