@@ -305,8 +305,11 @@ static void before_anything_was_allocated(void)
 
 static void free_twice(void)
 {
-	void *p = kmalloc(64, GFP_KERNEL), *was = launder(p);
+	void *p, *was;
 
+	start_here();
+	p = kmalloc(64, GFP_KERNEL);
+	was = launder(p);
 	kfree(p);
 	again(was);
 }

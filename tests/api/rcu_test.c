@@ -402,7 +402,7 @@ static void batches_go_home_whole(void)
 	const char *names[] = {"a", "b", "c"};
 
 	fake_nodes(2);
-	start_quiet();
+	start_here();
 	for (int i = 0; i < 3; i++) {
 		s[i] = kmem_cache_create(names[i], 100u + 70u * (unsigned)i, 0,
 					 0, NULL);
@@ -527,9 +527,15 @@ static void a_barrier_on_a_cache_waits_for_no_other(void)
 
 static void twice_with_others_between_is_reported(void)
 {
-	struct conn *c = new_conn(1), *d = new_conn(2);
-	struct far_head *v = vmalloc(100000), *w = vmalloc(100000);
+	struct far_head *v, *w;
+	struct conn *c, *d;
 
+	/* Both frees of an object come to the same array. */
+	start_here();
+	c = new_conn(1);
+	d = new_conn(2);
+	v = vmalloc(100000);
+	w = vmalloc(100000);
 	misuse_catch();
 	kfree_rcu(c, rcu);
 	kfree_rcu(d, rcu);

@@ -183,7 +183,7 @@ static void the_resident_size_falls(void)
 	static char *p[40000], *area[40], *large[40];
 	size_t before, full;
 
-	start_quiet();
+	start_here();
 	before = resident_bytes();
 	for (int i = 0; i < 40000; i++) {
 		p[i] = kmalloc(1000, GFP_KERNEL);

@@ -29,8 +29,8 @@
 
 enum {
 	WORKERS = 3,
-	FORKS = 400, /* at most; fewer when the machine is slow */
-	CHILD_SECONDS = 30,
+	FORKS = 400,	     /* at most; fewer when the machine is slow */
+	CHILD_SECONDS = 100, /* before it counts as hung */
 };
 
 /*

@@ -77,6 +77,13 @@ static void read_or_update(struct stress_thread *t)
 		update(&shared[stress_below(t, SLOTS)]);
 }
 
+/* However slow the machine is. */
+static bool both_happened(void)
+{
+	return __atomic_load_n(&reads, __ATOMIC_RELAXED) &&
+	       __atomic_load_n(&updates, __ATOMIC_RELAXED);
+}
+
 static void run_until(bool (*enough)(void), unsigned ms)
 {
 	struct stress_thread t[READERS + UPDATERS];
@@ -85,7 +92,7 @@ static void run_until(bool (*enough)(void), unsigned ms)
 	assert_int_equal(knuma_conf_set("rcu_delay_ms", "0"), 0);
 	stress_go_on();
 	stress_start(t, READERS + UPDATERS, read_or_update, NULL);
-	while (!enough() && stress_now_ms() < until)
+	while (!enough() && (stress_now_ms() < until || !both_happened()))
 		stress_sleep_ms(1);
 	stress_stop();
 	stress_join(t, READERS + UPDATERS);

@@ -12,6 +12,7 @@
 #include <linux/filter.h>
 #include <linux/seccomp.h>
 #include <pthread.h>
+#include <sched.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <spawn.h>
@@ -114,6 +115,22 @@ static void no_more_system_calls(void)
 	CHECK(!sigaction(SIGSYS, &action, NULL));
 	CHECK(!prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0));
 	CHECK(!prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program));
+}
+
+/*
+ * What is at hand is at hand on this CPU and its node: nothing of what follows
+ * holds for a thread that the scheduler takes elsewhere.
+ */
+static cpu_set_t everywhere;
+
+static void stay_here(void)
+{
+	cpu_set_t here;
+
+	CHECK(!sched_getaffinity(0, sizeof(everywhere), &everywhere));
+	CPU_ZERO(&here);
+	CPU_SET((size_t)sched_getcpu(), &here);
+	CHECK(!sched_setaffinity(0, sizeof(here), &here));
 }
 
 static int take(size_t size, gfp_t gfp, int most)
@@ -306,6 +323,7 @@ static void *keep_busy(void *unused)
 	void *p[400];
 
 	(void)unused;
+	CHECK(!sched_setaffinity(0, sizeof(everywhere), &everywhere));
 	for (unsigned round = 0;; round++) {
 		for (unsigned i = 0; i < KN_ARRAY_SIZE(p); i++)
 			p[i] = kmalloc(64u << i % 10, GFP_KERNEL);
@@ -389,7 +407,8 @@ int main(int argc, char **argv)
 	if (argc == 3 && !strcmp(argv[1], "--case")) {
 		for (unsigned i = 0; i < KN_ARRAY_SIZE(cases); i++)
 			if (!strcmp(argv[2], cases[i].name)) {
-				stress_watchdog(60);
+				stress_watchdog(120);
+				stay_here();
 				cases[i].run();
 				quit(0);
 			}

@@ -29,7 +29,7 @@ enum {
 	KINDS = 4,
 	THREADS = 12,
 	TRIALS = 100,
-	SECONDS = 30, /* of a trial, before it counts as hung */
+	SECONDS = 100, /* of a trial, before it counts as hung */
 };
 
 static int failed;

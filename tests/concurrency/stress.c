@@ -136,7 +136,18 @@ void stress_stop(void)
 	__atomic_store_n(&stopped, true, __ATOMIC_RELAXED);
 }
 
+static bool at_once(void)
+{
+	return true;
+}
+
 void stress_run(int n, void (*fn)(struct stress_thread *t), void *arg)
+{
+	stress_run_until(n, fn, arg, at_once);
+}
+
+void stress_run_until(int n, void (*fn)(struct stress_thread *t), void *arg,
+		      bool (*enough)(void))
 {
 	struct stress_thread *t = calloc((size_t)n, sizeof(*t));
 
@@ -144,6 +155,8 @@ void stress_run(int n, void (*fn)(struct stress_thread *t), void *arg)
 	stress_go_on();
 	stress_start(t, n, fn, arg);
 	stress_sleep_ms(stress_ms);
+	while (!enough())
+		stress_sleep_ms(1);
 	stress_stop();
 	stress_join(t, n);
 	free(t);

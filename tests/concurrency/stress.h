@@ -74,6 +74,13 @@ void stress_stop(void);
 /* The usual stress: @n threads of @fn for stress_ms milliseconds. */
 void stress_run(int n, void (*fn)(struct stress_thread *t), void *arg);
 
+/*
+ * And on until @enough, when they have done what the test is about: on a slow
+ * machine a thread may not have had its turn by then.
+ */
+void stress_run_until(int n, void (*fn)(struct stress_thread *t), void *arg,
+		      bool (*enough)(void));
+
 void stress_sleep_ms(unsigned ms);
 uint64_t stress_now_ms(void);
 

@@ -139,7 +139,7 @@ static void an_object_goes_home_when_it_is_freed(void)
 	void *p, *was, *q[400];
 
 	fake_nodes(2);
-	start_quiet();
+	start_here();
 	for (size_t i = 0; i < 6; i++) {
 		p = kmalloc_node(sizes[i], GFP_KERNEL, 1);
 		CHECK_EQ(knuma_node_of(p), 1);
@@ -713,7 +713,7 @@ static void requests_that_may_not_wait(void)
 	void *p, *q;
 
 	fake_nodes(2);
-	start_quiet();
+	start_here();
 	/* Nothing is on node 1 yet: another serves, or nobody. */
 	kfree(kmalloc_node(64, GFP_KERNEL, 0));
 	p = kmalloc_node(64, GFP_NOWAIT, 1);
