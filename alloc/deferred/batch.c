@@ -256,6 +256,13 @@ uint32_t kn_batch_of_cache(int flavor, const struct kmem_cache *s)
 	return kn_load(&pools[flavor].of_cache[s->mag.id]);
 }
 
+uint32_t kn_batch_of_large(int flavor)
+{
+	const uint32_t *of = pools[flavor].of_cache;
+
+	return kn_load(&of[KN_ID_LARGE]) + kn_load(&of[KN_ID_VMALLOC]);
+}
+
 uint64_t kn_batch_bytes(int flavor)
 {
 	return kn_load(&pools[flavor].bytes);

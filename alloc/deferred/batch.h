@@ -77,6 +77,9 @@ void kn_batch_collect(int flavor);
 /* Objects of @s that wait or are being handed on, after kn_batch_collect(). */
 uint32_t kn_batch_of_cache(int flavor, const struct kmem_cache *s);
 
+/* Large allocations and areas that wait. */
+uint32_t kn_batch_of_large(int flavor);
+
 /* Bytes that wait, without those in magazines. */
 uint64_t kn_batch_bytes(int flavor);
 

@@ -12,6 +12,7 @@
 #include "alloc/base/lock.h"
 #include "alloc/config/tunables.h"
 #include "alloc/deferred/batch.h"
+#include "alloc/page/page_alloc.h"
 #include "alloc/rcu/grace.h"
 #include "alloc/slab/cache.h"
 #include "alloc/stats/stats.h"
@@ -105,29 +106,11 @@ static void watch(int flavor)
 
 void kn_budget_watch(void)
 {
-	for (int i = 0; i < kn_grace_nr(); i++)
+	for (int i = 0; i < kn_grace_nr(); i++) {
 		watch(i);
-}
-
-/* Marks the caches that have objects waiting. */
-static void refuse(int flavor)
-{
-	const uint32_t nr = kn_load(&kn_nr_magcaches);
-
-	kn_store(&flavors[flavor].refusing, 1);
-	for (uint32_t id = KN_ID_FIRST_CACHE; id < nr; id++) {
-		struct kmem_cache *s = kn_cache_by_id(id);
-
-		if (kn_batch_of_cache(flavor, s) &&
-		    !(kn_load(&s->refused) >> flavor & 1))
-			ck_pr_or_32(&s->refused, 1u << flavor);
+		/* A setting may have changed. */
+		kn_budget_relax(i);
 	}
-	if (ck_pr_fas_32(&flavors[flavor].told_full, 1))
-		return;
-	kn_warn("kfree_rcu: %llu bytes wait for a grace period, twice rcu_budget: "
-		"caches with objects among them get no more memory until readers "
-		"leave; with rcu_full=grow they would",
-		(unsigned long long)kn_batch_bytes(flavor));
 }
 
 /* While readers leave, the sleeps hold the sum: nothing need fail. */
@@ -140,15 +123,58 @@ static bool is_full(int flavor)
 	       (int)kn_load(&kn_tun.rcu_full) == FULL_FAIL;
 }
 
+static void mark(uint32_t *refused, int flavor)
+{
+	if (!(kn_load(refused) >> flavor & 1))
+		ck_pr_or_32(refused, 1u << flavor);
+}
+
+/* Marks the caches that have objects waiting, and what is above the caches. */
+static void mark_all(int flavor)
+{
+	const uint32_t nr = kn_load(&kn_nr_magcaches);
+
+	for (uint32_t id = KN_ID_FIRST_CACHE; id < nr; id++) {
+		struct kmem_cache *s = kn_cache_by_id(id);
+
+		if (kn_batch_of_cache(flavor, s))
+			mark(&s->refused, flavor);
+	}
+	if (kn_batch_of_large(flavor))
+		mark(&kn_large_refused, flavor);
+}
+
+/*
+ * A full fence: who marks finds that nothing is full any more, or is found here,
+ * so no mark outlives what it was for.
+ */
 void kn_budget_relax(int flavor)
 {
 	const uint32_t nr = kn_load(&kn_nr_magcaches);
 
+	ck_pr_fence_memory();
 	if (!kn_load(&flavors[flavor].refusing) || is_full(flavor))
 		return;
 	kn_store(&flavors[flavor].refusing, 0);
+	ck_pr_fence_memory();
 	for (uint32_t id = KN_ID_FIRST_CACHE; id < nr; id++)
 		ck_pr_and_32(&kn_cache_by_id(id)->refused, ~(1u << flavor));
+	ck_pr_and_32(&kn_large_refused, ~(1u << flavor));
+}
+
+static void refuse(int flavor)
+{
+	mark_all(flavor);
+	kn_store(&flavors[flavor].refusing, 1);
+	/* The round may have ended among the marks. */
+	kn_budget_relax(flavor);
+	if (ck_pr_fas_32(&flavors[flavor].told_full, 1))
+		return;
+	kn_warn("kfree_rcu: %llu bytes wait for a grace period, twice rcu_budget: "
+		"caches with objects among them get no more memory until readers "
+		"leave, nor do requests above 8 KiB if such are among them; with "
+		"rcu_full=grow they would",
+		(unsigned long long)kn_batch_bytes(flavor));
 }
 
 static kn_slow void enforce(int flavor)

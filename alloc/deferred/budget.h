@@ -7,7 +7,8 @@
  *                           inside a read section
  *   beside   rcu_stuck_ms   a grace period that takes that long is told once
  *   above    2 rcu_budget   besides: allocations that may wait get no more slabs
- *                           for the caches that wait, unless rcu_full is grow
+ *                           for the caches that wait, and no memory above the
+ *                           caches if such waits, unless rcu_full is grow
  *
  * Each flavour has the budget for itself: readers of one hold up no other.
  */

@@ -139,6 +139,17 @@ bool kn_node_wanted(int nid, gfp_t gfp, int *node)
 	return true;
 }
 
+uint32_t kn_large_refused;
+
+bool kn_large_is_refused(gfp_t gfp)
+{
+	if (likely(!kn_load(&kn_large_refused)) ||
+	    !gfpflags_allow_blocking(gfp) || gfp & __GFP_NOFAIL)
+		return false;
+	kn_stat_add(KN_STAT_rcu_refused, 1);
+	return true;
+}
+
 void kn_node_account(int wanted, int got)
 {
 	if (likely(wanted == got)) {
@@ -218,6 +229,8 @@ struct page *alloc_pages_node(int nid, gfp_t gfp, unsigned int order)
 		errno = EINVAL;
 		return NULL;
 	}
+	if (kn_large_is_refused(gfp))
+		return no_memory(KN_PAGE_SIZE << order, gfp, nid);
 	pfn = get_by_zonelist(node, order, gfp);
 	if (pfn == KN_PFN_NONE)
 		return no_memory(KN_PAGE_SIZE << order, gfp, nid);
@@ -313,9 +326,12 @@ void *kn_large_alloc(size_t bytes, size_t align, gfp_t gfp, int node)
 				       KN_PAGE_SHIFT);
 	const unsigned order = KN_MAX(kn_log2_up(nr),
 				      kn_log2(align) - KN_PAGE_SHIFT);
-	const uint32_t pfn = get_by_zonelist(node, order, gfp);
 	struct page *page;
+	uint32_t pfn;
 
+	if (kn_large_is_refused(gfp))
+		return NULL;
+	pfn = get_by_zonelist(node, order, gfp);
 	if (pfn == KN_PFN_NONE)
 		return NULL;
 	page = kn_page(pfn);

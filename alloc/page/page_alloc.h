@@ -37,6 +37,15 @@ void kn_large_free(struct page *page, bool may_block);
  */
 bool kn_node_wanted(int nid, gfp_t gfp, int *node);
 
+/*
+ * Not 0: too much waits for a grace period, and memory above the caches is part
+ * of it.  A bit a flavour, atomic; set by alloc/deferred.
+ */
+extern uint32_t kn_large_refused;
+
+/* Whether a request for such memory must fail for that, and then counts it. */
+bool kn_large_is_refused(gfp_t gfp);
+
 /* Counts where a request for @wanted was served. */
 void kn_node_account(int wanted, int got);
 

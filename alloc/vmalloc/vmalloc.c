@@ -80,6 +80,8 @@ void *__vmalloc_node(unsigned long size, unsigned long align, gfp_t gfp,
 		return refuse(size, ENOMEM, gfp, nid);
 	if (!kn_node_wanted(nid, gfp, &node))
 		return NULL;
+	if (kn_large_is_refused(gfp))
+		return refuse(size, ENOMEM, gfp, nid);
 	kn_slow_step(gfp);
 	area = by_zonelist(node, KN_ALIGN_UP(size, KN_PAGE_SIZE) >> KN_PAGE_SHIFT,
 			   KN_MAX(align, KN_PAGE_SIZE), gfp, &dirty);
@@ -179,7 +181,8 @@ void *knuma_vmalloc_interleave(unsigned long size, const int *nodes, int n)
 	if (!kn_start())
 		return NULL;
 	err = size ? spread_mask(nodes, n, &mask) : -EINVAL;
-	if (!err && size > kn_window_half())
+	if (!err && (size > kn_window_half() ||
+		     kn_large_is_refused(GFP_KERNEL)))
 		err = -ENOMEM;
 	if (err)
 		return refuse(size, -err, GFP_KERNEL, n > 0 ? nodes[0] : -1);

@@ -58,8 +58,8 @@ KN_BEGIN_DECLS
  *          a destroyed cache or of no allocation are reported where they are
  *          noticed, and the process is aborted.  With twice rcu_budget waiting
  *          for a reader that has been inside for rcu_stuck_ms, allocations that
- *          may wait fail for caches with objects among it, unless the setting
- *          rcu_full is grow.
+ *          may wait fail for caches with objects among it, and above 8 KiB when
+ *          such memory is among it, unless the setting rcu_full is grow.
  * Source:  Linux mm/slab_common.c, kvfree_call_rcu().  Differs: the flavour.
  */
 void kvfree_call_rcu_flavor(const struct rcu_flavor_struct *flavor,

@@ -12,11 +12,15 @@
 #include <urcu/call-rcu.h>
 #include <urcu/flavor.h>
 
+#include <knuma/kvmalloc.h>
+#include <knuma/malloc.h>
+#include <knuma/page.h>
 #include <knuma/rcu.h>
 #include <knuma/slab.h>
 #include <knuma/tunables.h>
 #include <knuma/vmalloc.h>
 
+#include "alloc/deferred/kfree_rcu.h"
 #include "alloc/slab/cache.h"
 #include "tests/support/child.h"
 #include "tests/support/fake_nodes.h"
@@ -768,6 +772,139 @@ static void or_memory_grows(void)
 	end_of_flood(s);
 }
 
+/* @n of 20000 bytes that wait; stops at the first that is refused. */
+static int flood_large(int n, void *(*alloc)(size_t size, gfp_t gfp))
+{
+	for (int i = 0; i < n; i++) {
+		struct conn *c = alloc(20000, GFP_KERNEL);
+
+		if (!c)
+			return i;
+		kvfree_rcu(c, rcu);
+	}
+	return n;
+}
+
+static void *by_vmalloc(size_t size, gfp_t gfp)
+{
+	return __vmalloc(size, gfp);
+}
+
+static void all_large_requests_fail(void)
+{
+	const int node = 0;
+
+	CHECK_FAILS(kmalloc(20000, GFP_KERNEL), ENOMEM);
+	CHECK_FAILS(kvmalloc(20000, GFP_KERNEL), ENOMEM);
+	CHECK_FAILS(kvmalloc(1 << 20, GFP_KERNEL), ENOMEM);
+	CHECK_FAILS(vmalloc(20000), ENOMEM);
+	CHECK_FAILS(knuma_vmalloc_interleave(20000, &node, 1), ENOMEM);
+	CHECK_FAILS(alloc_pages(GFP_KERNEL, 0), ENOMEM);
+	CHECK_FAILS(alloc_pages_exact(20000, GFP_KERNEL), ENOMEM);
+	CHECK_FAILS(knuma_malloc(20000), ENOMEM);
+	CHECK_FAILS(knuma_malloc(1 << 20), ENOMEM);
+}
+
+static void all_large_requests_are_served(void)
+{
+	struct page *page = alloc_pages(GFP_KERNEL, 0);
+	void *p = kmalloc(20000, GFP_KERNEL), *area = vmalloc(20000);
+
+	CHECK(page && p && area);
+	__free_pages(page, 0);
+	kfree(p);
+	vfree(area);
+}
+
+static void large_fails(void *(*alloc)(size_t size, gfp_t gfp))
+{
+	struct kmem_cache *s = flood_to_the_budget("fail", "20ms");
+	struct page *page;
+	uint64_t refused;
+	void *p;
+
+	CHECK(flood_large(100000, alloc) < 100000);
+	CHECK_EQ(errno, ENOMEM);
+	CHECK(stat_of("rcu_waiting_bytes") >= 2 << 20);
+	CHECK(stat_of("rcu_waiting_bytes") < 3 << 20);
+	CHECK_EQ(printed_times("twice rcu_budget"), 1);
+	refused = stat_of("rcu_refused");
+	all_large_requests_fail();
+	CHECK(stat_of("rcu_refused") >= refused + 9);
+	refused = stat_of("rcu_refused");
+	/* What must not fail, and objects of caches that do not wait. */
+	page = alloc_pages(GFP_KERNEL | __GFP_NOFAIL, 3);
+	p = kmalloc(1000, GFP_KERNEL);
+	CHECK(page && p);
+	__free_pages(page, 3);
+	kfree(p);
+	page = alloc_pages(GFP_ATOMIC, 0);
+	CHECK(page);
+	__free_pages(page, 0);
+	CHECK_EQ(stat_of("rcu_refused"), refused);
+	/* The setting is looked at by the background work. */
+	conf("rcu_full", "grow");
+	kn_rcu_tick();
+	all_large_requests_are_served();
+	conf("rcu_full", "fail");
+	CHECK(flood_large(100000, alloc) < 100000);
+	all_large_requests_fail();
+	/* Readers leave. */
+	set(&held, 0);
+	kvfree_rcu_barrier();
+	all_large_requests_are_served();
+	end_of_flood(s);
+}
+
+static void large_memory_that_waits_fails_too(void)
+{
+	large_fails(kmalloc);
+}
+
+static void areas_that_wait_fail_too(void)
+{
+	large_fails(by_vmalloc);
+}
+
+static void areas_over_several_nodes_fail_too(void)
+{
+	const int nodes[] = {0, 1};
+	struct kmem_cache *s;
+	void *p;
+
+	fake_nodes(2);
+	s = flood_to_the_budget("fail", "20ms");
+	p = knuma_vmalloc_interleave(20000, nodes, 2);
+	CHECK(p);
+	vfree(p);
+	CHECK(flood_large(100000, by_vmalloc) < 100000);
+	CHECK_FAILS(knuma_vmalloc_interleave(20000, nodes, 2), ENOMEM);
+	end_of_flood(s);
+}
+
+static void or_large_memory_grows(void)
+{
+	struct kmem_cache *s = flood_to_the_budget("grow", "1ms");
+
+	CHECK_EQ(flood_large(200, kmalloc), 200);
+	CHECK_EQ(flood_large(200, by_vmalloc), 200);
+	CHECK(stat_of("rcu_waiting_bytes") > 8 << 20);
+	CHECK_EQ(stat_of("rcu_refused"), 0);
+	end_of_flood(s);
+}
+
+/* Small objects that wait refuse nobody else's large ones. */
+static void objects_that_wait_refuse_no_large_memory(void)
+{
+	struct kmem_cache *s = flood_to_the_budget("fail", "20ms");
+	struct conn *c;
+
+	while ((c = kmem_cache_alloc(s, GFP_KERNEL)))
+		kfree_rcu(c, rcu);
+	all_large_requests_are_served();
+	end_of_flood(s);
+}
+
 static void slabs_of_a_typesafe_cache_leave_after_a_grace_period(void)
 {
 	static struct conn *c[2000];
@@ -885,6 +1022,11 @@ int main(void)
 		child_test(a_reader_that_queues_is_named),
 		child_test(at_twice_the_budget_allocations_fail),
 		child_test(or_memory_grows),
+		child_test(large_memory_that_waits_fails_too),
+		child_test(areas_that_wait_fail_too),
+		child_test(areas_over_several_nodes_fail_too),
+		child_test(or_large_memory_grows),
+		child_test(objects_that_wait_refuse_no_large_memory),
 		child_test(
 			slabs_of_a_typesafe_cache_leave_after_a_grace_period),
 		child_test(a_second_free_aborts),
