@@ -215,7 +215,7 @@ static bool all_blocks(int node, const char *state)
 		if (!strncmp(world_read("%s", path), state, 3))
 			continue;
 		/* Pages that are busy just now are free a moment later. */
-		for (int i = 0; i < 20 && world_write(state, "%s", path); i++)
+		for (int i = 0; i < 100 && world_write(state, "%s", path); i++)
 			usleep(100000);
 		done &= !strncmp(world_read("%s", path), state, 3);
 	}

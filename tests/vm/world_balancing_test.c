@@ -23,12 +23,11 @@
 #include "tests/support/heap.h"
 #include "tests/support/world.h"
 
-#define KIB	   ((size_t)1 << 10)
-#define BYTES	   (1024 * KIB)
-#define OBJECTS	   1000
-#define SWITCH	   "/proc/sys/kernel/numa_balancing"
-#define SCAN	   "/sys/kernel/debug/sched/numa_balancing"
-#define ROUNDS_MAX 400
+#define KIB	((size_t)1 << 10)
+#define BYTES	(1024 * KIB)
+#define OBJECTS 1000
+#define SWITCH	"/proc/sys/kernel/numa_balancing"
+#define SCAN	"/sys/kernel/debug/sched/numa_balancing"
 
 static char *object[OBJECTS], *area, *plain;
 static int near, far;
@@ -60,20 +59,21 @@ static bool all_at_home(void)
 	return world_is_on(area, BYTES, near);
 }
 
-/* Until the memory without a policy has followed the thread to @node. */
-static bool plain_follows(int node)
+/*
+ * Until the memory without a policy has followed the thread to @node, which
+ * takes its time on a loaded machine: the alarm ends a test in which it never
+ * does.
+ */
+static void plain_follows(int node)
 {
 	const long most = (long)(BYTES / knuma_page_size());
 
 	world_run_on(cpu_of(node));
-	for (int i = 0; i < ROUNDS_MAX; i++) {
+	while (world_pages_on(plain, BYTES, node) <= most / 2) {
 		for (int k = 0; k < 20; k++)
 			use_everything();
-		if (world_pages_on(plain, BYTES, node) > most / 2)
-			return true;
 		usleep(20000);
 	}
-	return false;
 }
 
 static void set_pace(const char *delay, const char *least, const char *most)
@@ -128,12 +128,9 @@ static void pages_stay_while_threads_migrate(void)
 
 	prepare();
 	switch_on();
-	if (!plain_follows(far)) {
-		switch_off();
-		skip_child("NUMA balancing moved nothing at all");
-	}
+	plain_follows(far);
 	CHECK(all_at_home());
-	CHECK(plain_follows(near));
+	plain_follows(near);
 	CHECK(all_at_home());
 	CHECK_EQ(knuma_trim(), 0);
 	CHECK_EQ(stat_of("home_stale"), 0);

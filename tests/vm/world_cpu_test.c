@@ -203,6 +203,8 @@ static void a_node_loses_its_cpus(void)
 	CHECK(!(world_cpu_nodes() >> node & 1));
 	CHECK_EQ(knuma_trim(), 0);
 	world_all_kinds_lie_on(node, node);
+	/* Which node is meant must not change on the way. */
+	world_run_on(0);
 	world_all_kinds_lie_on(NUMA_NO_NODE, knuma_numa_mem_id());
 	pid = fork();
 	CHECK(pid >= 0);
