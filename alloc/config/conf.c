@@ -18,9 +18,19 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "alloc/config/cache_conf.h"
 #include "alloc/config/fake_spec.h"
 
 #define WHERE_LEN 320 /* a path and a line number */
+
+/* More is no configuration file; a device may have no end at all. */
+#define FILE_MAX  ((size_t)1 << 20)
+
+enum section {
+	SECTION_KNUMA,
+	SECTION_CACHE,
+	SECTION_SKIP /* not ours, or not to be had */
+};
 
 struct file {
 	struct kn_conf_sink *sink;
@@ -29,8 +39,11 @@ struct file {
 	int line;
 	int err;       /* of read() */
 	bool expected; /* this line has a key; inih did not give it */
-	bool skip;     /* in a section that is not ours */
-	size_t pos, len;
+	enum section section;
+	struct kn_cache_rule *rule;	   /* of SECTION_CACHE */
+	int set_in[KN_NR_TUNABLES];	   /* line that set it; 0: none */
+	int rule_set_in[KN_NR_CACHE_KEYS]; /* the same of this section */
+	size_t pos, len, total;
 	char chunk[1024];
 };
 
@@ -60,11 +73,14 @@ static void unknown_key(struct kn_conf_sink *sink, const char *where,
 				"unknown key '%s'; the nearest is '%s'", name,
 				near->name);
 	else
-		kn_conf_mistake(sink, where, "unknown key '%s'", name);
+		kn_conf_mistake(sink, where,
+				"unknown key '%s'; `knuma conf dump' lists "
+				"the keys",
+				name);
 }
 
-static void bad_value(struct kn_conf_sink *sink, const char *where,
-		      const struct kn_tunable *row, const char *value)
+static void not_a_value(struct kn_conf_sink *sink, const char *where,
+			const struct kn_tunable *row, const char *value)
 {
 	static const char *const wanted[] = {
 		[KN_TUNABLE_BOOL] = "yes or no",
@@ -77,8 +93,8 @@ static void bad_value(struct kn_conf_sink *sink, const char *where,
 				      "pack:2 numa:2 pu:4"),
 	};
 
-	kn_conf_mistake(sink, where, "%s = %s: expected %s%s", row->name, value,
-			wanted[row->kind],
+	kn_conf_mistake(sink, where, "%s = %s: expected %s%s", row->name,
+			*value ? value : "(nothing)", wanted[row->kind],
 			row->kind == KN_TUNABLE_CHOICE ? row->unit : "");
 }
 
@@ -107,7 +123,16 @@ static void out_of_range(struct kn_conf_sink *sink, const char *where,
 			row->kind == KN_TUNABLE_U64 ? row->unit : "");
 }
 
-void kn_conf_item(struct kn_conf_sink *sink, const char *where,
+void kn_conf_bad_value(struct kn_conf_sink *sink, const char *where,
+		       const struct kn_tunable *row, const char *value, int err)
+{
+	if (err == -EINVAL)
+		not_a_value(sink, where, row, value);
+	if (err == -ERANGE)
+		out_of_range(sink, where, row, value);
+}
+
+bool kn_conf_item(struct kn_conf_sink *sink, const char *where,
 		  const char *name, const char *value)
 {
 	const struct kn_tunable *row = kn_tunable_find(name);
@@ -115,14 +140,11 @@ void kn_conf_item(struct kn_conf_sink *sink, const char *where,
 
 	if (!row) {
 		unknown_key(sink, where, name);
-		return;
+		return false;
 	}
-	err = sink->apply ? kn_tunable_set(name, value, where) :
-			    kn_tunable_check(row, value);
-	if (err == -EINVAL)
-		bad_value(sink, where, row, value);
-	if (err == -ERANGE)
-		out_of_range(sink, where, row, value);
+	err = kn_tunable_assign(sink->to, row, value, sink->rank, where);
+	kn_conf_bad_value(sink, where, row, value, err);
+	return !err;
 }
 
 /* Keeps the end of a long path: that is where the name is. */
@@ -149,6 +171,11 @@ static int next_byte(struct file *f)
 		f->err = -errno;
 	if (n <= 0)
 		return -1;
+	f->total += (size_t)n;
+	if (f->total > FILE_MAX) {
+		f->err = -EFBIG;
+		return -1;
+	}
 	f->pos = 1;
 	f->len = (size_t)n;
 	return (unsigned char)f->chunk[0];
@@ -199,22 +226,75 @@ static void strip(char *line, bool first)
 	memmove(line, start, (size_t)(p - start) + 1);
 }
 
-/* [knuma], or a section whose keys are for somebody else. */
+/* The rule of a section that begins on this line; NULL and a mistake. */
+static struct kn_cache_rule *new_rule(struct file *f, const char *where,
+				      const char *pattern, size_t len)
+{
+	struct kn_cache_rules *rules = f->sink->to->caches;
+	struct kn_cache_rule *rule = &rules->rule[rules->nr];
+
+	if (!len || len >= sizeof(rule->pattern)) {
+		kn_conf_mistake(f->sink, where,
+				"a cache has a name of 1 to %zu bytes; the "
+				"section is ignored",
+				sizeof(rule->pattern) - 1);
+		return NULL;
+	}
+	for (int i = 0; i < rules->nr; i++) {
+		const struct kn_cache_rule *r = &rules->rule[i];
+
+		if (r->file != f->sink->nr_files || strlen(r->pattern) != len ||
+		    strncmp(r->pattern, pattern, len) != 0)
+			continue;
+		kn_conf_mistake(f->sink, where,
+				"[cache %s] is already in line %d; this "
+				"section is ignored",
+				r->pattern, r->line);
+		return NULL;
+	}
+	if (rules->nr == KN_CACHE_RULES) {
+		kn_conf_mistake(f->sink, where,
+				"more than %d sections of caches; this one is "
+				"ignored: use patterns",
+				KN_CACHE_RULES);
+		return NULL;
+	}
+	memset(rule, 0, sizeof(*rule));
+	memcpy(rule->pattern, pattern, len);
+	rule->file = f->sink->nr_files;
+	rule->line = f->line;
+	rules->nr++;
+	return rule;
+}
+
+/* "[cache NAME]" */
+static void enter_cache(struct file *f, const char *where, const char *name)
+{
+	name += strspn(name, " \t");
+	f->rule = new_rule(f, where, name, strcspn(name, "]"));
+	f->section = f->rule ? SECTION_CACHE : SECTION_SKIP;
+	memset(f->rule_set_in, 0, sizeof(f->rule_set_in));
+}
+
+/* [knuma], [cache NAME], or a section whose keys are for somebody else. */
 static void enter_section(struct file *f, const char *line)
 {
 	char where[WHERE_LEN];
 	const char *end = strchr(line, ']');
 
-	f->skip = true;
+	where_line(f, where);
+	f->section = SECTION_SKIP;
 	if (!end || end[1])
-		kn_conf_mistake(f->sink, where_line(f, where),
-				"a section is written [name]");
-	else if (strcmp(line, "[knuma]"))
-		kn_conf_mistake(f->sink, where_line(f, where),
-				"unknown section %s; its keys are ignored",
-				line);
+		kn_conf_mistake(f->sink, where, "a section is written [name]");
+	else if (!strcmp(line, "[knuma]"))
+		f->section = SECTION_KNUMA;
+	else if (!strncmp(line, "[cache", 6) && strchr(" \t]", line[6]))
+		enter_cache(f, where, line + 6);
 	else
-		f->skip = false;
+		kn_conf_mistake(f->sink, where,
+				"unknown section %s; its keys are ignored: "
+				"there are [knuma] and [cache NAME]",
+				line);
 }
 
 /* The last line had text, and inih found no key in it. */
@@ -228,12 +308,42 @@ static void settle_line(struct file *f)
 	f->expected = false;
 }
 
+/* Bytes that begin a character of UTF-8, by the number of those behind. */
+static int bytes_behind(unsigned char c)
+{
+	if (c < 0x80)
+		return 0;
+	if (c >= 0xc2 && c <= 0xdf)
+		return 1;
+	if (c >= 0xe0 && c <= 0xef)
+		return 2;
+	return c >= 0xf0 && c <= 0xf4 ? 3 : -1;
+}
+
+/* What is wrong with the bytes of a line; NULL if they are text. */
+static const char *not_text(const char *line)
+{
+	for (const char *p = line; *p; p++) {
+		int behind = bytes_behind((unsigned char)*p);
+
+		if (((unsigned char)*p < ' ' && *p != '\t') || *p == 0x7f)
+			return "contains a control character";
+		if (behind < 0)
+			return "is not UTF-8";
+		for (; behind; behind--)
+			if (((unsigned char)*++p & 0xc0) != 0x80)
+				return "is not UTF-8";
+	}
+	return NULL;
+}
+
 /* inih's fgets(): at most @num - 1 bytes, ending in a newline. */
 static char *next_line(char *line, int num, void *stream)
 {
 	struct file *f = stream;
 	const size_t room = (size_t)num - 2;
 	char where[WHERE_LEN];
+	const char *bad;
 	bool binary;
 	ssize_t n;
 
@@ -253,6 +363,12 @@ static char *next_line(char *line, int num, void *stream)
 		line[0] = '\0';
 	}
 	strip(line, f->line == 1);
+	bad = not_text(line);
+	if (bad) {
+		kn_conf_mistake(f->sink, where_line(f, where),
+				"%s; the line is ignored", bad);
+		line[0] = '\0';
+	}
 	if (line[0] == '[') {
 		enter_section(f, line);
 		line[0] = '\0';
@@ -260,6 +376,74 @@ static char *next_line(char *line, int num, void *stream)
 	f->expected = line[0] != '\0';
 	strcat(line, "\n");
 	return line;
+}
+
+/* True, and a mistake, if line @set_in of the same place had the key. */
+static bool is_second(struct file *f, const char *where, const char *name,
+		      int set_in)
+{
+	if (!set_in)
+		return false;
+	kn_conf_mistake(f->sink, where,
+			"%s is already set in line %d; this line is ignored",
+			name, set_in);
+	return true;
+}
+
+static void take_setting(struct file *f, const char *where, const char *name,
+			 const char *value)
+{
+	const struct kn_tunable *row = kn_tunable_find(name);
+	int *line = row ? &f->set_in[row - kn_tunables] : NULL;
+
+	if (line && is_second(f, where, name, *line))
+		return;
+	if (kn_conf_item(f->sink, where, name, value))
+		*line = f->line;
+}
+
+static void unknown_cache_key(struct file *f, const char *where,
+			      const char *name)
+{
+	const struct kn_tunable *near =
+		kn_conf_nearest(kn_cache_keys, KN_NR_CACHE_KEYS, name);
+
+	if (kn_tunable_find(name))
+		kn_conf_mistake(f->sink, where,
+				"%s is no setting of one cache; it belongs to "
+				"[knuma]",
+				name);
+	else if (near)
+		kn_conf_mistake(f->sink, where,
+				"unknown key '%s' of a cache; the nearest is "
+				"'%s'",
+				name, near->name);
+	else
+		kn_conf_mistake(f->sink, where,
+				"unknown key '%s' of a cache; knuma.conf(5) "
+				"lists the keys",
+				name);
+}
+
+static void take_cache_setting(struct file *f, const char *where,
+			       const char *name, const char *value)
+{
+	const struct kn_tunable *row = kn_cache_key_find(name);
+	int err, *line;
+
+	if (!row) {
+		unknown_cache_key(f, where, name);
+		return;
+	}
+	line = &f->rule_set_in[row - kn_cache_keys];
+	if (is_second(f, where, name, *line))
+		return;
+	err = kn_tunable_store(&f->rule->conf, row, value);
+	kn_conf_bad_value(f->sink, where, row, value, err);
+	if (err)
+		return;
+	*line = f->line;
+	f->rule->conf.set |= 1u << (row - kn_cache_keys);
 }
 
 static int take_item(void *user, const char *section, const char *name,
@@ -270,8 +454,11 @@ static int take_item(void *user, const char *section, const char *name,
 
 	(void)section;
 	f->expected = false;
-	if (!f->skip)
-		kn_conf_item(f->sink, where_line(f, where), name, value);
+	where_line(f, where);
+	if (f->section == SECTION_KNUMA)
+		take_setting(f, where, name, value);
+	else if (f->section == SECTION_CACHE)
+		take_cache_setting(f, where, name, value);
 	return 1;
 }
 
@@ -294,6 +481,7 @@ int kn_conf_file(struct kn_conf_sink *sink, const char *path)
 	const int saved_errno = errno;
 	struct file f = {.sink = sink, .path = path};
 
+	sink->nr_files++;
 	f.fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
 	if (f.fd < 0) {
 		f.err = -errno;
@@ -301,9 +489,15 @@ int kn_conf_file(struct kn_conf_sink *sink, const char *path)
 		parse(&f);
 		close(f.fd);
 	}
-	if (f.err && f.err != -ENOENT)
+	if (f.err == -EFBIG)
+		kn_conf_mistake(sink, path,
+				"longer than %zu bytes; the rest is ignored",
+				FILE_MAX);
+	else if (f.err && f.err != -ENOENT)
 		kn_conf_mistake(sink, path, "cannot be read: %s",
 				strerrordesc_np(-f.err));
+	if (f.err && f.err != -ENOENT && !sink->err)
+		sink->err = f.err;
 	errno = saved_errno;
 	return f.err;
 }
@@ -311,9 +505,20 @@ int kn_conf_file(struct kn_conf_sink *sink, const char *path)
 int kn_conf_check(const char *path,
 		  void (*report)(void *arg, const char *message), void *arg)
 {
-	struct kn_conf_sink sink = {.report = report, .arg = arg};
-	const int err = kn_conf_file(&sink, path);
+	static struct kn_tunables tun;
+	static struct kn_origin origins[KN_NR_TUNABLES];
+	static struct kn_cache_rules caches;
+	static const struct kn_conf_values tried = {&tun, origins, &caches};
+	struct kn_conf_sink sink = {
+		.report = report,
+		.arg = arg,
+		.to = &tried,
+		.rank = KN_CONF_FILE,
+	};
+	int err;
 
+	kn_conf_clear(&tried);
+	err = kn_conf_file(&sink, path);
 	if (err == -ENOENT)
 		kn_conf_mistake(&sink, path, "does not exist");
 	return err ?: sink.nr_mistakes;

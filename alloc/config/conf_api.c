@@ -1,13 +1,19 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <knuma/tunables.h>
 
+#include <errno.h>
+
 #include "alloc/base/lock.h"
+#include "alloc/base/atomic.h"
+#include "alloc/base/print.h"
 #include "alloc/base/start.h"
-#include "alloc/config/tunables.h"
+#include "alloc/config/cache_conf.h"
+#include "alloc/config/conf.h"
 
 /* A text, and a value with its source, are more than one word. */
 static struct kn_lock lock = KN_LOCK_INIT(conf);
 static kn_tls bool inside; /* this thread has the lock, or waits for it */
+static bool reloading;	   /* atomic: somebody has what a reload tries out */
 
 /*
  * KN_SEAL_LATE is a planted error for the tests: what the start reads can be set
@@ -63,6 +69,7 @@ void kn_conf_unlock(void)
 void kn_conf_reset(void)
 {
 	kn_lock_reset(&lock);
+	kn_store(&reloading, false);
 }
 
 /* Documented in <knuma/tunables.h>. */
@@ -89,4 +96,100 @@ int knuma_conf_get(const char *name, char *buf, size_t len)
 	n = kn_tunable_get(name, buf, len);
 	leave();
 	return n < 0 ? n : 0;
+}
+
+/* What a reload finds out in the lock, and tells behind it. */
+struct outcome {
+	bool later[KN_NR_TUNABLES]; /* changed in the file, fixed here */
+	bool caches_later;
+};
+
+/*
+ * Takes over what a file can say: a variable and knuma_conf_set() win over it
+ * as before.
+ */
+static void take_over(const struct kn_conf_values *from, struct outcome *out)
+{
+	const struct kn_conf_values *live = &kn_conf_live;
+	const bool sealed = kn_tunables_sealed();
+
+	for (int i = 0; i < KN_NR_TUNABLES; i++) {
+		const struct kn_tunable *row = &kn_tunables[i];
+
+		if (live->origin[i].rank > KN_CONF_FILE)
+			continue;
+		if (row->when == KN_TUNABLE_INIT && sealed &&
+		    !kn_tunable_same(live, from, row))
+			out->later[i] = true;
+		else
+			kn_tunable_copy(live, from, row);
+	}
+	if (kn_cache_rules_same(live->caches, from->caches))
+		return;
+	out->caches_later = sealed;
+	if (!sealed)
+		*live->caches = *from->caches;
+}
+
+static void tell_what_comes_later(const struct kn_conf_values *from,
+				  const struct outcome *out)
+{
+	char value[KN_TUNABLE_LEN];
+
+	for (int i = 0; i < KN_NR_TUNABLES; i++) {
+		if (!out->later[i])
+			continue;
+		kn_tunable_text(from->tun, &kn_tunables[i], value,
+				sizeof(value));
+		kn_print("%s: %s = %s holds at next start",
+			 kn_conf_source(from, &kn_tunables[i]),
+			 kn_tunables[i].name, *value ? value : "(empty)");
+	}
+	if (out->caches_later)
+		kn_print("the sections of caches have changed; they hold at "
+			 "next start");
+}
+
+static int reload(const struct kn_conf_values *tried)
+{
+	struct outcome out = {0};
+	int shown = 0;
+	struct kn_conf_sink sink = {
+		.report = kn_conf_print,
+		.arg = &shown,
+		.to = tried,
+		.rank = KN_CONF_FILE,
+	};
+
+	kn_conf_clear(tried);
+	kn_conf_files(&sink);
+	if (sink.nr_mistakes) {
+		kn_conf_print_rest(shown);
+		kn_print("the configuration was not reloaded: nothing has "
+			 "changed");
+		return sink.err ?: -EINVAL;
+	}
+	enter();
+	take_over(tried, &out);
+	leave();
+	tell_what_comes_later(tried, &out);
+	return 0;
+}
+
+/* Documented in <knuma/tunables.h>. */
+int knuma_conf_reload(void)
+{
+	static struct kn_tunables tun;
+	static struct kn_origin origins[KN_NR_TUNABLES];
+	static struct kn_cache_rules caches;
+	static const struct kn_conf_values tried = {&tun, origins, &caches};
+	int err;
+
+	kn_tunables_load();
+	/* Acquire, release: one reload after the other has what is tried out. */
+	if (__atomic_exchange_n(&reloading, true, __ATOMIC_ACQUIRE))
+		return -EBUSY;
+	err = reload(&tried);
+	kn_store_release(&reloading, false);
+	return err;
 }

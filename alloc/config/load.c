@@ -1,5 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Files and environment, in the order of tunables.h, at start-up. */
+/*
+ * Files and environment, in the order of tunables.h, at start-up.
+ *
+ * Which files there are is decided once: a program may change its environment
+ * and its folder, and other threads its environment while a reload runs.
+ */
 #define _GNU_SOURCE
 #include <errno.h>
 #include <sched.h>
@@ -23,6 +28,15 @@ enum {
 	LOADED
 };
 static int state;
+
+#define PATH_LEN 512
+
+/* The files to read; empty is none. */
+static struct {
+	bool alone; /* own[] is of KNUMA_CONF_FILE */
+	char own[PATH_LEN];
+	char user[PATH_LEN];
+} files;
 
 /* Start of the stack as ld.so found it: argc, argv, 0, environment, 0. */
 extern void *__libc_stack_end __attribute__((weak));
@@ -61,7 +75,7 @@ static const char *get(char **env, const char *name)
 	return NULL;
 }
 
-static void print_mistake(void *arg, const char *message)
+void kn_conf_print(void *arg, const char *message)
 {
 	int *shown = arg;
 
@@ -69,33 +83,80 @@ static void print_mistake(void *arg, const char *message)
 		kn_print("%s", message);
 }
 
-static void read_user_file(struct kn_conf_sink *sink, char **env)
+void kn_conf_print_rest(int shown)
 {
-	const char *dir = get(env, "XDG_CONFIG_HOME"), *between = "";
-	char path[512];
-	int n;
-
-	if (!dir || dir[0] != '/') {
-		dir = get(env, "HOME");
-		between = "/.config";
-	}
-	if (!dir || dir[0] != '/')
-		return;
-	n = snprintf(path, sizeof(path), "%s%s/knuma/knuma.conf", dir, between);
-	if (n > 0 && (size_t)n < sizeof(path))
-		kn_conf_file(sink, path);
+	if (shown > MISTAKES_SHOWN)
+		kn_print("and %d more mistakes in the configuration",
+			 shown - MISTAKES_SHOWN);
 }
 
-static void read_files(struct kn_conf_sink *sink, char **env)
+/* The path of @dir and the rest into @to; a mistake of variable @name. */
+static void keep_path(struct kn_conf_sink *sink, char *to, const char *name,
+		      const char *dir, const char *rest)
 {
-	const char *path = get(env, "KNUMA_CONF_FILE");
+	const int n = snprintf(to, PATH_LEN, "%s%s", dir, rest);
 
-	if (!path) {
+	if (n >= 0 && n < PATH_LEN)
+		return;
+	to[0] = '\0';
+	kn_conf_mistake(sink, name,
+			"makes a path of more than %d bytes, which is not read",
+			PATH_LEN - 1);
+}
+
+static void find_user_file(struct kn_conf_sink *sink, char **env)
+{
+	const char *dir = get(env, "XDG_CONFIG_HOME");
+
+	if (dir && dir[0] == '/') {
+		keep_path(sink, files.user, "XDG_CONFIG_HOME", dir,
+			  "/knuma/knuma.conf");
+		return;
+	}
+	dir = get(env, "HOME");
+	if (dir && dir[0] == '/')
+		keep_path(sink, files.user, "HOME", dir,
+			  "/.config/knuma/knuma.conf");
+}
+
+static void find_own_file(struct kn_conf_sink *sink, const char *path)
+{
+	char folder[PATH_LEN] = "";
+	size_t len;
+
+	files.alone = true;
+	if (path[0] && path[0] != '/' && getcwd(folder, sizeof(folder) - 1)) {
+		len = strlen(folder);
+		folder[len] = '/';
+		folder[len + 1] = '\0';
+	}
+	keep_path(sink, files.own, "KNUMA_CONF_FILE", folder, path);
+}
+
+static void find_files(struct kn_conf_sink *sink, char **env)
+{
+	const char *path;
+
+	memset(&files, 0, sizeof(files));
+	if (is_secure())
+		return;
+	path = get(env, "KNUMA_CONF_FILE");
+	if (path)
+		find_own_file(sink, path);
+	else
+		find_user_file(sink, env);
+}
+
+void kn_conf_files(struct kn_conf_sink *sink)
+{
+	if (!files.alone) {
 		kn_conf_file(sink, kn_conf_system_file);
-		read_user_file(sink, env);
-	} else if (*path && kn_conf_file(sink, path) == -ENOENT) {
+		if (files.user[0])
+			kn_conf_file(sink, files.user);
+	} else if (files.own[0] && kn_conf_file(sink, files.own) == -ENOENT) {
 		kn_conf_mistake(sink, "KNUMA_CONF_FILE", "%s does not exist",
-				path);
+				files.own);
+		sink->err = sink->err ?: -ENOENT;
 	}
 }
 
@@ -171,11 +232,18 @@ static void read_variable(struct kn_conf_sink *sink, const char *variable)
 				kn_tunable_nearest(name)->name);
 }
 
+/* The order of variables means nothing, so a profile comes before the others. */
 static void read_environment(struct kn_conf_sink *sink, char **env)
 {
+	const char *profile = get(env, "KNUMA_PROFILE");
+
+	sink->rank = KN_CONF_ENVIRONMENT;
 	read_list(sink, get(env, "KNUMA_CONF"));
+	if (profile)
+		kn_conf_item(sink, "KNUMA_PROFILE", "profile", profile);
 	for (; *env; env++)
-		read_variable(sink, *env);
+		if (strncmp(*env, "KNUMA_PROFILE=", strlen("KNUMA_PROFILE=")))
+			read_variable(sink, *env);
 }
 
 int kn_tunables_load_with(void (*report)(void *arg, const char *message),
@@ -184,7 +252,8 @@ int kn_tunables_load_with(void (*report)(void *arg, const char *message),
 	struct kn_conf_sink sink = {
 		.report = report,
 		.arg = arg,
-		.apply = true,
+		.to = &kn_conf_live,
+		.rank = KN_CONF_FILE,
 	};
 	const int saved_errno = errno;
 	int expected = NOT_LOADED;
@@ -194,12 +263,10 @@ int kn_tunables_load_with(void (*report)(void *arg, const char *message),
 		return 0;
 	if (__atomic_compare_exchange_n(&state, &expected, LOADING, false,
 					__ATOMIC_ACQUIRE, __ATOMIC_ACQUIRE)) {
-		if (is_secure()) {
-			kn_conf_file(&sink, kn_conf_system_file);
-		} else {
-			read_files(&sink, environment());
+		find_files(&sink, environment());
+		kn_conf_files(&sink);
+		if (!is_secure())
 			read_environment(&sink, environment());
-		}
 		/* Release: pairs with the acquires of this function. */
 		kn_store_release(&state, LOADED);
 	}
@@ -213,10 +280,8 @@ int kn_tunables_load(void)
 {
 	int shown = 0, nr;
 
-	nr = kn_tunables_load_with(print_mistake, &shown);
-	if (shown > MISTAKES_SHOWN)
-		kn_print("and %d more mistakes in the configuration",
-			 shown - MISTAKES_SHOWN);
+	nr = kn_tunables_load_with(kn_conf_print, &shown);
+	kn_conf_print_rest(shown);
 	if (nr && kn_tun.strict) {
 		kn_print("strict = yes: not starting because of %d mistake%s "
 			 "in the configuration",

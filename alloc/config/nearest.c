@@ -3,7 +3,7 @@
  * The tunable that a misspelt name means: the least number of letters to
  * insert, remove, replace or swap with their neighbour.
  */
-#include "alloc/config/tunables.h"
+#include "alloc/config/conf.h"
 
 #include <string.h>
 
@@ -49,7 +49,8 @@ static unsigned distance(const char *a, const char *b)
 	return d[n][m];
 }
 
-const struct kn_tunable *kn_tunable_nearest(const char *name)
+const struct kn_tunable *kn_conf_nearest(const struct kn_tunable *row, int nr,
+					 const char *name)
 {
 	const struct kn_tunable *nearest = NULL;
 	/* A third of the letters may be wrong: more is another word. */
@@ -57,15 +58,20 @@ const struct kn_tunable *kn_tunable_nearest(const char *name)
 
 	if (!*name || strlen(name) > LETTERS)
 		return NULL;
-	for (int i = 0; i < KN_NR_TUNABLES; i++) {
-		const size_t d = distance(name, kn_tunables[i].name);
+	for (int i = 0; i < nr; i++) {
+		const size_t d = distance(name, row[i].name);
 
 		if (d < best) {
 			best = d;
-			nearest = &kn_tunables[i];
+			nearest = &row[i];
 		}
 	}
 	return nearest;
+}
+
+const struct kn_tunable *kn_tunable_nearest(const char *name)
+{
+	return kn_conf_nearest(kn_tunables, KN_NR_TUNABLES, name);
 }
 
 #define KN_TUNABLE(name, kind, def, min, max, unit, when, help) \

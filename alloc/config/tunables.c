@@ -6,8 +6,10 @@
 #include <string.h>
 
 #include "alloc/base/atomic.h"
+#include "alloc/config/cache_conf.h"
 #include "alloc/config/conf.h"
 #include "alloc/config/fake_spec.h"
+#include "alloc/config/profile.h"
 
 /* clang-format off: tables */
 /* What the columns of the table become, by kind. */
@@ -57,9 +59,11 @@ struct kn_tunables kn_tun = {
 #undef KN_TUNABLE
 };
 
-/* Empty is built-in. */
-static char sources[KN_NR_TUNABLES][KN_TUNABLE_LEN];
+static struct kn_origin origins[KN_NR_TUNABLES];
+static struct kn_cache_rules cache_rules;
 static bool sealed;
+
+const struct kn_conf_values kn_conf_live = {&kn_tun, origins, &cache_rules};
 
 struct value {
 	uint64_t number;
@@ -240,7 +244,8 @@ int kn_tunable_check(const struct kn_tunable *row, const char *text)
 	return parse(row, text, &value);
 }
 
-static void store(struct kn_tunables *to, const struct kn_tunable *row,
+/* Into the structure at @to that @row is a row of. */
+static void store(void *to, const struct kn_tunable *row,
 		  const struct value *value)
 {
 	char *field = (char *)to + row->offset;
@@ -265,9 +270,9 @@ static void store(struct kn_tunables *to, const struct kn_tunable *row,
 	}
 }
 
-static struct value fetch(const struct kn_tunable *row)
+static struct value fetch(const void *from, const struct kn_tunable *row)
 {
-	const char *field = (const char *)&kn_tun + row->offset;
+	const char *field = (const char *)from + row->offset;
 	struct value value = {0, field};
 
 	switch (row->kind) {
@@ -351,22 +356,70 @@ const struct kn_tunable *kn_tunable_find(const char *name)
 	return NULL;
 }
 
+int kn_tunable_store(void *to, const struct kn_tunable *row, const char *text)
+{
+	struct value value;
+	const int err = parse(row, text, &value);
+
+	if (!err)
+		store(to, row, &value);
+	return err;
+}
+
+int kn_tunable_assign(const struct kn_conf_values *to,
+		      const struct kn_tunable *row, const char *text,
+		      enum kn_conf_rank rank, const char *source)
+{
+	struct kn_origin *origin = &to->origin[row - kn_tunables];
+	const int err = kn_tunable_check(row, text);
+
+	if (err)
+		return err;
+	if (row->when == KN_TUNABLE_INIT && to == &kn_conf_live &&
+	    kn_load(&sealed))
+		return -EBUSY;
+	kn_tunable_store(to->tun, row, text);
+	origin->rank = rank;
+	snprintf(origin->source, sizeof(origin->source), "%s", source);
+	if (row == &kn_tunables[KN_TUN_profile])
+		kn_profile_apply(to, text, rank, source);
+	return 0;
+}
+
 int kn_tunable_set(const char *name, const char *value, const char *source)
 {
 	const struct kn_tunable *row = kn_tunable_find(name);
-	struct value v;
-	int err;
 
 	if (!row)
 		return -ENOENT;
-	err = parse(row, value, &v);
-	if (err)
-		return err;
-	if (row->when == KN_TUNABLE_INIT && kn_load(&sealed))
-		return -EBUSY;
-	store(&kn_tun, row, &v);
-	snprintf(sources[row - kn_tunables], KN_TUNABLE_LEN, "%s", source);
-	return 0;
+	return kn_tunable_assign(&kn_conf_live, row, value, KN_CONF_API,
+				 source);
+}
+
+bool kn_tunable_same(const struct kn_conf_values *a,
+		     const struct kn_conf_values *b,
+		     const struct kn_tunable *row)
+{
+	const struct value x = fetch(a->tun, row), y = fetch(b->tun, row);
+
+	return x.number == y.number && !strcmp(row->def_text ? x.text : "",
+					       row->def_text ? y.text : "");
+}
+
+void kn_tunable_copy(const struct kn_conf_values *to,
+		     const struct kn_conf_values *from,
+		     const struct kn_tunable *row)
+{
+	const struct value value = fetch(from->tun, row);
+
+	store(to->tun, row, &value);
+	to->origin[row - kn_tunables] = from->origin[row - kn_tunables];
+}
+
+int kn_tunable_text(const void *of, const struct kn_tunable *row, char *buf,
+		    size_t len)
+{
+	return fit(print_value(row, fetch(of, row), buf, len), len);
 }
 
 int kn_tunable_get(const char *name, char *buf, size_t len)
@@ -375,7 +428,7 @@ int kn_tunable_get(const char *name, char *buf, size_t len)
 
 	if (!row)
 		return -ENOENT;
-	return fit(print_value(row, fetch(row), buf, len), len);
+	return kn_tunable_text(&kn_tun, row, buf, len);
 }
 
 int kn_tunable_default(const char *name, char *buf, size_t len)
@@ -395,9 +448,20 @@ const char *kn_tunable_source(const char *name)
 
 	if (!row)
 		return NULL;
-	if (!sources[row - kn_tunables][0])
-		return "built-in";
-	return sources[row - kn_tunables];
+	return kn_conf_source(&kn_conf_live, row);
+}
+
+const char *kn_conf_source(const struct kn_conf_values *of,
+			   const struct kn_tunable *row)
+{
+	const struct kn_origin *origin = &of->origin[row - kn_tunables];
+
+	return origin->rank == KN_CONF_BUILT_IN ? "built-in" : origin->source;
+}
+
+bool kn_tunables_sealed(void)
+{
+	return kn_load(&sealed);
 }
 
 void kn_tunables_seal(bool seal)
@@ -405,14 +469,22 @@ void kn_tunables_seal(bool seal)
 	kn_store(&sealed, seal);
 }
 
-void kn_tunables_reset(void)
+void kn_conf_clear(const struct kn_conf_values *values)
 {
 	for (int i = 0; i < KN_NR_TUNABLES; i++) {
 		const struct kn_tunable *row = &kn_tunables[i];
 
-		store(&kn_tun, row, &(struct value){row->def, row->def_text});
-		sources[i][0] = '\0';
+		store(values->tun, row,
+		      &(struct value){row->def, row->def_text});
+		values->origin[i].rank = KN_CONF_BUILT_IN;
+		values->origin[i].source[0] = '\0';
 	}
+	values->caches->nr = 0;
+}
+
+void kn_tunables_reset(void)
+{
+	kn_conf_clear(&kn_conf_live);
 	kn_store(&sealed, false);
 	kn_conf_unload();
 }

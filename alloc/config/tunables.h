@@ -17,6 +17,8 @@
  *   C2  Fields of RUNTIME rows are single words, stored whole, and none is read
  *       together with another.
  *   C3  A value, with its source, is written under the lock of kn_conf_lock().
+ *   C4  What a reload changes, it changes in one hold of that lock, after all of
+ *       it was found to be right.
  */
 #ifndef KN_CONFIG_TUNABLES_H
 #define KN_CONFIG_TUNABLES_H
@@ -49,6 +51,14 @@ enum kn_tunable_kind {
 enum kn_tunable_when {
 	KN_TUNABLE_INIT,
 	KN_TUNABLE_RUNTIME
+};
+
+/* From where a value comes; a later one wins. */
+enum kn_conf_rank {
+	KN_CONF_BUILT_IN,
+	KN_CONF_FILE,
+	KN_CONF_ENVIRONMENT,
+	KN_CONF_API
 };
 
 #define KN_FIELD_BOOL(name)   bool name

@@ -219,6 +219,7 @@ struct page *alloc_pages_node(int nid, gfp_t gfp, unsigned int order)
 	uint32_t pfn;
 	int node;
 
+	gfp = kn_node_gfp(nid, gfp);
 	if (bad_request(gfp) || !kn_node_wanted(nid, gfp, &node))
 		return NULL;
 	if (order > KN_MAX_ORDER) {
@@ -366,6 +367,7 @@ void *alloc_pages_exact_nid(int nid, size_t size, gfp_t gfp)
 	void *p;
 	int node;
 
+	gfp = kn_node_gfp(nid, gfp);
 	if (bad_request(gfp) || !kn_node_wanted(nid, gfp, &node))
 		return NULL;
 	if (!size || size > KN_PAGE_SIZE << KN_MAX_ORDER) {

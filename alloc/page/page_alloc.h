@@ -8,6 +8,7 @@
 #ifndef KN_PAGE_PAGE_ALLOC_H
 #define KN_PAGE_PAGE_ALLOC_H
 
+#include "alloc/config/tunables.h"
 #include "alloc/page/zone.h"
 
 /* 0, or -ENOMEM. */
@@ -45,6 +46,14 @@ extern uint32_t kn_large_refused;
 
 /* Whether a request for such memory must fail for that, and then counts it. */
 bool kn_large_is_refused(gfp_t gfp);
+
+/* The flags that a request for @nid has with the tunable node_fallback. */
+static inline gfp_t kn_node_gfp(int nid, gfp_t gfp)
+{
+	if (likely(kn_load(&kn_tun.node_fallback)) || nid == NUMA_NO_NODE)
+		return gfp;
+	return gfp | __GFP_THISNODE;
+}
 
 /* Counts where a request for @wanted was served. */
 void kn_node_account(int wanted, int got);

@@ -11,7 +11,7 @@
 #include "alloc/base/assert.h"
 #include "alloc/base/bits.h"
 #include "alloc/base/start.h"
-#include "alloc/config/tunables.h"
+#include "alloc/config/cache_conf.h"
 #include "alloc/magazine/drain.h"
 #include "alloc/page/page_alloc.h"
 #include "alloc/stats/stats.h"
@@ -114,14 +114,39 @@ struct cache_shape {
 	uint32_t magazine;	/* objects in a magazine; 0: by size */
 };
 
+/*
+ * What the configuration says of this cache's magazines, over what follows from
+ * its size.  Magazines open after this.
+ */
+static void set_magazine(struct kmem_cache *s, const struct kn_cache_conf *conf)
+{
+	struct kn_magcache *c = &s->mag;
+	uint64_t most = c->capacity;
+
+	if (kn_cache_conf_has(conf, KN_CACHE_KEY_magazine_capacity))
+		most = conf->magazine_capacity;
+	if (kn_cache_conf_has(conf, KN_CACHE_KEY_magazine_bytes))
+		most = KN_MIN(most, conf->magazine_bytes / s->size);
+	if (most != c->capacity) {
+		c->capacity = (uint16_t)KN_MAX(most, 2);
+		c->batch = (uint16_t)KN_MIN(c->capacity / 2, KN_BATCH_MAX);
+	}
+	for (int node = 0; node < kn_topo.nr_nodes; node++)
+		c->depot[node].ramp = KN_MIN(c->depot[node].ramp, c->batch);
+	if (kn_cache_conf_has(conf, KN_CACHE_KEY_depot_batches))
+		c->depot_max = (uint32_t)conf->depot_batches;
+}
+
 /* Makes a cache; list_lock is held, or the process starts. */
 static struct kmem_cache *make_cache(const struct cache_shape *shape)
 {
 	struct kmem_cache *s = take_slot();
+	struct kn_cache_conf conf;
 	uint16_t id;
 
 	if (!s)
 		return NULL;
+	kn_cache_conf_of(shape->name, &conf);
 	id = (uint16_t)(KN_ID_FIRST_CACHE + (s - slots));
 	s->object_size = shape->size;
 	s->align = shape->align;
@@ -130,6 +155,8 @@ static struct kmem_cache *make_cache(const struct cache_shape *shape)
 	s->refused = 0;
 	snprintf(s->name, sizeof(s->name), "%s", shape->name);
 	kn_slab_geometry(s, KN_MAX(KN_ALIGN_UP(shape->size, shape->align), 16u));
+	if (kn_cache_conf_has(&conf, KN_CACHE_KEY_slab_order))
+		kn_slab_set_order(s, (uint32_t)conf.slab_order);
 	for (int node = 0; node < kn_topo.nr_nodes; node++)
 		s->node[node].partial = KN_PFN_NONE;
 	s->mag.refill = kn_slab_refill;
@@ -137,6 +164,7 @@ static struct kmem_cache *make_cache(const struct cache_shape *shape)
 	kn_magcache_init(&s->mag, id, s->size);
 	if (shape->magazine)
 		s->mag.capacity = (uint16_t)KN_MIN(shape->magazine, 126u);
+	set_magazine(s, &conf);
 	s->live = true;
 	kn_list_add_tail(&caches, &s->list);
 	return s;
@@ -258,6 +286,7 @@ kn_slow void *kn_cache_alloc_slow(struct kmem_cache *s, gfp_t gfp, int nid)
 	void *obj;
 
 	kn_stat_add(KN_STAT_alloc_slow, 1);
+	gfp = kn_node_gfp(nid, gfp);
 	/* 1. The request itself. */
 	if (!kn_cache_gfp_usable(s, gfp) || !kn_node_wanted(nid, gfp, &node))
 		return NULL;

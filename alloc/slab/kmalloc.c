@@ -43,6 +43,7 @@ static void *large(size_t size, gfp_t gfp, int nid)
 		errno = ENOMEM;
 		return NULL;
 	}
+	gfp = kn_node_gfp(nid, gfp);
 	if (!kn_node_wanted(nid, gfp, &node))
 		return NULL;
 	if (kn_tun.init_on_alloc)

@@ -65,6 +65,19 @@ void kn_slab_geometry(struct kmem_cache *s, uint32_t size)
 	s->nr_objects = 1;
 }
 
+void kn_slab_set_order(struct kmem_cache *s, uint32_t order)
+{
+	while (KN_PAGE_SIZE << order < s->size)
+		order++;
+	/* The next smaller one has room for as many as a slab may have. */
+	while (order && (KN_PAGE_SIZE << (order - 1)) / s->size >=
+				KN_SLAB_MAX_OBJECTS)
+		order--;
+	s->order = (uint8_t)order;
+	s->nr_objects = (uint16_t)KN_MIN((KN_PAGE_SIZE << order) / s->size,
+					 (size_t)KN_SLAB_MAX_OBJECTS);
+}
+
 static uint64_t full_word(const struct kmem_cache *s, uint32_t word)
 {
 	const int left = s->nr_objects - (int)word * 64;

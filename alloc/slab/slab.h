@@ -69,6 +69,9 @@ struct kmem_cache {
 /* Chooses order and number of objects for places of @size bytes. */
 void kn_slab_geometry(struct kmem_cache *s, uint32_t size);
 
+/* Another order, after that: room for an object, at most 256 of them. */
+void kn_slab_set_order(struct kmem_cache *s, uint32_t order);
+
 /* Cache by id; valid for ids found in the map. */
 struct kmem_cache *kn_cache_by_id(uint32_t id);
 

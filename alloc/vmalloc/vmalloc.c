@@ -70,6 +70,7 @@ void *__vmalloc_node(unsigned long size, unsigned long align, gfp_t gfp,
 	(void)caller;
 	if (!kn_start())
 		return NULL;
+	gfp = kn_node_gfp(nid, gfp);
 	if (!align)
 		align = 1;
 	if (!size || !kn_is_pow2(align) ||

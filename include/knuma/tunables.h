@@ -2,7 +2,7 @@
 /*
  * knuma/tunables.h - settings by name, and giving memory back at once
  *
- * The names are those of the configuration file; docs/reference lists them.  A
+ * The names are those of the configuration file; knuma.conf(5) lists them.  A
  * value set here wins over the file and the environment.
  */
 #ifndef KNUMA_TUNABLES_H
@@ -37,6 +37,30 @@ int knuma_conf_set(const char *name, const char *value) KN_API KN_MUST_CHECK;
  */
 int knuma_conf_get(const char *name, char *buf,
 		   size_t len) KN_API KN_MUST_CHECK;
+
+/**
+ * knuma_conf_reload - read the configuration files again
+ *
+ * All or nothing: the files that were looked for when the process started are
+ * read and checked as a whole, and a mistake in any line leaves every setting as
+ * it is; each is printed on standard error.  Else what can change at run time
+ * takes the value that the files give it, or the built-in one where they no
+ * longer set it, and one line on standard error names each setting that differs
+ * but is read at the start only: it holds at next start.  The environment is not
+ * read again; its values, and those of knuma_conf_set(), win as before.
+ *
+ * Whoever has read a value of a reload by knuma_conf_get() reads no older one
+ * afterwards, of any setting.  The allocator reads one setting at a time.
+ *
+ * Context: any thread, no signal handler: a handler of SIGHUP sets a flag and
+ *          the program calls this later.  Makes system calls; needs 8 KiB of
+ *          stack.
+ * Return:  0, also when there is no file.
+ * Errors:  -EINVAL for a mistake in a file, -ENOENT when the file of
+ *          KNUMA_CONF_FILE is gone, another -errno when a file cannot be read:
+ *          nothing was changed.  -EBUSY when another thread reloads.
+ */
+int knuma_conf_reload(void) KN_API KN_MUST_CHECK;
 
 /**
  * knuma_trim - give all unused memory back to the system

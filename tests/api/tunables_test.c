@@ -3,8 +3,10 @@
 #include <knuma/tunables.h>
 
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <knuma/page.h>
 #include <knuma/slab.h>
@@ -12,6 +14,7 @@
 #include <knuma/vmalloc.h>
 
 #include "alloc/config/tunables.h"
+#include "alloc/slab/cache.h"
 #include "tests/support/child.h"
 #include "tests/support/faults.h"
 #include "tests/support/heap.h"
@@ -95,6 +98,112 @@ static void a_value_set_wins_over_the_environment(void)
 	conf("vmalloc_cache", "7M");
 	kfree(kmalloc(1, GFP_KERNEL));
 	CHECK(!strcmp(get("vmalloc_cache"), "7M"));
+}
+
+/* The file of this process; @text in it. */
+static void write_file(const char *text)
+{
+	static char path[64];
+	FILE *f;
+
+	snprintf(path, sizeof(path), "/tmp/knuma-tunables-%d.conf",
+		 (int)getpid());
+	f = fopen(path, "w");
+	CHECK(f);
+	fputs(text, f);
+	CHECK_EQ(fclose(f), 0);
+	setenv("KNUMA_CONF_FILE", path, 1);
+}
+
+static void remove_file(void)
+{
+	unlink(getenv("KNUMA_CONF_FILE"));
+}
+
+static void a_reload_of_a_running_heap(void)
+{
+	write_file("trim_delay_ms = 2s\nspan = 64G\n");
+	atexit(remove_file);
+	kfree(kmalloc(1, GFP_KERNEL));
+	CHECK(!strcmp(get("trim_delay_ms"), "2s"));
+
+	write_file("trim_delay_ms = 3s\nrcu_full = grow\nspan = 32G\n"
+		   "[cache kmalloc-64]\nmagazine_capacity = 8\n");
+	CHECK_EQ(knuma_conf_reload(), 0);
+	CHECK(!strcmp(get("trim_delay_ms"), "3s"));
+	CHECK(!strcmp(get("rcu_full"), "grow"));
+	CHECK(!strcmp(get("span"), "64G"));
+	CHECK_EQ(printed_times(":3: span = 32G holds at next start"), 1);
+	CHECK_EQ(printed_times("sections of caches have changed"), 1);
+
+	write_file("trim_delay_ms = 4s\nrcu_ful = fail\n");
+	CHECK_EQ(knuma_conf_reload(), -EINVAL);
+	CHECK(!strcmp(get("trim_delay_ms"), "3s"));
+	CHECK(!strcmp(get("rcu_full"), "grow"));
+	CHECK_EQ(printed_times("nothing has changed"), 1);
+	CHECK_EQ(printed_times(":2: unknown key 'rcu_ful'; the nearest is"), 1);
+
+	remove_file();
+	CHECK_EQ(knuma_conf_reload(), -ENOENT);
+	CHECK(!strcmp(get("trim_delay_ms"), "3s"));
+	heap_verify();
+}
+
+/* Rules for caches: what is kept by each CPU, by the depot, and in a slab. */
+static void sections_of_caches_are_applied(void)
+{
+	struct kmem_cache *own, *other;
+	const size_t page = knuma_page_size();
+	void *p[600];
+
+	write_file("[cache kmalloc-64]\nmagazine_capacity = 8\n"
+		   "depot_batches = 3\nslab_order = 3\n"
+		   "[cache inode*]\nmagazine_bytes = 3000\n"
+		   "slab_order = 0\n");
+	atexit(remove_file);
+	own = kmem_cache_create("inode_cache", 300, 0, 0, NULL);
+	other = kmem_cache_create("dentry", 300, 0, 0, NULL);
+	CHECK_EQ(kn_kmalloc_cache(64)->mag.capacity, 8);
+	CHECK_EQ(kn_kmalloc_cache(64)->mag.batch, 4);
+	CHECK_EQ(kn_kmalloc_cache(64)->mag.depot_max, 3);
+	/* More than 256 objects are in no slab. */
+	CHECK((page << kn_kmalloc_cache(64)->order) / 64 < 512);
+	CHECK_EQ(kn_kmalloc_cache(80)->mag.capacity, other->mag.capacity);
+	CHECK_EQ(own->mag.capacity, 3000 / own->size);
+	CHECK_EQ(own->order, 0);
+	CHECK_EQ(own->nr_objects, page / own->size);
+	CHECK(other->order > 0);
+	for (int round = 0; round < 3; round++) {
+		for (size_t i = 0; i < 600; i++)
+			p[i] = i % 2 ? kmalloc(64, GFP_KERNEL) :
+				       kmem_cache_alloc(own, GFP_KERNEL);
+		for (size_t i = 0; i < 600; i++)
+			kfree(p[i]);
+	}
+	kmem_cache_destroy(own);
+	kmem_cache_destroy(other);
+	heap_verify();
+}
+
+static void a_slab_holds_at_least_one_object(void)
+{
+	struct kmem_cache *s;
+	void *p;
+
+	write_file("[cache big]\nslab_order = 0\n"
+		   "[cache small]\nslab_order = 4\n");
+	atexit(remove_file);
+	s = kmem_cache_create("big", 3 * 4096, 0, 0, NULL);
+	CHECK(knuma_page_size() << s->order >= 3 * 4096);
+	p = kmem_cache_alloc(s, GFP_KERNEL);
+	memset(p, 1, 3 * 4096);
+	kmem_cache_free(s, p);
+	kmem_cache_destroy(s);
+	s = kmem_cache_create("small", 16, 0, 0, NULL);
+	CHECK(s->nr_objects <= 256);
+	CHECK(knuma_page_size() << s->order <= 512 * s->size || s->order == 0);
+	kmem_cache_destroy(s);
+	heap_verify();
 }
 
 static void zeroed_on_allocation(void)
@@ -262,6 +371,9 @@ int main(void)
 		child_test(mistakes),
 		child_test(what_is_fixed_once_the_allocator_is_up),
 		child_test(a_value_set_wins_over_the_environment),
+		child_test(a_reload_of_a_running_heap),
+		child_test(sections_of_caches_are_applied),
+		child_test(a_slab_holds_at_least_one_object),
 		child_test(zeroed_on_allocation),
 		child_test(pages_are_zeroed_on_allocation_too),
 		child_test(memory_in_use_stays),

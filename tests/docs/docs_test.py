@@ -111,15 +111,53 @@ class Manual(unittest.TestCase):
         want = {k: v or "(empty)" for k, v in defaults().items()}
         self.assertEqual(rows, want)
 
+    def test_knuma_conf_says_of_each_setting_what_the_tables_say(self):
+        page = read("docs/man/knuma.conf.5").replace("\\-", "-")
+        tables = read("docs/reference/settings.md").split("\n## ")
+        rows = re.findall(r"(?m)^\| `(\w+)` \| (.*?) \| (.*?) \| (.*?) \| "
+                          r"(.*) \|$", tables[0])
+        self.assertEqual([row[0] for row in rows], list(defaults()))
+        for name, _, values, changes, about in rows:
+            text = re.search(
+                r"(?ms)^\.TP\n\\fB%s\\fR = [^\n]*?( \*)?\n(.*?)^\.(TP|SH)"
+                % name, page)
+            self.assertEqual(bool(text.group(1)), changes == "any time", name)
+            self.assertTrue(text.group(2).lower().startswith(
+                about.lower() + ".\n"), (name, about))
+            if not values.startswith("a number of nodes"):
+                self.assertIn(values.lower() + ".", text.group(2).lower())
+        profiles = re.findall(r"(?m)^\| `([\w-]+)` \| (`.*`) \| (.*) \| (.*) "
+                              r"\|$", tables[1])
+        self.assertGreater(len(profiles), 3)
+        for name, cells, use, cost in profiles:
+            self.assertIn(".B %s\nFor %s: %s.\nCost: %s.\n" % (
+                name, use, cells.replace("`", ""), cost), page)
+        keys = re.findall(r"(?m)^\| `(\w+)` \| (.*?) \| (.*) \|$", tables[2])
+        self.assertGreater(len(keys), 3)
+        for name, values, about in keys:
+            self.assertIn(".B %s\n%s%s.\n%s.\n" % (
+                name, about[0].upper(), about[1:], values), page)
+
+    def test_the_reference_of_settings_is_the_tables(self):
+        self.assertEqual(
+            read("docs/reference/settings.md"), read("tools/settings.md"),
+            "./bazelw run //tools:gen_conf -- --reference "
+            ">docs/reference/settings.md")
+
     def test_knuma_has_each_command_and_option(self):
         page = read("docs/man/knuma.1").replace("\\-", "-")
         commands = re.findall(r"(?m)^  (\w+) {2,}\S", knuma("--help"))
         self.assertIn("run", commands)
         for command in commands:
             self.assertIn("\n.SS knuma %s\n" % command, page)
-        for option in re.findall(r"(?m)^ +(--[\w-]+)", knuma("run", "--help")):
-            if option not in ("--usage", "--help"):
-                self.assertIn(option, page)
+        for command in commands:
+            if command == "bench":
+                continue
+            for short, option in re.findall(r"(?m)^ +(?:(-\w), )?(--[\w-]+)",
+                                            knuma(command, "--help")):
+                if option not in ("--usage", "--help", "--version"):
+                    self.assertRegex(page.replace("\\fB", ""), "%s\\b" % (
+                        short or option), (command, option))
 
     def test_knuma_bench_has_each_option_and_measure(self):
         page = read("docs/man/knuma-bench.1").replace("\\-", "-")

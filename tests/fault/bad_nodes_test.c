@@ -177,6 +177,26 @@ static void every_call_with_every_node(void)
 	heap_verify();
 }
 
+/* The tunable says for all what the flag says for one. */
+static void without_fallback_every_named_node_is_meant(void)
+{
+	use_machine();
+	start_quiet();
+	conf("node_fallback", "no");
+	cache = kmem_cache_create("bad", 300, 0, 0, NULL);
+	for (size_t c = 0; c < NR_CALLS; c++) {
+		for (size_t i = 0; i < NR_NODES; i++)
+			try_call(c, FLAGS, nodes[i].node, nodes[i].err_this);
+		/* Who names none is served by any. */
+		if (calls[c].call != call___alloc_pages_node)
+			try_call(c, FLAGS, NUMA_NO_NODE, 0);
+	}
+	conf("node_fallback", "yes");
+	try_call(0, FLAGS, 1, 0);
+	kmem_cache_destroy(cache);
+	heap_verify();
+}
+
 /* Calls that may not wait: refused alike, before anything is looked for. */
 static void without_waiting(void)
 {
@@ -303,6 +323,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		child_test(every_call_with_every_node),
+		child_test(without_fallback_every_named_node_is_meant),
 		child_test(without_waiting),
 		cmocka_unit_test(the_first_call_of_a_process),
 		child_test(questions_about_every_node),

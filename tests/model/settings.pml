@@ -4,7 +4,7 @@
  *
  * Stands for
  *   knuma_conf_set(), knuma_conf_get(), kn_conf_freeze(), kn_conf_thaw()
- *						alloc/config/conf_api.c
+ *   knuma_conf_reload()				alloc/config/conf_api.c
  *   kn_tunable_set()				alloc/config/tunables.c
  *   kn_start_slow(), start_layers()		alloc/core/start.c
  *
@@ -17,15 +17,21 @@
  * made, or what was there before; what the layers of one start have read is the
  * same, and what a change that was not refused has made; all come to an end.
  *
+ * A fourth program reloads two settings that may change at any time, and a fifth
+ * asks for both, one after the other (C4): who has seen a part of a reload does
+ * not see what was there before.
+ *
  * PLANTED 1: what the start reads can be set until it has ended, as KN_SEAL_LATE
  *            makes it in the code.
  * PLANTED 2: the start does not wait for a change that is under way.
  * PLANTED 3: a start in a handler waits for the change it interrupted.
+ * PLANTED 4: a reload takes the lock for each value.
  */
 
 #define CHANGES	2		/* of each program */
 
 byte text[2];			/* the setting: two words, written one by one */
+byte free_text[2];		/* two settings of one word each */
 byte last;			/* what the last change made that was not refused */
 bool lock, start_lock, sealed, started;
 
@@ -84,6 +90,36 @@ proctype getter()
 	UNLOCK(lock)
 }
 
+proctype reloader()
+{
+	LOCK(lock);
+	free_text[0] = 1;
+#if PLANTED == 4
+	UNLOCK(lock);
+	LOCK(lock);
+#endif
+	free_text[1] = 1;
+	UNLOCK(lock)
+}
+
+/* Two calls, in both orders. */
+proctype asker()
+{
+	byte which, first, second;
+
+	if
+	:: which = 0
+	:: which = 1
+	fi;
+	LOCK(lock);
+	first = free_text[which];
+	UNLOCK(lock);
+	LOCK(lock);
+	second = free_text[1 - which];
+	UNLOCK(lock);
+	assert(second >= first)
+}
+
 inline seal(yes)
 {
 #if PLANTED == 2
@@ -129,6 +165,8 @@ init
 		run changer(0);
 		run changer(1);
 		run getter();
+		run reloader();
+		run asker();
 		run starter();
 		run starter()
 	}

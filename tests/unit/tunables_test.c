@@ -19,7 +19,9 @@
 
 #include <knuma/tunables.h>
 
+#include "alloc/config/cache_conf.h"
 #include "alloc/config/conf.h"
+#include "alloc/config/profile.h"
 
 static char folder[64];	  /* of this test run */
 static char report[4096]; /* mistakes, one a line */
@@ -199,6 +201,10 @@ static void texts_of_each_kind(void **state)
 		{"trim_delay_ms", "3m", -EINVAL, "0ms"},
 		{"trim_delay_ms", "1.5s", -EINVAL, "0ms"},
 		{"trim_delay_ms", "18446744073709551s", -ERANGE, "0ms"},
+		{"profile", "none", 0, "none"},
+		{"profile", "", -EINVAL, "none"},
+		{"profile", "yes", -EINVAL, "none"},
+		{"profile", "late", -EINVAL, "none"},
 		{"stats_file", "/a b/c", 0, "/a b/c"},
 		{"stats_file", "", 0, ""},
 		{"Stats", "yes", -ENOENT, NULL},
@@ -313,15 +319,16 @@ static void each_mistake_has_its_line(void **state)
 		{1, "unknown key 'trim_dely_ms'; the nearest is "
 		    "'trim_delay_ms'"},
 		{2, "magazine_capacity = 500: outside of 1 to 126 objects"},
-		{3, "unknown key 'banana'"},
+		{3, "unknown key 'banana'; `knuma conf dump' lists the keys"},
 		{4, "background = maybe: expected one of auto|yes|no"},
 		{5, "not of the form key = value"},
 		{6, "span = 5x: expected a size, as 65536, 64K or 8M"},
-		{7, "unknown section [other]; its keys are ignored"},
+		{7, "unknown section [other]; its keys are ignored: there are "
+		    "[knuma] and [cache NAME]"},
 		{9, "a section is written [name]"},
 		{12, "longer than 198 bytes; the line is ignored"},
 		{13, "stats = maybe: expected yes or no"},
-		{14, "unknown key ''"},
+		{14, "unknown key ''; `knuma conf dump' lists the keys"},
 		{15, "not of the form key = value"},
 	};
 	char text[1024], *rest = report;
@@ -398,7 +405,7 @@ static void a_long_file_is_read_to_its_end(void **state)
 	(void)state;
 	assert_non_null(f);
 	for (int i = 0; i < 5000; i++)
-		fprintf(f, "# line %d\nstats = yes\n", i);
+		fprintf(f, "# line %d\n[knuma]\n", i);
 	fputs("banana = 1\n", f);
 	fclose(f);
 	report[0] = '\0';
@@ -424,6 +431,249 @@ static void files_that_cannot_be_read(void **state)
 	report[0] = '\0';
 	assert_int_equal(kn_conf_check(path, note, NULL), -EACCES);
 	assert_non_null(strstr(report, "cannot be read: Permission denied"));
+}
+
+/* A file of one kind of mistake, and what is said of each line. */
+static void expect(const char *text, int nr, const char *said)
+{
+	assert_int_equal(check(text), nr);
+	if (!strstr(report, said))
+		print_error("'%s' is not in:\n%s", said, report);
+	assert_non_null(strstr(report, said));
+}
+
+static void lines_that_are_no_text(void **state)
+{
+	(void)state;
+	expect("stats_file = \xff\n", 1, ":1: is not UTF-8");
+	expect("stats_file = \xc3(\n", 1, ":1: is not UTF-8");
+	expect("stats_file = \xc3\n", 1, ":1: is not UTF-8");
+	expect("stats_file = \xe2\x82\n", 1, ":1: is not UTF-8");
+	expect("\n\x01stats = yes\n", 1, ":2: contains a control character");
+	expect("stats = yes\x7f\n", 1, ":1: contains a control character");
+	assert_int_equal(check("stats_file = /\xc3\xa4\xe2\x82\xac"
+			       "\xf0\x9f\x98\x80\n"),
+			 0);
+	/* What is no setting may be anything. */
+	assert_int_equal(check("# caf\xe9\nstats = yes # \xe9\n"), 0);
+}
+
+static void a_key_stands_once_in_a_file(void **state)
+{
+	(void)state;
+	expect("stats = yes\nspan = 1G\n\n[knuma]\nstats = no\n", 1,
+	       ":5: stats is already set in line 1; this line is ignored\n");
+	/* A line that was a mistake did not set it. */
+	expect("stats = maybe\nstats = no\n", 1, ":1: stats = maybe");
+	file("system.conf", "span = 1G\nspan = 2G\n");
+	assert_int_equal(load(), 1);
+	assert_string_equal(value("span"), "1G");
+}
+
+static void a_file_without_an_end(void **state)
+{
+	const char *path = file("endless.conf", "");
+
+	(void)state;
+	assert_int_equal(truncate(path, 1 << 21), 0);
+	report[0] = '\0';
+	assert_int_equal(kn_conf_check(path, note, NULL), -EFBIG);
+	assert_non_null(strstr(report, "longer than 1048576 bytes"));
+}
+
+static void sections_of_caches(void **state)
+{
+	static const char *const mistake[] = {
+		":2: [cache a] is already in line 1",
+		":3: a cache has a name of 1 to 47 bytes",
+		":4: a cache has a name of 1 to 47 bytes",
+		":6: span is no setting of one cache; it belongs to [knuma]",
+		":7: unknown key 'depot_batch' of a cache; the nearest is "
+		"'depot_batches'",
+		":8: unknown key 'banana' of a cache; knuma.conf(5)",
+		":9: magazine_capacity = 127: outside of 1 to 126 objects",
+		":10: slab_order = 5: outside of 0 to 4",
+		":11: slab_order = x: expected a whole number",
+		":13: magazine_bytes is already set in line 12",
+		":14: unknown section [caches];",
+	};
+	struct kn_cache_conf conf;
+
+	(void)state;
+	expect("[cache a]\n[cache  a]\n[cache]\n"
+	       "[cache 123456789012345678901234567890123456789012345678]\n"
+	       "[cache b]\nspan = 1G\ndepot_batch = 1\nbanana = 1\n"
+	       "magazine_capacity = 127\nslab_order = 5\nslab_order = x\n"
+	       "magazine_bytes = 1K\nmagazine_bytes = 2K\n[caches]\n",
+	       KN_ARRAY_SIZE(mistake), mistake[0]);
+	for (size_t i = 0; i < KN_ARRAY_SIZE(mistake); i++)
+		assert_non_null(strstr(report, mistake[i]));
+
+	file("system.conf", "[cache kmalloc-*]\n"
+			    "magazine_capacity = 10\nslab_order = 2\n"
+			    "[cache kmalloc-64]\nmagazine_capacity = 20\n"
+			    "[knuma]\nspan = 1G\n");
+	assert_int_equal(load(), 0);
+	assert_string_equal(value("span"), "1G");
+	assert_string_equal(value("magazine_capacity"), "126");
+	kn_cache_conf_of("kmalloc-64", &conf);
+	assert_true(kn_cache_conf_has(&conf, KN_CACHE_KEY_magazine_capacity));
+	assert_int_equal(conf.magazine_capacity, 20);
+	assert_int_equal(conf.slab_order, 2);
+	assert_false(kn_cache_conf_has(&conf, KN_CACHE_KEY_depot_batches));
+	kn_cache_conf_of("kmalloc-96", &conf);
+	assert_int_equal(conf.magazine_capacity, 10);
+	kn_cache_conf_of("inode", &conf);
+	assert_int_equal(conf.set, 0);
+}
+
+static void too_many_sections_of_caches(void **state)
+{
+	char text[2048] = "";
+
+	(void)state;
+	for (int i = 0; i <= KN_CACHE_RULES; i++)
+		sprintf(text + strlen(text), "[cache c%d]\n", i);
+	expect(text, 1, ":65: more than 64 sections of caches");
+}
+
+static void profiles_set_what_their_table_says(void **state)
+{
+	(void)state;
+	for (int i = 0; i < kn_nr_profiles; i++) {
+		int cells = 0;
+
+		kn_tunables_reset();
+		assert_int_equal(kn_tunable_set("profile", kn_profiles[i].name,
+						"test"),
+				 0);
+		for (int j = 0; j < kn_nr_profile_sets; j++) {
+			const struct kn_profile_set *s = &kn_profile_sets[j];
+			const char *key = kn_tunables[s->tunable].name;
+
+			if (strcmp(s->profile, kn_profiles[i].name) != 0)
+				continue;
+			cells++;
+			assert_string_equal(value(key), s->value);
+			assert_non_null(strstr(kn_tunable_source(key),
+					       "test (profile "));
+		}
+		assert_true(cells > 0);
+	}
+}
+
+static void later_keys_win_over_a_profile(void **state)
+{
+	(void)state;
+	file("system.conf", "huge_pages = yes\nprofile = memory\n"
+			    "depot_batches = 9\n");
+	assert_int_equal(load(), 0);
+	assert_string_equal(value("huge_pages"), "no");
+	assert_string_equal(value("depot_batches"), "9");
+	assert_string_equal(value("trim_delay_ms"), "200ms");
+	/* The order of variables means nothing. */
+	setenv("KNUMA_TRIM_DELAY_MS", "5s", 1);
+	setenv("KNUMA_PROFILE", "latency", 1);
+	assert_int_equal(load(), 0);
+	assert_string_equal(value("trim_delay_ms"), "5s");
+	assert_string_equal(value("depot_batches"), "256");
+	assert_string_equal(kn_tunable_source("depot_batches"),
+			    "KNUMA_PROFILE (profile latency)");
+	setenv("KNUMA_PROFILE", "latncy", 1);
+	assert_int_equal(load(), 1);
+	assert_non_null(strstr(report, "KNUMA_PROFILE: profile = latncy: "
+				       "expected one of none|latency|"));
+}
+
+static void paths_that_are_too_long(void **state)
+{
+	char path[600];
+
+	(void)state;
+	snprintf(path, sizeof(path), "/%0590d", 0);
+	setenv("XDG_CONFIG_HOME", path, 1);
+	assert_int_equal(load(), 1);
+	assert_non_null(strstr(report, "XDG_CONFIG_HOME: makes a path of more "
+				       "than 511 bytes"));
+	unsetenv("XDG_CONFIG_HOME");
+	setenv("HOME", path, 1);
+	assert_int_equal(load(), 1);
+	assert_non_null(strstr(report, "HOME: makes a path"));
+	setenv("KNUMA_CONF_FILE", path, 1);
+	assert_int_equal(load(), 1);
+	assert_non_null(strstr(report, "KNUMA_CONF_FILE: makes a path"));
+}
+
+static void a_reload_takes_over_what_may_change(void **state)
+{
+	(void)state;
+	file("system.conf", "trim_delay_ms = 2s\nvmalloc_cache = 1M\n"
+			    "rcu_delay_ms = 1s\nspan = 1G\n");
+	setenv("KNUMA_VMALLOC_CACHE", "2M", 1);
+	assert_int_equal(load(), 0);
+	assert_int_equal(knuma_conf_set("vma_budget", "100"), 0);
+	kn_tunables_seal(true);
+	/* Neither environment nor folder are looked at again. */
+	setenv("KNUMA_CONF_FILE", "/nonexistent", 1);
+	setenv("KNUMA_TRIM_DELAY_MS", "9s", 1);
+	file("system.conf", "\ntrim_delay_ms = 3s\nvmalloc_cache = 5M\n"
+			    "vma_budget = 7\nspan = 2G\n");
+	assert_int_equal(knuma_conf_reload(), 0);
+	assert_string_equal(value("trim_delay_ms"), "3s");
+	assert_non_null(strstr(kn_tunable_source("trim_delay_ms"), ":2"));
+	assert_string_equal(value("rcu_delay_ms"), "10ms");
+	assert_string_equal(kn_tunable_source("rcu_delay_ms"), "built-in");
+	assert_string_equal(value("vmalloc_cache"), "2M");
+	assert_string_equal(value("vma_budget"), "100");
+	assert_string_equal(value("span"), "1G");
+	/* Before a start all may change. */
+	kn_tunables_seal(false);
+	assert_int_equal(knuma_conf_reload(), 0);
+	assert_string_equal(value("span"), "2G");
+}
+
+static void a_reload_with_a_mistake_changes_nothing(void **state)
+{
+	char path[160];
+
+	(void)state;
+	file("system.conf", "trim_delay_ms = 2s\n");
+	assert_int_equal(load(), 0);
+	file("system.conf", "trim_delay_ms = 3s\nrcu_delay_ms = never\n");
+	assert_int_equal(knuma_conf_reload(), -EINVAL);
+	assert_string_equal(value("trim_delay_ms"), "2s");
+	snprintf(path, sizeof(path), "%s/system.conf", folder);
+	assert_int_equal(unlink(path), 0);
+	assert_int_equal(mkdir(path, 0700), 0);
+	assert_int_equal(knuma_conf_reload(), -EISDIR);
+	assert_string_equal(value("trim_delay_ms"), "2s");
+	/* No file says as much as an empty one. */
+	assert_int_equal(rmdir(path), 0);
+	assert_int_equal(knuma_conf_reload(), 0);
+	assert_string_equal(value("trim_delay_ms"), "1s");
+	strcpy(path, file("own.conf", "trim_delay_ms = 4s\n"));
+	setenv("KNUMA_CONF_FILE", path, 1);
+	assert_int_equal(load(), 0);
+	assert_int_equal(unlink(path), 0);
+	assert_int_equal(knuma_conf_reload(), -ENOENT);
+	assert_string_equal(value("trim_delay_ms"), "4s");
+}
+
+static void a_relative_file_stays_where_it_was(void **state)
+{
+	char before[256];
+
+	(void)state;
+	file("own.conf", "trim_delay_ms = 4s\n");
+	assert_non_null(getcwd(before, sizeof(before)));
+	assert_int_equal(chdir(folder), 0);
+	setenv("KNUMA_CONF_FILE", "own.conf", 1);
+	assert_int_equal(load(), 0);
+	assert_int_equal(chdir(before), 0);
+	assert_string_equal(value("trim_delay_ms"), "4s");
+	file("own.conf", "trim_delay_ms = 5s\n");
+	assert_int_equal(knuma_conf_reload(), 0);
+	assert_string_equal(value("trim_delay_ms"), "5s");
 }
 
 static void later_sources_win(void **state)
@@ -559,12 +809,15 @@ static void strict_refuses_to_start(void **state)
 	setenv("KNUMA_CONF", "banana=1", 1);
 	assert_int_equal(status_of_load(text, sizeof(text)), 2);
 	assert_string_equal(text,
-			    "knuma: KNUMA_CONF: unknown key 'banana'\n"
+			    "knuma: KNUMA_CONF: unknown key 'banana'; `knuma "
+			    "conf dump' lists the keys\n"
 			    "knuma: strict = yes: not starting because of 1 "
 			    "mistake in the configuration\n");
 	setenv("KNUMA_STRICT", "no", 1);
 	assert_int_equal(status_of_load(text, sizeof(text)), 0);
-	assert_string_equal(text, "knuma: KNUMA_CONF: unknown key 'banana'\n");
+	assert_string_equal(text,
+			    "knuma: KNUMA_CONF: unknown key 'banana'; `knuma "
+			    "conf dump' lists the keys\n");
 }
 
 static void a_flood_of_mistakes_is_cut(void **state)
@@ -668,6 +921,17 @@ int main(void)
 		TEST(binary_lines_are_named),
 		TEST(a_long_file_is_read_to_its_end),
 		TEST(files_that_cannot_be_read),
+		TEST(lines_that_are_no_text),
+		TEST(a_key_stands_once_in_a_file),
+		TEST(a_file_without_an_end),
+		TEST(sections_of_caches),
+		TEST(too_many_sections_of_caches),
+		TEST(profiles_set_what_their_table_says),
+		TEST(later_keys_win_over_a_profile),
+		TEST(paths_that_are_too_long),
+		TEST(a_reload_takes_over_what_may_change),
+		TEST(a_reload_with_a_mistake_changes_nothing),
+		TEST(a_relative_file_stays_where_it_was),
 		TEST(later_sources_win),
 		TEST(home_when_there_is_no_xdg_folder),
 		TEST(mistakes_in_the_environment),
