@@ -165,7 +165,59 @@ class Conf(Cli):
         self.assertIn("\ntrim_delay_ms = 5s  # KNUMA_TRIM_DELAY_MS\n", out)
         self.assertIn("\nguard_pages = yes  # built-in\n", out)
         self.assertEqual(
-            err, "knuma: %s:3: unknown key 'banana'\n" % conf)
+            err, "knuma: %s:3: unknown key 'banana'; `knuma conf dump' "
+            "lists the keys\n" % conf)
+
+
+    def test_dump_of_values_in_force(self):
+        conf = self.file("a.conf", "span = 1G\nprofile = memory\n"
+                         "depot_batches = 9\n[cache kmalloc-*]\n"
+                         "magazine_capacity = 8\nslab_order = 1\n")
+        out, err = self.knuma("conf", "dump", "--file", conf)
+        self.assertEqual(err, "")
+        for line in ("span = 1G", "depot_batches = 9", "huge_pages = no",
+                     "#guard_pages = yes", "profile = memory",
+                     "[cache kmalloc-*]", "magazine_capacity = 8"):
+            self.assertIn("\n" + line + "\n", out)
+        self.assertNotIn(conf, out)
+        # It is a file that says the same.
+        again = self.knuma("conf", "dump", "--file",
+                           self.file("b.conf", out))[0]
+        self.assertEqual(again, out)
+        out, _ = self.knuma("conf", "dump", "--sources", env={
+            "KNUMA_CONF_FILE": conf, "KNUMA_SPAN": "2G"})
+        self.assertIn("\nspan = 2G  # KNUMA_SPAN\n", out)
+        self.assertIn("\nhuge_pages = no  # %s:2 (profile memory)\n" % conf,
+                      out)
+        self.assertIn("\n#guard_pages = yes  # built-in\n", out)
+        self.knuma("check", self.file("c.conf", out))
+
+    def test_dump_of_a_process(self):
+        self.file("own.conf", "span = 1G\nbanana = 1\n")
+        with subprocess.Popen(
+                ["sleep", "100"], cwd=self.folder,
+                env={**self.env, "KNUMA_CONF_FILE": "own.conf",
+                     "KNUMA_TRIM_DELAY_MS": "7s"}) as other:
+            try:
+                out, err = self.knuma("conf", "show", "--pid", str(other.pid),
+                                      cwd="/")
+            finally:
+                other.kill()
+        own = os.path.join(os.path.realpath(self.folder), "own.conf")
+        self.assertIn("\nspan = 1G  # %s:1\n" % own, out)
+        self.assertIn("\ntrim_delay_ms = 7s  # KNUMA_TRIM_DELAY_MS\n", out)
+        self.assertIn("own.conf:2: unknown key 'banana'", err)
+
+    def test_what_cannot_be_dumped(self):
+        for args, why in ((("--file", "none"), "none cannot be read"),
+                          (("--pid", "4194305"), "/proc/4194305/auxv")):
+            out, err = self.knuma("conf", "dump", *args, code=2)
+            self.assertEqual(out, "")
+            self.assertIn(why, err)
+        self.assertIn("no process id",
+                      self.usage_error("conf", "dump", "--pid", "1x"))
+        self.assertIn("exclude", self.usage_error(
+            "conf", "dump", "--pid", "1", "--file", "x"))
 
 
 class Topology(Cli):
@@ -292,6 +344,13 @@ class Run(Cli):
         self.assertIn("KEY=VALUE", self.usage_error(
             "run", "--set", "stats", "true"))
 
+    def test_profile(self):
+        out, _ = self.knuma("run", "--profile", "memory", "--", "sh", "-c",
+                            "echo $KNUMA_PROFILE")
+        self.assertEqual(out, "memory\n")
+        self.assertIn("none|latency|", self.usage_error(
+            "run", "--profile", "fast", "true"))
+
     def test_conf(self):
         self.file("own.conf", "span = 1G\n")
         out, _ = self.knuma("run", "--conf", "own.conf", "--", "sh", "-c",
@@ -322,7 +381,8 @@ class Run(Cli):
         bad = self.file("bad.conf", "banana = 1\n")
         out, err = self.knuma("run", "--conf", bad, "echo", "started")
         self.assertEqual(out, "started\n")
-        self.assertEqual(err, "knuma: %s:1: unknown key 'banana'\n" % bad)
+        self.assertEqual(err, "knuma: %s:1: unknown key 'banana'; `knuma conf "
+                         "dump' lists the keys\n" % bad)
 
 
 class Stat(Cli):

@@ -26,6 +26,7 @@
 enum {
 	OPT_CONF = 256,
 	OPT_SET,
+	OPT_PROFILE,
 	OPT_STATS,
 	OPT_STAT_FILE,
 	OPT_NO_STAT_FILE
@@ -37,6 +38,8 @@ static const struct argp_option options[] = {
 	 "read FILE in place of /etc/knuma.conf and the user's own", 0},
 	{"set", OPT_SET, "KEY=VALUE", 0,
 	 "set a tunable, above every file; may be repeated", 0},
+	{"profile", OPT_PROFILE, "NAME", 0,
+	 "set several at once: latency, memory, numa-strict or debug", 0},
 	{"stats", OPT_STATS, NULL, 0,
 	 "print a banner at start and the statistics at exit", 0},
 	{"stat-file", OPT_STAT_FILE, "FILE", 0,
@@ -133,6 +136,12 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 		return 0;
 	case OPT_SET:
 		set_tunable(state, arg);
+		return 0;
+	case OPT_PROFILE:
+		if (kn_tunable_set("profile", arg, "--profile"))
+			argp_error(state, "'%s' is none of %s", arg,
+				   kn_tunables[KN_TUN_profile].unit);
+		set_variable("profile", arg);
 		return 0;
 	case OPT_STATS:
 		set_variable("stats", "yes");
