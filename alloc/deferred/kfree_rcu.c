@@ -204,7 +204,8 @@ void kn_rcu_step(void)
 	if (likely(!kn_load(&wanted)))
 		return;
 	kn_store(&wanted, false);
-	kn_grace_start_threads();
+	if (!kn_grace_start_threads())
+		kn_store(&wanted, true);
 }
 
 void kn_rcu_before_fork(void)

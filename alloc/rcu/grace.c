@@ -16,6 +16,9 @@
 /* Longer than any grace period but that of a reader which is stuck. */
 #define PAUSE_SECONDS 2
 
+/* Between tries to make a thread that the system refused. */
+#define RETRY_MS      100
+
 /* A round of so many bytes is soon followed by the next. */
 #define MUCH_BYTES    ((uint64_t)1 << 20)
 
@@ -35,6 +38,7 @@ struct kn_grace {
 	uint32_t ended;		  /* futex: rounds ended */
 	uint32_t has_thread;	  /* 0, 1 while it is being made, 2 */
 	bool cut_off;		  /* child of a fork inside a read section */
+	uint64_t retry_ms;	  /* no thread could be made: not before */
 	uint64_t since_ms;	  /* grace period under way; 0: none */
 	uint64_t taken_ms;	  /* when the owner last took what waited */
 	uint64_t before_ms;	  /* and the time before */
@@ -204,30 +208,53 @@ static void *grace_thread(void *arg)
 	return NULL;
 }
 
-static void start_thread(struct kn_grace *g)
+static kn_slow void report_no_thread(struct kn_grace *g, int err)
+{
+	kn_store(&g->retry_ms, now_ms() + RETRY_MS);
+	kn_warn_once(
+		"kfree_rcu: the system gives no thread that could wait for "
+		"grace periods (error %d): what is queued stays until it "
+		"does, or until kvfree_rcu_barrier() is called; raise the "
+		"limit on threads",
+		err);
+}
+
+/* False when the system gives no thread. */
+static bool start_thread(struct kn_grace *g)
 {
 	sigset_t all, old;
 	pthread_attr_t attr;
 	pthread_t thread;
+	int err;
 
-	if (g->cut_off || !ck_pr_cas_32(&g->has_thread, 0, 1))
-		return;
+	if (g->cut_off || kn_load(&g->has_thread))
+		return true;
+	if (now_ms() < kn_load(&g->retry_ms))
+		return false;
+	if (!ck_pr_cas_32(&g->has_thread, 0, 1))
+		return true;
 	sigfillset(&all);
 	pthread_sigmask(SIG_SETMASK, &all, &old);
 	pthread_attr_init(&attr);
 	pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
 	pthread_attr_setstacksize(&attr, 256 << 10);
-	kn_store(&g->has_thread,
-		 pthread_create(&thread, &attr, grace_thread, g) ? 0 : 2);
+	err = pthread_create(&thread, &attr, grace_thread, g);
+	kn_store(&g->has_thread, err ? 0 : 2);
 	pthread_attr_destroy(&attr);
 	pthread_sigmask(SIG_SETMASK, &old, NULL);
+	if (err)
+		report_no_thread(g, err);
+	return !err;
 }
 
-void kn_grace_start_threads(void)
+bool kn_grace_start_threads(void)
 {
+	bool all = true;
+
 	for (int i = 0; i < KN_MAX_FLAVORS && kn_load(&graces[i].flavor); i++)
 		if (!kn_load(&graces[i].has_thread) && kn_grace_owner.waits(i))
-			start_thread(&graces[i]);
+			all &= start_thread(&graces[i]);
+	return all;
 }
 
 /*
@@ -257,6 +284,14 @@ static bool leave_read_side(const struct rcu_flavor_struct *f, bool *online)
 #define LAST_ROUND begun
 #endif
 
+/* By a caller that may wait for readers, where there is no thread to do it. */
+static void run_round_here(struct kn_grace *g)
+{
+	pthread_mutex_lock(&g->in_round);
+	run_round(g);
+	pthread_mutex_unlock(&g->in_round);
+}
+
 static void wait_for_round(struct kn_grace *g)
 {
 	const uint32_t last = (ck_pr_fence_memory(), kn_load(&g->LAST_ROUND));
@@ -264,7 +299,10 @@ static void wait_for_round(struct kn_grace *g)
 
 	while ((int32_t)((ended = kn_load_acquire(&g->ended)) - (last + 1)) <
 	       0) {
-		start_thread(g);
+		if (!start_thread(g)) {
+			run_round_here(g);
+			continue;
+		}
 		futex_wake(&g->wake);
 		futex_wait(&g->ended, ended, 10);
 	}
@@ -457,6 +495,7 @@ void kn_grace_after_fork_child(void)
 		}
 		pthread_mutex_init(&g->in_round, NULL);
 		kn_store(&g->has_thread, 0);
+		kn_store(&g->retry_ms, 0);
 	}
 	paused = 0;
 }

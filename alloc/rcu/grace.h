@@ -57,13 +57,15 @@ void kn_grace_wake(struct kn_grace *g);
 
 /*
  * Starts threads for flavours that have entries and no thread.  Not from a
- * signal handler; calls malloc.
+ * signal handler; calls malloc.  False when the system gave no thread: to be
+ * tried again.
  */
-void kn_grace_start_threads(void);
+bool kn_grace_start_threads(void);
 
 /*
  * Waits until all that was queued so far in the flavours of @mask was handed on,
- * one after the other, from the first.
+ * one after the other, from the first.  Where no thread can be made, the caller
+ * does its work.
  */
 void kn_grace_barrier(uint32_t mask);
 
