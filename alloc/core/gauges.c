@@ -98,6 +98,40 @@ static uint64_t allocated_bytes(void)
 	return active_bytes() - slab_bytes() + objects;
 }
 
+static uint64_t present_in(const struct kn_magazine *m)
+{
+	return kn_load(&m->cur) & 0xffff;
+}
+
+/* Objects of @c in magazines and depots. */
+static uint64_t nr_cached(const struct kn_magcache *c)
+{
+	const struct kn_drain_set all = {
+		.first_id = c->id, .last_id = c->id, .cid = -1, .node = -1,
+	};
+	uint64_t n = kn_drain_sum(&all, present_in);
+
+	for (int node = 0; node < kn_topo.nr_nodes; node++)
+		n += (uint64_t)kn_load(&c->depot[node].nr_full) * c->batch;
+	return n;
+}
+
+static void add_cached(struct kmem_cache *s, void *bytes)
+{
+	*(uint64_t *)bytes += nr_cached(&s->mag) * s->size;
+}
+
+static uint64_t cached_bytes(void)
+{
+	uint64_t bytes = 0;
+
+	for (uint32_t order = 0; order < KN_NR_PCP; order++)
+		bytes += nr_cached(kn_magcaches[KN_ID_PCP + order])
+			 << (order + KN_PAGE_SHIFT);
+	kn_cache_each(add_cached, &bytes);
+	return bytes;
+}
+
 const char *knuma_mode(void)
 {
 	return kn_mag_mode == KN_MAG_RSEQ ? "rseq" : "fallback";
@@ -161,6 +195,7 @@ void kn_gauges_init(void)
 	kn_stat_source(KN_STAT_magazine_pops, magazine_pops);
 	kn_stat_source(KN_STAT_magazine_pushes, magazine_pushes);
 	kn_stat_source(KN_STAT_allocated_bytes, allocated_bytes);
+	kn_stat_source(KN_STAT_cached_bytes, cached_bytes);
 	kn_stat_source(KN_STAT_active_bytes, active_bytes);
 	kn_stat_source(KN_STAT_mapped_bytes, mapped_bytes);
 	kn_stat_source(KN_STAT_metadata_bytes, metadata_bytes);
@@ -169,6 +204,7 @@ void kn_gauges_init(void)
 	kn_stat_source(KN_STAT_hugetlb_bytes, kn_hugetlb_bytes);
 	kn_stat_source(KN_STAT_page_managed_bytes, page_managed_bytes);
 	kn_stat_source(KN_STAT_vmalloc_bytes, kn_vmap_used_bytes);
+	kn_stat_source(KN_STAT_vmalloc_areas, kn_vmap_used_areas);
 	kn_stat_source(KN_STAT_vmalloc_cached_bytes, kn_vmap_cached_bytes);
 	kn_stat_source(KN_STAT_away_bytes, away_bytes);
 }

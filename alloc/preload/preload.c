@@ -98,9 +98,9 @@ int posix_memalign(void **p, size_t align, size_t size)
 	if (align < sizeof(void *) || (align & (align - 1)))
 		return EINVAL;
 	new = knuma_memalign(align, size);
-	errno = saved_errno;
 	if (!new)
 		return ENOMEM;
+	errno = saved_errno;
 	*p = new;
 	return 0;
 }
@@ -113,6 +113,10 @@ void *aligned_alloc(size_t align, size_t size)
 /* glibc rounds an alignment that is no power of two up to one. */
 void *memalign(size_t align, size_t size)
 {
+	if (align > SIZE_MAX / 2 + 1) {
+		errno = EINVAL;
+		return NULL;
+	}
 	if (align & (align - 1))
 		align = (size_t)1 << (64 - __builtin_clzl(align - 1));
 	return knuma_memalign(KN_MAX(align, 1), size);
@@ -141,17 +145,19 @@ size_t malloc_usable_size(void *p)
 	return knuma_malloc_usable_size(p);
 }
 
-
 void malloc_stats(void)
 {
 	knuma_stats_print(STDERR_FILENO);
 }
 
-/* Nothing of mallopt() applies: knuma has a file of its own for that. */
+/*
+ * Nothing of mallopt() applies: knuma has a file of its own for that.  What
+ * glibc refuses is refused, since a program may ask for less then.
+ */
 int mallopt(int param, int value)
 {
-	(void)param;
-	(void)value;
+	if (param == M_MXFAST)
+		return value >= 0 && value <= 80 * (int)sizeof(size_t) / 4;
 	return 1;
 }
 
@@ -172,23 +178,40 @@ int malloc_trim(size_t pad)
 	return stat_of("purged_bytes") != before;
 }
 
+/*
+ * Small objects and blocks of pages are the arena, areas are what glibc maps.
+ * Figures are read one after the other while threads go on: what is free is
+ * what is left of the arena, so that the sum is right at any time.
+ */
 struct mallinfo2 mallinfo2(void)
 {
+	const uint64_t used = stat_of("allocated_bytes");
+	const uint64_t areas = stat_of("vmalloc_bytes");
+	const uint64_t others = areas + stat_of("cached_bytes");
+	const uint64_t arena = stat_of("page_managed_bytes");
+	const uint64_t in_arena = KN_MIN(arena, used - KN_MIN(used, others));
+	const uint64_t pages = stat_of("page_free_bytes");
+
 	return (struct mallinfo2){
-		.arena = stat_of("page_managed_bytes"),
-		.hblkhd = stat_of("vmalloc_bytes"),
-		.uordblks = stat_of("allocated_bytes"),
-		.fordblks = stat_of("page_free_bytes"),
-		.keepcost = stat_of("page_free_bytes"),
+		.arena = arena,
+		.ordblks = 1,
+		.hblks = stat_of("vmalloc_areas"),
+		.hblkhd = areas,
+		.uordblks = in_arena,
+		.fordblks = arena - in_arena,
+		.keepcost = KN_MIN(pages, arena - in_arena),
 	};
 }
 
-struct mallinfo mallinfo(void)
+/* As glibc: what does not fit is cut off. */
+static struct mallinfo mallinfo_of_2(void)
 {
 	const struct mallinfo2 m = mallinfo2();
 
 	return (struct mallinfo){
 		.arena = (int)m.arena,
+		.ordblks = (int)m.ordblks,
+		.hblks = (int)m.hblks,
 		.hblkhd = (int)m.hblkhd,
 		.uordblks = (int)m.uordblks,
 		.fordblks = (int)m.fordblks,
@@ -196,18 +219,76 @@ struct mallinfo mallinfo(void)
 	};
 }
 
+struct mallinfo mallinfo(void)
+{
+	return mallinfo_of_2();
+}
+
+/* The one heap, and then all heaps: the same figures twice. */
+static void info_totals(FILE *out, const struct mallinfo2 *m)
+{
+	fprintf(out,
+		"<total type=\"fast\" count=\"0\" size=\"0\"/>\n"
+		"<total type=\"rest\" count=\"%zu\" size=\"%zu\"/>\n",
+		m->ordblks, m->fordblks);
+}
+
+static void info_system(FILE *out)
+{
+	const unsigned long long mapped = stat_of("mapped_bytes");
+	const unsigned long long span = mapped + stat_of("retained_bytes");
+
+	fprintf(out,
+		"<system type=\"current\" size=\"%llu\"/>\n"
+		"<system type=\"max\" size=\"%llu\"/>\n"
+		"<aspace type=\"total\" size=\"%llu\"/>\n"
+		"<aspace type=\"mprotect\" size=\"%llu\"/>\n",
+		mapped, mapped, span, mapped);
+}
+
+/* As glibc, which gives the error as result; the manual says errno. */
 int malloc_info(int options, FILE *out)
 {
-	if (options) {
-		errno = EINVAL;
-		return -1;
-	}
-	fprintf(out, "<malloc version=\"1\">\n<heap nr=\"0\">\n</heap>\n"
-		"<system type=\"current\" size=\"%llu\"/>\n"
-		"<total type=\"mmap\" count=\"0\" size=\"%llu\"/>\n</malloc>\n",
-		(unsigned long long)stat_of("mapped_bytes"),
-		(unsigned long long)stat_of("vmalloc_bytes"));
+	const struct mallinfo2 m = mallinfo2();
+
+	if (options)
+		return EINVAL;
+	fputs("<malloc version=\"1\">\n<heap nr=\"0\">\n<sizes>\n</sizes>\n",
+	      out);
+	info_totals(out, &m);
+	info_system(out);
+	fputs("</heap>\n", out);
+	info_totals(out, &m);
+	fprintf(out, "<total type=\"mmap\" count=\"%zu\" size=\"%zu\"/>\n",
+		m.hblks, m.hblkhd);
+	info_system(out);
+	fputs("</malloc>\n", out);
 	return 0;
+}
+
+/*
+ * The names by which glibc's own functions can be called past a malloc of the
+ * program: what they give is freed by free(), so there is one heap for them.
+ */
+#define SECOND_NAME(of, result, parameters, arguments) \
+	result __libc_##of parameters;                 \
+	result __libc_##of parameters                  \
+	{                                              \
+		return of arguments;                   \
+	}
+SECOND_NAME(malloc, void *, (size_t size), (size))
+SECOND_NAME(free, void, (void *p), (p))
+SECOND_NAME(calloc, void *, (size_t n, size_t size), (n, size))
+SECOND_NAME(realloc, void *, (void *p, size_t size), (p, size))
+SECOND_NAME(memalign, void *, (size_t align, size_t size), (align, size))
+SECOND_NAME(valloc, void *, (size_t size), (size))
+SECOND_NAME(pvalloc, void *, (size_t size), (size))
+SECOND_NAME(mallopt, int, (int param, int value), (param, value))
+
+struct mallinfo __libc_mallinfo(void);
+struct mallinfo __libc_mallinfo(void)
+{
+	return mallinfo_of_2();
 }
 
 /*

@@ -40,6 +40,7 @@ struct arena {
 	uintptr_t top;		/* handed out up to here; lock */
 	struct bins cached, extents; /* lock */
 	uint64_t used_pages, cached_pages; /* lock; read without */
+	uint64_t used_areas;	/* as used_pages */
 	ck_stack_t deferred;	/* areas freed while the lock was taken */
 	uint32_t growing;	/* somebody is in mprotect(2); set by lock */
 } kn_cacheline;
@@ -302,6 +303,12 @@ static void cache_del(struct arena *a, struct page *area)
 	kn_store(&a->cached_pages, a->cached_pages - area->capacity);
 }
 
+static void count_freed(struct arena *a, const struct page *area)
+{
+	ck_pr_sub_64(&a->used_pages, area->nr_pages);
+	ck_pr_dec_64(&a->used_areas);
+}
+
 static void take_deferred(struct arena *a)
 {
 	ck_stack_entry_t *e;
@@ -313,7 +320,7 @@ static void take_deferred(struct arena *a)
 		struct page *area = kn_container_of(e, struct page, link);
 
 		e = e->next;
-		ck_pr_sub_64(&a->used_pages, area->nr_pages);
+		count_freed(a, area);
 		cache_add(a, area);
 	}
 }
@@ -524,6 +531,7 @@ static struct page *get(int node, uint64_t nr, uint64_t align, bool room,
 	area->nr_pages = nr;
 	kn_store(&area->type, KN_PAGE_VM_USED);
 	ck_pr_add_64(&a->used_pages, nr);
+	ck_pr_inc_64(&a->used_areas);
 	kn_stat_add(*dirty ? KN_STAT_vmalloc_reused : KN_STAT_vmalloc_new, 1);
 	kn_map_set(kn_page_pfn(area), KN_ID_VMALLOC);
 	return area;
@@ -566,7 +574,7 @@ void kn_vmap_put(struct page *area, bool may_block)
 		return;
 	}
 	take_deferred(a);
-	ck_pr_sub_64(&a->used_pages, area->nr_pages);
+	count_freed(a, area);
 	cache_add(a, area);
 	kn_unlock_if(&a->lock, may_block);
 	if (may_block &&
@@ -631,6 +639,11 @@ static uint64_t used_bytes(const struct arena *a)
 	return kn_load(&a->used_pages) << KN_PAGE_SHIFT;
 }
 
+static uint64_t used_areas(const struct arena *a)
+{
+	return kn_load(&a->used_areas);
+}
+
 static uint64_t cached_bytes(const struct arena *a)
 {
 	return kn_load(&a->cached_pages) << KN_PAGE_SHIFT;
@@ -644,6 +657,11 @@ static uint64_t grown_bytes(const struct arena *a)
 uint64_t kn_vmap_used_bytes(void)
 {
 	return sum(used_bytes);
+}
+
+uint64_t kn_vmap_used_areas(void)
+{
+	return sum(used_areas);
 }
 
 uint64_t kn_vmap_cached_bytes(void)

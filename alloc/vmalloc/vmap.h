@@ -76,6 +76,7 @@ void kn_vmap_trim(uint64_t now_ms, bool all);
 uintptr_t kn_vmap_range(int node, int i, size_t *bytes);
 
 uint64_t kn_vmap_used_bytes(void);
+uint64_t kn_vmap_used_areas(void);
 uint64_t kn_vmap_cached_bytes(void);
 uint64_t kn_vmap_grown_bytes(void);
 

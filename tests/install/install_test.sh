@@ -172,13 +172,15 @@ same "archive and library export the same" \
 for name in malloc free calloc realloc reallocarray posix_memalign aligned_alloc \
 	memalign valloc pvalloc malloc_usable_size malloc_trim malloc_stats \
 	malloc_info mallopt mallinfo mallinfo2 free_sized free_aligned_sized \
-	cfree pthread_create vfork \
+	cfree pthread_create vfork __libc_malloc __libc_free __libc_calloc \
+	__libc_realloc __libc_memalign __libc_valloc __libc_pvalloc \
+	__libc_mallinfo __libc_mallopt \
 	_Znwm _Znam _ZdlPv _ZdaPv _ZnwmSt11align_val_t _ZnwmRKSt9nothrow_t \
 	_ZdlPvm _ZdaPvmSt11align_val_t; do
 	check "libknuma_malloc exports $name" grep -qx "$name" <(exports "$shim")
 done
 same "libknuma_malloc exports nothing else" "" \
-	"$(exports "$shim" | grep -vE '^(malloc|free|calloc|realloc|reallocarray|posix_memalign|aligned_alloc|memalign|valloc|pvalloc|cfree|malloc_usable_size|malloc_trim|malloc_stats|malloc_info|mallopt|mallinfo2?|free_sized|free_aligned_sized|pthread_create|vfork|_Zn[wa].*|_Zd[la].*)$')"
+	"$(exports "$shim" | grep -vE '^(malloc|free|calloc|realloc|reallocarray|posix_memalign|aligned_alloc|memalign|valloc|pvalloc|cfree|malloc_usable_size|malloc_trim|malloc_stats|malloc_info|mallopt|mallinfo2?|free_sized|free_aligned_sized|pthread_create|vfork|__libc_(malloc|free|calloc|realloc|memalign|valloc|pvalloc|mallinfo|mallopt)|_Zn[wa].*|_Zd[la].*)$')"
 
 same "libknuma needs" "ld-linux-x86-64.so.2 libc.so.6 libinih.so.1 " "$(needed "$so")"
 same "libknuma_malloc needs" "libc.so.6 libknuma.so.0 " "$(needed "$shim")"

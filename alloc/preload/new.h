@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * alloc/preload/new.h - operators new and delete that are not ours
+ *
+ * The C++ runtime has operators of its own behind those of the preload: they
+ * call malloc, which is ours, and all the others by name, which may be the
+ * program's.  They know of the new-handler and throw std::bad_alloc.
+ */
+#ifndef KN_PRELOAD_NEW_H
+#define KN_PRELOAD_NEW_H
+
+#include <stdbool.h>
+
+/*
+ * The program has an operator new or delete of its own: what is defined by
+ * calls of others has to call it.  Set before any constructor but ours.
+ */
+extern bool kn_new_replaced;
+
+/*
+ * The runtime's operator @name, or NULL when no C++ runtime is loaded.
+ *
+ * Context: any thread; the loader's lock.
+ */
+void *kn_new_runtime(const char *name);
+
+#endif
