@@ -67,7 +67,18 @@ char *kmemdup_nul(const char *s, size_t len, gfp_t gfp)
 
 KN_END_DECLS
 
-/* kmemdup() of an array of @n elements; NULL and ENOMEM when it overflows. */
+/**
+ * kmemdup_array - kmemdup() of an array
+ * @src: array to copy
+ * @n: number of elements
+ * @size: bytes of one
+ * @gfp: how hard to try, see gfp.h
+ *
+ * Context: as kmalloc().
+ * Return:  the copy; NULL on failure, and errno tells why.
+ * Errors:  as kmalloc(), and ENOMEM without a warning when @n * @size does not
+ *          fit into size_t.
+ */
 static inline void *kmemdup_array(const void *src, size_t n, size_t size,
 				  gfp_t gfp)
 {

@@ -428,6 +428,12 @@ static void every_known_flag_is_accepted(void)
 		kfree(small);
 		kfree(large);
 	}
+	for (int bit = 0; bit < __GFP_BITS_SHIFT; bit++) {
+		void *p = kmalloc(100, GFP_KERNEL | (gfp_t)1 << bit);
+
+		CHECK(p);
+		kfree(p);
+	}
 	CHECK_EQ(strlen(printed()), 0);
 	CHECK(gfpflags_allow_blocking(GFP_KERNEL));
 	CHECK(!gfpflags_allow_blocking(GFP_ATOMIC));

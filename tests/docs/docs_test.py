@@ -18,6 +18,10 @@ ROOT = os.getcwd()
 KNUMA = os.path.join(ROOT, "tools/knuma")
 PAGES = sorted(glob.glob("*.md") + glob.glob("docs/**/*.md", recursive=True))
 MAN = sorted(glob.glob("docs/man/*"))
+MADE = sorted(glob.glob("man3/*"))
+
+# Exported for what is compiled into programs and for the preload library.
+NO_CALLS = {"knuma_hot_1", "knuma_thread_created"}
 
 
 def read(path):
@@ -181,6 +185,44 @@ class Manual(unittest.TestCase):
             for name in names.split(", "):
                 self.assertRegex(headers, r"\b%s\(" % name, page)
 
+    def test_each_exported_function_has_a_page(self):
+        symbols = subprocess.run(
+            ["nm", "-D", "--defined-only", "libknuma.so.0"], check=True,
+            capture_output=True, text=True, timeout=60).stdout
+        names = set(re.findall(r" [A-Z] (knuma_\w+)", symbols))
+        self.assertGreater(len(names), 80)
+        pages = {os.path.basename(p)[:-len(".3knuma")] for p in MAN + MADE
+                 if p.endswith(".3knuma")}
+        missing = {n for n in names
+                   if n not in pages and n[len("knuma_"):] not in pages}
+        self.assertEqual(missing, NO_CALLS)
+
+    def test_links_between_pages_lead_somewhere(self):
+        pages = {os.path.basename(p) for p in MAN + MADE}
+        for page in MAN + MADE:
+            text = read(page)
+            for target in re.findall(r"(?m)^\.so man3/(.*)$", text):
+                self.assertIn(target, pages, page)
+            for name, section in re.findall(
+                    r"(?m)^\.BR (\S+) \((\d+knuma)\)", text):
+                self.assertIn("%s.%s" % (name.replace("\\-", "-"), section),
+                              pages, page)
+
+    def test_made_pages_have_the_parts_of_their_comments(self):
+        for page in MADE:
+            text = read(page)
+            if text.startswith(".so "):
+                continue
+            heads = re.findall(r"(?m)^\.SH (.*)$", text)
+            self.assertEqual(heads[:2], ["NAME", "SYNOPSIS"], page)
+            self.assertEqual(heads[-1], "SEE ALSO", page)
+            self.assertFalse(re.search(r"\bKN_[A-Z]+|static inline|@\w",
+                                       text), page)
+        page = read("man3/kmalloc_node.3knuma")
+        for part in ("void *kmalloc_node(size_t size, gfp_t gfp, int node);",
+                     ".SH ERRORS\n\\fBENOMEM\\fR when", "\\fInode\\fR"):
+            self.assertIn(part, page)
+
     @unittest.skipUnless(shutil.which("groff"), "no groff here")
     def test_groff_has_nothing_to_say(self):
         for page in MAN:
@@ -188,6 +230,54 @@ class Manual(unittest.TestCase):
                 ["groff", "-t", "-man", "-ww", "-Tutf8", page], check=True,
                 capture_output=True, text=True, timeout=60)
             self.assertEqual(done.stderr, "", page)
+        made = [p for p in MADE if not read(p).startswith(".so ")]
+        self.assertGreater(len(made), 80)
+        done = subprocess.run(
+            ["groff", "-man", "-ww", "-z", "-Tutf8", *made], check=True,
+            capture_output=True, text=True, timeout=60)
+        self.assertEqual(done.stderr, "")
+
+
+class Flags(unittest.TestCase):
+    """docs/reference/gfp.md against include/knuma/gfp.h."""
+
+    def setUp(self):
+        self.header = read("include/knuma/gfp.h")
+        self.page = read("docs/reference/gfp.md")
+
+    def test_each_flag_has_a_row_of_its_effect(self):
+        rows = dict(re.findall(r"(?m)^\| `(__GFP_\w+)` \| (\w+) \|", self.page))
+        flags, effect = {}, None
+        for comment, flag in re.findall(
+                r"/\*(.*?)\*/|#define (__GFP_\w+)\s+\(\(gfp_t\)1 << \d+\)",
+                self.header, re.S):
+            if comment:
+                effect = "honoured" if "Honoured." in comment else "ignored"
+            else:
+                flags[flag] = effect
+        self.assertEqual(len(flags), 27)
+        self.assertEqual(rows, flags)
+
+    def test_combinations_are_those_of_the_header(self):
+        rows = re.findall(r"(?m)^\| `(GFP_\w+)` \| (.*?) \|", self.page)
+        defined = re.findall(r"(?m)^#define (GFP_\w+)", self.header)
+        self.assertEqual([name for name, _ in rows], defined)
+        checks = []
+        for name, parts in rows:
+            plus, _, minus = parts.partition(", without ")
+            plus, minus = (re.findall(r"`(\w+)`", s) for s in (plus, minus))
+            checks.append("_Static_assert(%s == ((%s) & ~(%s)), \"%s\");" % (
+                name, " | ".join(plus), " | ".join(minus) or "0u", name))
+        done = subprocess.run(
+            ["gcc", "-std=c11", "-Iinclude", "-fsyntax-only", "-xc", "-"],
+            input="#include <knuma/gfp.h>\n" + "\n".join(checks) + "\n",
+            capture_output=True, text=True, timeout=60, check=False)
+        self.assertEqual((done.returncode, done.stderr), (0, ""))
+
+    def test_what_is_rejected(self):
+        shift = int(re.search(r"__GFP_BITS_SHIFT\s+(\d+)",
+                              self.header).group(1))
+        self.assertIn("Bits %d to 30 are rejected" % shift, self.page)
 
 
 class Design(unittest.TestCase):

@@ -69,7 +69,7 @@ put 644 README.md share/doc/knuma
 put 644 CONTRIBUTING.md share/doc/knuma
 put 644 LICENSE share/doc/knuma
 put_tree docs share/doc/knuma/docs
-for page in docs/man/*.[1-8]*; do
+for page in docs/man/*.[1-8]* man3/*.[1-8]*; do
 	[[ -e $page ]] || continue
 	section=${page##*.}
 	put 644 "$page" "share/man/man${section:0:1}"
