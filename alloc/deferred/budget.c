@@ -5,6 +5,7 @@
 #include <dlfcn.h>
 #include <errno.h>
 #include <stdio.h>
+#include <string.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -14,6 +15,7 @@
 #include "alloc/deferred/batch.h"
 #include "alloc/page/page_alloc.h"
 #include "alloc/rcu/grace.h"
+#include "alloc/rcu/readers.h"
 #include "alloc/slab/cache.h"
 #include "alloc/stats/stats.h"
 #include "numa/machine.h"
@@ -37,6 +39,8 @@ static struct {
 	uint32_t told_full;
 	uint32_t inside_tid; /* last seen queueing inside a section */
 } flavors[KN_MAX_FLAVORS];
+
+static bool to_tell; /* a grace period was counted as stuck, and not told */
 
 /* Not 0: the caller's thread is in here already, below a signal handler. */
 static kn_tls uint32_t depth;
@@ -64,44 +68,80 @@ static void print_name(int flavor, char *buf, size_t len)
 		snprintf(buf, len, "at %p", f);
 }
 
+/* Who holds it up, as far as anything tells. */
 static void print_reader(int flavor, char *buf, size_t len)
 {
 	const uint32_t tid = kn_load(&flavors[flavor].inside_tid);
+	struct kn_readers found;
+	const int err = kn_readers_find(kn_grace_flavor(flavor), &found);
 
-	if (tid)
+	if (!err && found.nr) {
+		snprintf(buf, len, "it is ");
+		kn_readers_print(&found, buf + strlen(buf), len - strlen(buf));
+	} else if (tid) {
 		snprintf(buf, len,
 			 "thread %u was inside a read section when it "
 			 "last queued a batch",
 			 tid);
-	else
+	} else if (err == -ENOENT) {
 		snprintf(buf, len,
-			 "which thread it is cannot be told: liburcu "
-			 "keeps its readers to itself, and none has queued a "
-			 "batch inside its section");
+			 "which thread it is cannot be told: liburcu is not a "
+			 "shared library that the program is linked with");
+	} else if (err) {
+		snprintf(buf, len,
+			 "which thread it is cannot be told: the system "
+			 "refuses a look at the threads (error %d)",
+			 -err);
+	} else {
+		snprintf(
+			buf, len,
+			"which thread it is cannot be told: it has left since, "
+			"or its liburcu belongs to a plugin");
+	}
 }
 
-/* One message in the life of a process for each flavour; all are counted. */
+/* Counts, in any context; a grace period once. */
 static void watch(int flavor)
 {
-	const uint64_t bytes = kn_batch_bytes(flavor);
 	const uint64_t ms = kn_grace_busy_ms(flavor);
-	char name[64], reader[160];
 
 	if (ms < kn_load(&kn_tun.rcu_stuck_ms) || !ms) {
 		kn_store(&flavors[flavor].stuck, 0);
 		return;
 	}
-	if (bytes <= budget() || ck_pr_fas_32(&flavors[flavor].stuck, 1))
+	if (kn_batch_bytes(flavor) <= budget() ||
+	    ck_pr_fas_32(&flavors[flavor].stuck, 1))
 		return;
 	kn_stat_add(KN_STAT_rcu_stuck, 1);
-	if (ck_pr_fas_32(&flavors[flavor].told, 1))
+	if (!kn_load(&flavors[flavor].told))
+		kn_store(&to_tell, true);
+}
+
+/* One message in the life of a process for each flavour; all are counted. */
+static void tell(int flavor)
+{
+	const uint64_t ms = kn_grace_busy_ms(flavor);
+	char name[64], reader[200];
+
+	if (!kn_load(&flavors[flavor].stuck) || !ms ||
+	    ck_pr_fas_32(&flavors[flavor].told, 1))
 		return;
 	print_name(flavor, name, sizeof(name));
 	print_reader(flavor, reader, sizeof(reader));
 	kn_warn("kfree_rcu: %llu bytes wait for readers of the flavour %s, and "
 		"for %llu.%llu s a reader has not left its section; %s",
-		(unsigned long long)bytes, name, (unsigned long long)ms / 1000,
+		(unsigned long long)kn_batch_bytes(flavor), name,
+		(unsigned long long)ms / 1000,
 		(unsigned long long)ms % 1000 / 100, reader);
+}
+
+void kn_budget_tell(void)
+{
+	if (likely(!kn_load(&to_tell)))
+		return;
+	kn_store(&to_tell, false);
+	for (int i = 0; i < kn_grace_nr(); i++)
+		tell(i);
 }
 
 void kn_budget_watch(void)
@@ -111,6 +151,7 @@ void kn_budget_watch(void)
 		/* A setting may have changed. */
 		kn_budget_relax(i);
 	}
+	kn_budget_tell();
 }
 
 /* While readers leave, the sleeps hold the sum: nothing need fail. */

@@ -29,8 +29,14 @@ void kn_budget_init(void);
  */
 void kn_budget_enforce(int flavor);
 
-/* Of the background work: tells of readers that stay inside. */
+/* Of the background work: sees and tells of readers that stay inside. */
 void kn_budget_watch(void);
+
+/*
+ * Tells of those that were seen.  From calls that may wait: it asks the dynamic
+ * loader, which a signal handler may have interrupted.
+ */
+void kn_budget_tell(void);
 
 /* After a round: lets caches grow again. */
 void kn_budget_relax(int flavor);

@@ -7,6 +7,7 @@
 
 #include "alloc/base/assert.h"
 #include "alloc/base/start.h"
+#include "alloc/config/tunables.h"
 #include "alloc/deferred/batch.h"
 #include "alloc/deferred/budget.h"
 #include "alloc/rcu/grace.h"
@@ -199,8 +200,17 @@ void kn_rcu_tick(void)
 	kn_budget_watch();
 }
 
+/* No background thread comes by: allocations tell of readers, too. */
+static bool is_alone(void)
+{
+	return kn_tun.background == KN_CHOICE_NO ||
+	       !kn_load(&kn_tun.trim_delay_ms);
+}
+
 void kn_rcu_step(void)
 {
+	if (is_alone())
+		kn_budget_tell();
 	if (likely(!kn_load(&wanted)))
 		return;
 	kn_store(&wanted, false);

@@ -689,6 +689,7 @@ static void flood_until_told(struct kmem_cache *s, uint64_t times)
 		flood(s, 100);
 		usleep(1000);
 	}
+	kn_rcu_tick();
 }
 
 static void a_reader_that_stays_is_told_once(void)
