@@ -5,7 +5,9 @@
 #include <stdio.h>
 #include <unistd.h>
 
-void kn_write_all(int fd, const char *buf, size_t len)
+kn_tls struct kn_text *kn_print_into;
+
+int kn_write_all(int fd, const char *buf, size_t len)
 {
 	while (len) {
 		ssize_t n = write(fd, buf, len);
@@ -13,10 +15,11 @@ void kn_write_all(int fd, const char *buf, size_t len)
 		if (n < 0 && errno == EINTR)
 			continue;
 		if (n <= 0)
-			return;
+			return n ? -errno : -EIO;
 		buf += n;
 		len -= (size_t)n;
 	}
+	return 0;
 }
 
 void kn_vprint(const char *fmt, va_list ap)
@@ -30,6 +33,12 @@ void kn_vprint(const char *fmt, va_list ap)
 	if (n > 0)
 		len += KN_MIN((size_t)n, sizeof(line) - prefix - 2);
 	line[len++] = '\n';
+	if (kn_print_into) {
+		kn_text_add(kn_print_into, "%.*s", (int)(len - prefix),
+			    line + prefix);
+		errno = saved_errno;
+		return;
+	}
 	kn_write_all(STDERR_FILENO, line, len);
 	errno = saved_errno;
 }

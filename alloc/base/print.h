@@ -17,8 +17,8 @@
 void kn_print(const char *fmt, ...) kn_printf(1, 2);
 void kn_vprint(const char *fmt, va_list ap) kn_printf(1, 0);
 
-/* Writes all @len bytes to @fd, through interruptions and short writes. */
-void kn_write_all(int fd, const char *buf, size_t len);
+/* All @len bytes to @fd, through interruptions and short writes.  0, or -Exxx. */
+int kn_write_all(int fd, const char *buf, size_t len);
 
 /*
  * A text that is built piece by piece.  @len counts what the text needs even
@@ -31,5 +31,8 @@ struct kn_text {
 };
 
 void kn_text_add(struct kn_text *t, const char *fmt, ...) kn_printf(2, 3);
+
+/* Where messages of this thread go, a line each, in place of standard error. */
+extern kn_tls struct kn_text *kn_print_into;
 
 #endif

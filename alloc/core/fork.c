@@ -11,6 +11,7 @@
 #include "alloc/magazine/drain.h"
 #include "alloc/page/zone.h"
 #include "alloc/slab/cache.h"
+#include "alloc/view/live.h"
 #include "alloc/vmalloc/vmap.h"
 #include "numa/hugetlb.h"
 
@@ -19,6 +20,7 @@ static kn_tls bool all_locked;
 
 static void prepare(void)
 {
+	kn_live_before_fork();
 	kn_rcu_before_fork();
 	/* Who is inside the start gets to its end. */
 	kn_start_lock();
@@ -49,6 +51,7 @@ static void parent(void)
 	kn_conf_unlock();
 	kn_start_unlock();
 	kn_rcu_after_fork_parent();
+	kn_live_after_fork_parent();
 	kn_hugetlb_after_fork_parent();
 }
 
@@ -67,6 +70,7 @@ static void child(void)
 	kn_start_reset();
 	kn_rcu_after_fork_child();
 	kn_background_after_fork_child();
+	kn_live_after_fork_child();
 }
 
 void kn_fork_init(void)

@@ -23,6 +23,7 @@
 #include "alloc/magazine/magazine.h"
 #include "alloc/page/page_alloc.h"
 #include "alloc/slab/cache.h"
+#include "alloc/view/live.h"
 #include "alloc/view/stats_view.h"
 #include "alloc/vmalloc/vmap.h"
 #include "numa/fake.h"
@@ -96,12 +97,17 @@ void kn_start_reset(void)
 	kn_lock_reset(&start_lock);
 }
 
+/* The constructor has run: threads can be made, the environment is there. */
+static bool loaded;
+
 /* What may call malloc, and so comes after the heap is up. */
 static void finish(void)
 {
 	kn_background_init();
 	if (kn_tun.stats)
 		kn_banner();
+	if (kn_load_acquire(&loaded))
+		kn_live_start();
 }
 
 kn_slow bool kn_start_slow(void)
@@ -135,18 +141,27 @@ kn_slow bool kn_start_slow(void)
  * forks, and before other libraries' handlers, which may allocate.
  *
  * Who asks for the banner or for statistics gets them from a program that never
- * allocates, too.  Nobody else pays for more than two looks at the environment.
+ * allocates, too; so does who asks for a socket.  Nobody else pays for more than
+ * four looks at the environment.
  */
 __attribute__((constructor)) static void at_load(void)
 {
 	kn_fork_init();
-	if (secure_getenv("KNUMA_STATS") || secure_getenv("KNUMA_STATS_FILE"))
+	kn_store_release(&loaded, true);
+	if (kn_load_acquire(&kn_started))
+		kn_live_start();
+	else if (secure_getenv("KNUMA_STATS") ||
+		 secure_getenv("KNUMA_STATS_FILE") ||
+		 secure_getenv("KNUMA_SOCKET") ||
+		 secure_getenv("KNUMA_METRICS_FILE"))
 		kn_start();
 }
 
 /* A program that prints its statistics does so after its own destructors. */
 __attribute__((destructor)) static void at_exit(void)
 {
-	if (kn_load_acquire(&kn_started))
-		kn_stats_exit();
+	if (!kn_load_acquire(&kn_started))
+		return;
+	kn_live_exit();
+	kn_stats_exit();
 }

@@ -46,36 +46,40 @@ static bool is_special(const char *path)
 	return !stat(path, &st) && !S_ISREG(st.st_mode);
 }
 
-static int save_into(const char *path)
+static int save_into(const char *path, const char *buf, size_t len)
 {
 	const int fd = open(path, O_WRONLY | O_CLOEXEC | O_NOCTTY);
+	int err;
 
 	if (fd < 0)
 		return -errno;
-	kn_stats_write(fd, KN_VIEW_PROM);
+	err = kn_write_all(fd, buf, len);
 	close(fd);
-	return 0;
+	return err;
 }
 
-static int save_beside(const char *path, const char *temporary)
+static int save_beside(const char *path, const char *temporary, const char *buf,
+		       size_t len)
 {
 	const int flags = O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC;
-	int fd = open(temporary, flags, 0644), err = 0;
+	int fd = open(temporary, flags, 0644), err;
 
 	/* Left behind by a process of the same id that was killed. */
 	if (fd < 0 && errno == EEXIST && !unlink(temporary))
 		fd = open(temporary, flags, 0644);
 	if (fd < 0)
 		return -errno;
-	kn_stats_write(fd, KN_VIEW_PROM);
-	if (close(fd) || rename(temporary, path)) {
+	err = kn_write_all(fd, buf, len);
+	if (close(fd) && !err)
 		err = -errno;
+	if (!err && rename(temporary, path))
+		err = -errno;
+	if (err)
 		unlink(temporary);
-	}
 	return err;
 }
 
-int kn_stats_save(const char *path)
+int kn_text_save(const char *path, const char *buf, size_t len)
 {
 	const int saved_errno = errno;
 	char temporary[KN_TUNABLE_LEN + 32];
@@ -83,10 +87,25 @@ int kn_stats_save(const char *path)
 
 	n = snprintf(temporary, sizeof(temporary), "%s.%d.tmp", path, getpid());
 	if (is_special(path))
-		err = save_into(path);
+		err = save_into(path, buf, len);
 	else if (n > 0 && (size_t)n < sizeof(temporary))
-		err = save_beside(path, temporary);
+		err = save_beside(path, temporary, buf, len);
 	errno = saved_errno;
+	return err;
+}
+
+int kn_stats_save(const char *path)
+{
+	char *buf = kn_machine.mmap(NULL, TEXT_MAX, PROT_READ | PROT_WRITE,
+				    MAP_PRIVATE | MAP_ANONYMOUS);
+	struct kn_text t = {buf, TEXT_MAX, 0};
+	int err;
+
+	if (kn_is_err(buf))
+		return kn_ptr_err(buf);
+	kn_stats_format(&t, KN_VIEW_PROM);
+	err = kn_text_save(path, buf, KN_MIN(t.len, (size_t)TEXT_MAX - 1));
+	kn_machine.munmap(buf, TEXT_MAX);
 	return err;
 }
 
@@ -149,8 +168,8 @@ void kn_banner(void)
 		 "page sizes %s%s%s, mbind %s",
 		 info->version, getpid(), info->mode, info->reason,
 		 info->nr_nodes, info->fake_nodes ? "FAKE " : "",
-		 info->nr_nodes == 1 ? "" : "s", page,
-		 huge[0] ? " " : "", huge, info->mbind_state);
+		 info->nr_nodes == 1 ? "" : "s", page, huge[0] ? " " : "", huge,
+		 info->mbind_state);
 }
 
 void kn_stats_exit(void)

@@ -8,6 +8,7 @@
 #include <knuma/version.h>
 
 #include "alloc/base/assert.h"
+#include "alloc/view/heap_view.h"
 #include "numa/topology.h"
 
 KN_STATIC_ASSERT(KN_STAT_NODES >= KN_MAX_NODES, "statistics for every node");
@@ -91,20 +92,6 @@ static void print_text(struct kn_text *t, const struct kn_view *v)
 
 /* JSON */
 
-static void json_string(struct kn_text *t, const char *name, const char *s)
-{
-	kn_text_add(t, "\"%s\":\"", name);
-	for (; *s; s++) {
-		if (*s == '"' || *s == '\\')
-			kn_text_add(t, "\\%c", *s);
-		else if ((unsigned char)*s < ' ')
-			kn_text_add(t, "\\u%04x", (unsigned)*s);
-		else
-			kn_text_add(t, "%c", *s);
-	}
-	kn_text_add(t, "\",");
-}
-
 static void json_node(struct kn_text *t, const struct kn_view *v, int n)
 {
 	kn_text_add(t, "%s{\"node\":%d", n ? "," : "", v->info.node_id[n]);
@@ -118,16 +105,16 @@ static void print_json(struct kn_text *t, const struct kn_view *v)
 {
 	const char *comma = "";
 
-	kn_text_add(t, "{\"schema\":%d,", KN_STATS_SCHEMA);
-	json_string(t, "version", v->info.version);
-	json_string(t, "mode", v->info.mode);
-	json_string(t, "reason", v->info.reason);
-	json_string(t, "mbind", v->info.mbind_state);
-	kn_text_add(t, "\"fake_nodes\":%s,",
-		    v->info.fake_nodes ? "true" : "false");
-	kn_text_add(t, "\"pid\":%d,\"page_size\":%zu,\"huge_page_size\":%zu,",
-		    v->info.pid, v->info.page_size, v->info.huge_page_size);
-	kn_text_add(t, "\"stats\":{");
+	kn_object_begin(t);
+	kn_member_text(t, "version", v->info.version);
+	kn_member_text(t, "mode", v->info.mode);
+	kn_member_text(t, "reason", v->info.reason);
+	kn_member_text(t, "mbind", v->info.mbind_state);
+	kn_member_bool(t, "fake_nodes", v->info.fake_nodes);
+	kn_member_u64(t, "pid", (uint64_t)v->info.pid);
+	kn_member_u64(t, "page_size", v->info.page_size);
+	kn_member_u64(t, "huge_page_size", v->info.huge_page_size);
+	kn_text_add(t, ",\"stats\":{");
 	for (int i = 0; i < KN_NR_STATS; i++) {
 		if (!v->stat[i].known)
 			continue;
@@ -220,7 +207,6 @@ static void print_prom(struct kn_text *t, const struct kn_view *v)
 				    kn_node_stat_rows[i].name,
 				    v->info.node_id[n], v->node[n][i]);
 	}
-	kn_text_add(t, "# EOF\n");
 }
 
 void kn_view_print(struct kn_text *t, const struct kn_view *v,
@@ -238,8 +224,23 @@ void kn_view_print(struct kn_text *t, const struct kn_view *v,
 		break;
 	case KN_VIEW_PROM:
 		print_prom(t, v);
+		kn_text_add(t, "# EOF\n");
 		break;
 	}
+}
+
+void kn_metrics_format(struct kn_text *t)
+{
+	struct kn_cache_rows rows;
+	struct kn_view v;
+
+	kn_view_take(&v);
+	print_prom(t, &v);
+	if (!kn_cache_rows_take(&rows)) {
+		kn_caches_prom(t, &rows);
+		kn_cache_rows_drop(&rows);
+	}
+	kn_text_add(t, "# EOF\n");
 }
 
 void kn_stats_format(struct kn_text *t, enum kn_view_fmt fmt)

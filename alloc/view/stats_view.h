@@ -13,8 +13,9 @@
 
 #include "alloc/base/print.h"
 #include "alloc/stats/stats.h"
+#include "alloc/view/json.h"
 
-#define KN_STATS_SCHEMA 1 /* of the JSON; raised when a reader must change */
+#define KN_STATS_SCHEMA KN_JSON_SCHEMA
 
 enum kn_view_fmt {
 	KN_VIEW_TEXT,
@@ -60,6 +61,9 @@ void kn_view_print(struct kn_text *t, const struct kn_view *v,
 /* Both in one. */
 void kn_stats_format(struct kn_text *t, enum kn_view_fmt fmt);
 
+/* OpenMetrics text with the families of caches, for readers of live processes. */
+void kn_metrics_format(struct kn_text *t);
+
 /* Writes the statistics to @fd.  Context: any thread; one mapping. */
 void kn_stats_write(int fd, enum kn_view_fmt fmt);
 
@@ -69,6 +73,9 @@ void kn_stats_write(int fd, enum kn_view_fmt fmt);
  * Return: 0 or -Exxx.
  */
 int kn_stats_save(const char *path);
+
+/* The same with a text of the caller's. */
+int kn_text_save(const char *path, const char *buf, size_t len);
 
 /*
  * At start, with stats=yes: one line on standard error with version, mode and

@@ -674,6 +674,20 @@ uint64_t kn_vmap_grown_bytes(void)
 	return sum(grown_bytes);
 }
 
+void kn_vmap_levels(int node, struct kn_vmap_levels *l)
+{
+	*l = (struct kn_vmap_levels){0, 0, 0};
+	for (int i = 0; i < 2; i++) {
+		struct arena *a = &arenas[node][i];
+
+		kn_lock(&a->lock);
+		l->used += used_bytes(a);
+		l->cached += cached_bytes(a);
+		l->grown += grown_bytes(a);
+		kn_unlock(&a->lock);
+	}
+}
+
 static bool verify_arena(struct arena *a)
 {
 	uintptr_t at = a->base;

@@ -75,6 +75,12 @@ void kn_vmap_trim(uint64_t now_ms, bool all);
  */
 uintptr_t kn_vmap_range(int node, int i, size_t *bytes);
 
+/* Of one node; @used and @cached are parts of @grown. */
+struct kn_vmap_levels {
+	uint64_t used, cached, grown; /* bytes */
+};
+void kn_vmap_levels(int node, struct kn_vmap_levels *l);
+
 uint64_t kn_vmap_used_bytes(void);
 uint64_t kn_vmap_used_areas(void);
 uint64_t kn_vmap_cached_bytes(void);

@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* alloc/view/live_server.h - the socket and its clients; see live.h */
+#ifndef KN_VIEW_LIVE_SERVER_H
+#define KN_VIEW_LIVE_SERVER_H
+
+#include "alloc/base/compiler.h"
+
+#define KN_LIVE_CLIENTS 16
+#define KN_LIVE_LINE	4096 /* bytes of a request, with its end */
+
+/* Finds out where the socket goes, once, while the environment is known. */
+void kn_live_place(void);
+
+/* Opens the socket; false, with a message, when it cannot be had. */
+bool kn_live_open(void);
+
+/*
+ * Serves whoever comes for at most @timeout_ms, -1 for as long as nobody does.
+ * False when there is no socket, and none can be had again.
+ */
+bool kn_live_serve(int timeout_ms);
+
+/* Takes the name of the socket away, if it is this process's. */
+void kn_live_remove(void);
+
+/* For fork; the child lets go of all descriptors of its parent. */
+void kn_live_lock(void);
+void kn_live_unlock(void);
+void kn_live_abandon(void);
+
+#endif
