@@ -37,6 +37,8 @@ EXTERNAL_HEADERS = {
     "argp.h": ["tools"],
     "ck_*": ["alloc/base"],
     "hwloc*": ["numa"],
+    "jansson.h": ["tools"],
+    "ncurses.h": ["tools"],
     "ini.h": ["alloc/config"],
     "numa*.h": ["numa"],
     "urcu*": [

@@ -16,7 +16,8 @@ import unittest
 
 ROOT = os.environ.get("KNUMA_TEST_ROOT", os.getcwd())
 KNUMA = os.environ.get("KNUMA_TEST_BIN", os.path.join(ROOT, "tools/knuma"))
-COMMANDS = ("run", "stat", "topology", "check", "conf", "bench")
+COMMANDS = ("run", "stat", "top", "whatis", "trim", "reload", "topology",
+            "check", "conf", "bench")
 
 
 class Cli(unittest.TestCase):

@@ -2,13 +2,13 @@
 #define _GNU_SOURCE
 #include "tools/knuma/knuma.h"
 
-#include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
+
+#include "alloc/view/live_path.h"
 
 void fail(const char *fmt, ...)
 {
@@ -56,33 +56,21 @@ char *text_of(void (*print)(struct kn_text *t, const void *arg),
 	return t.buf;
 }
 
-/* Ours alone: /tmp is everybody's. */
-static bool is_private(const char *dir)
-{
-	struct stat st;
-
-	return !lstat(dir, &st) && S_ISDIR(st.st_mode) &&
-	       st.st_uid == geteuid() && !(st.st_mode & 077);
-}
-
-static bool make_private(const char *dir)
-{
-	return !mkdir(dir, 0700) || (errno == EEXIST && is_private(dir));
-}
-
 bool last_stat_path(char *path, size_t len)
 {
 	const char *runtime = secure_getenv("XDG_RUNTIME_DIR");
 	char dir[256];
-	int n = 0;
 
-	if (runtime && runtime[0] == '/')
-		n = snprintf(dir, sizeof(dir), "%s/knuma", runtime);
-	if (n <= 0 || (size_t)n >= sizeof(dir) || !make_private(dir)) {
-		snprintf(dir, sizeof(dir), "/tmp/knuma-%u", geteuid());
-		if (!make_private(dir))
-			return false;
+	for (int i = 0; i < KN_LIVE_FOLDERS; i++) {
+		int n;
+
+		/* Runs as a service's user leave them where shells look. */
+		if (i == 1 ||
+		    !kn_live_folder(i, geteuid(), runtime, dir, sizeof(dir)) ||
+		    !kn_private_folder(dir))
+			continue;
+		n = snprintf(path, len, "%s/last.stat", dir);
+		return n > 0 && (size_t)n < len;
 	}
-	n = snprintf(path, len, "%s/last.stat", dir);
-	return n > 0 && (size_t)n < len;
+	return false;
 }

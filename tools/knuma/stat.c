@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * knuma stat - the statistics of a finished run, from the OpenMetrics text that
- * its exit wrote, in any format
+ * its exit wrote, or of a running process, from its socket; in any format
  */
 #define _GNU_SOURCE
 #include "tools/knuma/knuma.h"
@@ -13,6 +13,7 @@
 #include <string.h>
 
 #include "alloc/view/stats_view.h"
+#include "tools/knuma/live.h"
 
 /* clang-format off: a table */
 static const struct argp_option options[] = {
@@ -56,10 +57,11 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 static const struct argp argp = {
 	.options = options,
 	.parser = parse,
-	.args_doc = "[FILE]",
+	.args_doc = "[FILE|PID|SOCKET]",
 	.doc = "Prints the statistics of a finished run: of FILE, as `knuma run "
 	       "--stat-file FILE' or the tunable stats_file left it, or of the "
-	       "last `knuma run'.",
+	       "last `knuma run'.  Or those of a running process, by its "
+	       "number or its socket; prom then has the caches, too.",
 };
 
 /* Puts a label's value in place of its quoted form; the text behind it. */
@@ -207,6 +209,26 @@ static void print(struct kn_text *t, const void *arg)
 	kn_view_print(t, &job->view, job->fmt);
 }
 
+static int print_process(const char *process, enum kn_view_fmt fmt)
+{
+	static const char *const requests[] = {
+		[KN_VIEW_TEXT] = "stats text",
+		[KN_VIEW_JSON] = "stats",
+		[KN_VIEW_CSV] = "stats csv",
+		[KN_VIEW_PROM] = "stats openmetrics",
+	};
+	json_t *object = live_ask(process, requests[fmt]);
+
+	if (fmt == KN_VIEW_JSON) {
+		json_dumpf(object, stdout, JSON_COMPACT);
+		putchar('\n');
+	} else {
+		fputs(text_in(object, "text"), stdout);
+	}
+	json_decref(object);
+	return EXIT_DONE;
+}
+
 int cmd_stat(int argc, char **argv)
 {
 	struct arguments a = {0};
@@ -218,6 +240,8 @@ int cmd_stat(int argc, char **argv)
 	char last[256], *text, *printed;
 
 	argp_parse(&argp, argc, argv, 0, NULL, &a);
+	if (a.file && is_process(a.file))
+		return print_process(a.file, a.fmt);
 	if (!a.file) {
 		if (!last_stat_path(last, sizeof(last)))
 			fail("no private folder where a run could have left "
