@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
+ * forks FORKS THREADS
+ *
  * Threads allocate while the main thread forks, and vforks children that
  * allocate, which on their parent's magazines would hand objects out twice.
- * Then 10,000 threads that allocate once: nothing is kept for a thread.
+ * Then threads that allocate once: nothing is kept for a thread.
  */
 #include <pthread.h>
 #include <stdint.h>
@@ -91,23 +93,28 @@ static void waves(int n)
 	}
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
+	const int forks = argc == 3 ? atoi(argv[1]) : 0;
+	const int threads = argc == 3 ? atoi(argv[2]) : 0;
 	pthread_t t[3];
 	int failed;
 	long before, after;
 
+	if (forks < 10 || threads < 1000)
+		return 2;
 	for (uintptr_t i = 0; i < 3; i++)
 		pthread_create(&t[i], NULL, worker, (void *)(i + 1));
-	failed = children(fork, 200) + children(vfork, 50);
+	failed = children(fork, forks) + children(vfork, forks / 5);
 	stop = 1;
 	for (int i = 0; i < 3; i++)
 		pthread_join(t[i], NULL);
-	waves(20);
+	waves(10);
 	before = rss_kib();
-	waves(200);
+	waves(threads / 50);
 	after = rss_kib();
-	printf("children failed: %d; overwritten objects: %d; RSS before and "
-	       "after 10,000 threads: %ld, %ld KiB\n", failed, bad, before, after);
+	printf("children failed: %d of %d; overwritten objects: %d; RSS before "
+	       "and after %d threads: %ld, %ld KiB\n", failed,
+	       forks + forks / 5, bad, threads, before, after);
 	return failed || bad || after > before + 2048;
 }

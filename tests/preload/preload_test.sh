@@ -1,6 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
 # Programs that know nothing of knuma, run on it unchanged.
+#
+# preload_test.sh FORKS THREADS: how many of them tests/preload/forks makes.
 set -u
 
 run="$PWD/tools/knuma run --no-stat-file --"
@@ -63,9 +65,80 @@ if __name__ == "__main__":
     for _ in range(20):
         assert subprocess.run(["true"]).returncode == 0'
 check "C++ threads and operators" $run tests/preload/threads
-check "a threaded program that forks" $run tests/preload/forks
+check "a threaded program that forks" $run tests/preload/forks "$@"
 check "the same without rseq" env GLIBC_TUNABLES=glibc.pthread.rseq=0 \
-	$run tests/preload/forks
+	$run tests/preload/forks "$@"
+
+# --- from the first moment of a process to the last
+
+for i in 1 2 3; do
+	check "exit while threads go on, $i" $run tests/preload/lifetime ends
+done
+check "exit without rseq" env GLIBC_TUNABLES=glibc.pthread.rseq=0 \
+	$run tests/preload/lifetime ends
+check "a library in front, which looks malloc up" env \
+	LD_PRELOAD="$PWD/tests/preload/wrapper.so:$KNUMA_PRELOAD" \
+	tests/preload/lifetime ends
+check "libraries that come and go" tests/preload/lifetime loads \
+	"$KNUMA_PRELOAD" "$PWD/libknuma.so.0"
+check "libraries that are there already" $run tests/preload/lifetime loads \
+	"$KNUMA_PRELOAD" "$PWD/libknuma.so.0"
+for limit in 1500000 4000000; do
+	check "threads under a limit of $limit KiB" bash -c \
+		"ulimit -v $limit; $run tests/preload/lifetime limit | grep '64 MiB'"
+done
+
+# --- how it comes into a process, and when not
+
+check "LD_PRELOAD without a path" env LD_PRELOAD=libknuma_malloc.so.0 \
+	LD_LIBRARY_PATH="$PWD" grep -q libknuma_malloc /proc/self/maps
+static_program() { # one that Debian always has
+	file=/sbin/ldconfig
+	! readelf -lW $file | grep -q INTERP &&
+		LD_PRELOAD=$KNUMA_PRELOAD KNUMA_STATS=1 $file -p >"$dir/static" 2>&1 &&
+		$file -p | cmp - "$dir/static"
+}
+check "a static program is not affected" static_program
+
+# Set-user-id: a copy that somebody else runs.
+as_nobody() {
+	python3 -c 'import os, sys
+os.setgroups([]); os.setgid(65534); os.setuid(65534)
+os.execvp(sys.argv[1], sys.argv[1:])' "$@"
+}
+mkdir -p "$dir/setuid/.config/knuma" && chmod 755 "$dir" "$dir/setuid"
+cp tests/preload/secure "$dir/setuid/plain"
+cp tests/preload/secure "$dir/setuid/copy"
+cp -L "$(command -v grep)" "$dir/setuid/grep"
+cp libknuma.so.0 libknuma_malloc.so.0 "$dir/setuid"
+chmod 755 "$dir"/setuid/*
+chmod 4755 "$dir/setuid/copy" "$dir/setuid/grep"
+echo "vmalloc_cache = 3M" >"$dir/setuid/.config/knuma/knuma.conf"
+settings_of() { # PROGRAM
+	HOME="$dir/setuid" XDG_CONFIG_HOME="" KNUMA_INIT_ON_ALLOC=1 \
+		KNUMA_STATS=1 as_nobody "$dir/setuid/$1" 2>&1
+}
+same() { # EXPECTED ACTUAL
+	[ "$1" = "$2" ] || { echo "expected: $1; found: $2"; false; }
+}
+if [ "$(id -u)" = 0 ] && [[ $(settings_of copy) == secure=1* ]]; then
+	check "settings of a plain copy are those of the user" same \
+		"secure=0 init_on_alloc=yes vmalloc_cache=3M stats=yes " \
+		"$(settings_of plain | grep secure=)"
+	check "a set-user-id program ignores environment and the user's file" same \
+		"secure=1 init_on_alloc=no vmalloc_cache=64M stats=no " \
+		"$(settings_of copy)"
+	preloaded_by_nobody() { # PROGRAM
+		LD_PRELOAD="$dir/setuid/libknuma_malloc.so.0" \
+			as_nobody "$1" -q libknuma_malloc /proc/self/maps
+	}
+	check "a plain program of nobody is preloaded" preloaded_by_nobody grep
+	not_preloaded() { ! preloaded_by_nobody "$dir/setuid/grep"; }
+	check "the loader preloads no set-user-id program" not_preloaded
+else
+	echo "SKIPPED: set-user-id programs: it takes root, and a file system" \
+		"and namespace that allow them"
+fi
 for nodes in 4 "pack:8 [numa] core:64 pu:2"; do
 	check "fake nodes: $nodes" env KNUMA_FAKE_NODES="$nodes" \
 		$run tests/preload/threads
