@@ -2,6 +2,7 @@
 #include "alloc/page/zone.h"
 
 #include <errno.h>
+#include <sched.h>
 
 #include "alloc/base/assert.h"
 #include "alloc/base/bits.h"
@@ -497,6 +498,34 @@ static int grow_by(struct kn_zone *z, int node, size_t step, unsigned flags)
 }
 
 /*
+ * KN_GROW_UNLOCKED is a planted error for the tests: whether somebody grows is
+ * asked without the lock, and the thread may lose its CPU behind that.
+ */
+#ifdef KN_GROW_UNLOCKED
+#define LOCK_TO_ASK(l)	 ((void)(l))
+#define UNLOCK_ASKED(l)	 ((void)(l))
+#define BETWEEN_ASKED()	 sched_yield()
+#else
+#define LOCK_TO_ASK(l)	 kn_lock(l)
+#define UNLOCK_ASKED(l)	 kn_unlock(l)
+#define BETWEEN_ASKED()	 ((void)0)
+#endif
+
+/* Whether another thread grows @z; if not, the caller does from here on. */
+static bool somebody_grows(struct kn_zone *z)
+{
+	bool yes;
+
+	LOCK_TO_ASK(&z->lock);
+	yes = kn_load(&z->growing);
+	BETWEEN_ASKED();
+	if (!yes)
+		kn_store(&z->growing, 1);
+	UNLOCK_ASKED(&z->lock);
+	return yes;
+}
+
+/*
  * One thread grows a zone, the others wait for it, since what it adds is for
  * them, too, and get -EAGAIN.  A limit on the process may refuse a large step
  * and grant a small one.
@@ -507,14 +536,10 @@ static int grow(struct kn_zone *z, int node)
 	size_t step;
 	int err;
 
-	kn_lock(&z->lock);
-	if (kn_load(&z->growing)) {
-		kn_unlock(&z->lock);
+	if (somebody_grows(z)) {
 		kn_wait_clear(&z->growing);
 		return -EAGAIN;
 	}
-	kn_store(&z->growing, 1);
-	kn_unlock(&z->lock);
 	step = grow_step(node, z->grown, &flags);
 	err = grow_by(z, node, step, flags);
 	if (err && step > GROW_LEAST)

@@ -1,18 +1,25 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Threads that need fresh address space at the same time all get it: one makes
- * a system call, the others wait for it, however long it does not run.
+ * a system call, the others wait for it, however long it does not run.  Built
+ * with KN_GROW_UNLOCKED, two may grow the heap by the same step, and this test
+ * then passes only if it notices.
  */
 #include <sched.h>
 #include <setjmp.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 #include <knuma/page.h>
 #include <knuma/slab.h>
 #include <knuma/vmalloc.h>
 
+#include "alloc/base/assert.h"
+#include "alloc/page/zone.h"
 #include "tests/concurrency/stress.h"
 
 enum {
@@ -20,7 +27,10 @@ enum {
 	HOGS = 4,
 	BLOCKS = 400, /* of 4 MiB, which nobody touches */
 	AREAS = 100,  /* of 16 MiB */
+	MARKED = 50,  /* blocks that a thread marks as its own */
 };
+
+#ifndef KN_GROW_UNLOCKED
 
 static uint64_t refused;
 
@@ -99,10 +109,89 @@ static void all_get_what_they_need(void **state)
 	stress_verify_pages();
 }
 
+#else
+
+/* Longer than it ever took; the test ends with the first find. */
+#define SEARCH_MS 60000
+
+enum {
+	NOTHING,
+	NOTICED
+};
+
+static uint64_t twice;
+
+/* What is fresh is zero: a mark is another owner's. */
+static void mark_blocks(struct stress_thread *t)
+{
+	(void)t;
+	for (int i = 0; i < MARKED; i++) {
+		struct page *block = alloc_pages(GFP_KERNEL, 10);
+
+		if (block && !stress_own(page_address(block)))
+			__atomic_add_fetch(&twice, 1, __ATOMIC_RELAXED);
+	}
+}
+
+static void noticed(const char *report)
+{
+	print_message("%s\n", report);
+	_exit(NOTICED);
+}
+
+static void crashed(int sig)
+{
+	(void)sig;
+	_exit(NOTICED);
+}
+
+static void grow_once(void)
+{
+	struct stress_thread t[WORKERS];
+
+	kn_bug_hook = noticed;
+	signal(SIGSEGV, crashed);
+	signal(SIGABRT, crashed);
+	stress_watchdog(100);
+	stress_start(t, WORKERS, mark_blocks, NULL);
+	stress_join(t, WORKERS);
+	for (int node = 0; node < kn_topo.nr_nodes; node++)
+		if (!kn_zone_verify(node))
+			_exit(NOTICED);
+	_exit(twice ? NOTICED : NOTHING);
+}
+
+/* In children: a heap grows once. */
+static void two_that_grow_are_noticed(void **state)
+{
+	const uint64_t until = stress_now_ms() + SEARCH_MS;
+	int status = 0, heaps = 0;
+
+	(void)state;
+	while (WEXITSTATUS(status) != NOTICED && stress_now_ms() < until) {
+		const pid_t pid = fork();
+
+		stress_seed++;
+		heaps++;
+		if (!pid)
+			grow_once();
+		assert_int_equal(waitpid(pid, &status, 0), pid);
+		assert_true(WIFEXITED(status));
+	}
+	print_message("%d heaps\n", heaps);
+	assert_int_equal(WEXITSTATUS(status), NOTICED);
+}
+
+#endif
+
 int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
+#ifndef KN_GROW_UNLOCKED
 		cmocka_unit_test(all_get_what_they_need),
+#else
+		cmocka_unit_test(two_that_grow_are_noticed),
+#endif
 	};
 
 	stress_init(argc, argv);

@@ -22,7 +22,8 @@
  * what a barrier does after a yes are in grace.pml.
  *
  * PLANTED 1: what goes on the stack of links is counted behind that.
- * PLANTED 2: batches on the way from a full magazine are not waited for.
+ * PLANTED 2: batches on the way from a full magazine are not waited for, as
+ *            KN_MOVING_UNSEEN makes it in the code.
  * PLANTED 3: a drain counts a batch behind emptying the magazine.
  */
 

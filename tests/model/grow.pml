@@ -3,7 +3,8 @@
  * tests/model/grow.pml - one thread grows a zone, the others wait for it
  *
  * Stands for
- *   kn_zone_alloc(), grow(), grow_by(), kn_zone_alloc_bulk(), kn_zone_free()
+ *   kn_zone_alloc(), somebody_grows(), grow(), grow_by(), kn_zone_alloc_bulk(),
+ *   kn_zone_free()
  *						alloc/page/zone.c
  *   kn_wait_clear()				alloc/base/lock.c
  *
@@ -16,7 +17,8 @@
  * the window is full; nobody waits for a thread that has gone.  That each request
  * ends is not: the lock promises nobody his turn.
  *
- * PLANTED 1: whether somebody grows is asked without the lock.
+ * PLANTED 1: whether somebody grows is asked without the lock, as
+ *            KN_GROW_UNLOCKED makes it in the code.
  * PLANTED 2: a step that the system refuses leaves the mark.
  * PLANTED 3: the mark is taken off before the pages are listed, and a thread
  *            that waited for it gives up instead of trying again.
