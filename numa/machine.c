@@ -6,9 +6,12 @@
 #include <fcntl.h>
 #include <linux/membarrier.h>
 #include <linux/mempolicy.h>
+#include <poll.h>
 #include <sched.h>
+#include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/sysinfo.h>
 #include <unistd.h>
@@ -136,6 +139,68 @@ static ssize_t machine_read_file(const char *path, char *buf, size_t len)
 	return (ssize_t)got;
 }
 
+/* Above what shells and programs count on. */
+#define WATCH_FD_MIN 200
+
+/* Whether the descriptor is still what it was. */
+static bool is_watch(const struct kn_watch *w)
+{
+	struct stat st;
+
+	return w->fd >= 0 && !RESULT(int, fstat(w->fd, &st)) &&
+	       st.st_dev == w->dev && st.st_ino == w->ino;
+}
+
+static int ask_for(int fd, const char *trigger, struct kn_watch *w)
+{
+	struct stat st;
+	ssize_t n = RESULT(ssize_t, write(fd, trigger, strlen(trigger) + 1));
+	int err;
+
+	if (n < 0)
+		return (int)n;
+	err = RESULT(int, fstat(fd, &st));
+	if (err)
+		return err;
+	w->fd = RESULT(int, fcntl(fd, F_DUPFD_CLOEXEC, WATCH_FD_MIN));
+	w->dev = st.st_dev;
+	w->ino = st.st_ino;
+	return KN_MIN(w->fd, 0);
+}
+
+static int machine_watch(const char *path, const char *trigger,
+			 struct kn_watch *w)
+{
+	const int fd = RESULT(int, open(path, O_RDWR | O_NONBLOCK | O_CLOEXEC));
+	int err;
+
+	w->fd = -1;
+	if (fd < 0)
+		return fd;
+	err = ask_for(fd, trigger, w);
+	close(fd);
+	return err;
+}
+
+static int machine_wait(const struct kn_watch *w, int ms)
+{
+	struct pollfd p = {.fd = w ? w->fd : -1, .events = POLLPRI};
+	const int n = RESULT(int, poll(&p, 1, ms));
+
+	if (n <= 0)
+		return 0;
+	if (p.revents & (POLLERR | POLLNVAL | POLLHUP) || !is_watch(w))
+		return -EBADF;
+	return p.revents & POLLPRI ? 1 : 0;
+}
+
+static void machine_unwatch(struct kn_watch *w)
+{
+	if (is_watch(w))
+		close(w->fd);
+	w->fd = -1;
+}
+
 static void machine_name(void *addr, size_t len, const char *name)
 {
 	static bool refused;
@@ -162,6 +227,9 @@ struct kn_machine kn_machine = {
 	.total_ram = machine_total_ram,
 	.page_size = machine_page_size,
 	.read_file = machine_read_file,
+	.watch = machine_watch,
+	.wait = machine_wait,
+	.unwatch = machine_unwatch,
 	.name = machine_name,
 	.sysfs = "/sys/devices/system",
 	.procfs = "/proc",

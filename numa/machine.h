@@ -17,6 +17,15 @@
 /* Words of a mask of kernel node ids. */
 #define KN_MACHINE_MASK (1024 / (8 * sizeof(long)))
 
+/*
+ * A file that the kernel is asked to watch.  The descriptor is the program's to
+ * close by mistake, as all are, and its number then is another file's.
+ */
+struct kn_watch {
+	int fd;
+	uint64_t dev, ino;
+};
+
 struct kn_machine {
 	/* The address, or -Exxx as a pointer: test with kn_is_err(). */
 	void *(*mmap)(void *addr, size_t len, int prot, int flags);
@@ -48,6 +57,14 @@ struct kn_machine {
 	size_t (*page_size)(void);
 	/* Bytes read of @path, at most @len - 1, always terminated. */
 	ssize_t (*read_file)(const char *path, char *buf, size_t len);
+	/* Opens @path and asks for @trigger, of PSI.  0, or -Exxx. */
+	int (*watch)(const char *path, const char *trigger, struct kn_watch *w);
+	/*
+	 * Sleeps until @w (or NULL) fires, or @ms are over.  1, 0, or -Exxx when
+	 * @w is no more.
+	 */
+	int (*wait)(const struct kn_watch *w, int ms);
+	void (*unwatch)(struct kn_watch *w);
 	/* Gives the memory a name in smaps; failure is of no interest. */
 	void (*name)(void *addr, size_t len, const char *name);
 	const char *sysfs;	/* "/sys/devices/system" */

@@ -14,7 +14,7 @@
 #define PROCFS	  "/fake/proc"
 
 static struct file {
-	char path[80];
+	char path[120];
 	char text[48 * 1024]; /* more than a reader takes */
 } files[MAX_FILES];
 
@@ -38,6 +38,8 @@ static ssize_t fake_read(const char *path, char *buf, size_t len)
 		f = find(path + strlen(SYSFS) + 1);
 	else if (!strncmp(path, PROCFS "/", strlen(PROCFS) + 1))
 		f = find(path + strlen(PROCFS) + 1);
+	else
+		f = find(path);
 	if (!f)
 		return -ENOENT;
 	n = strlen(f->text);

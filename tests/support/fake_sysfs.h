@@ -14,7 +14,7 @@ void fake_sysfs_start(void);
 
 /*
  * Adds or replaces a file.  @path begins behind kn_machine.sysfs or
- * kn_machine.procfs: "node/online", "self/status".
+ * kn_machine.procfs: "node/online", "self/status"; or is a whole path.
  */
 void fake_sysfs_file(const char *path, const char *text);
 void fake_sysfs_remove(const char *path);
