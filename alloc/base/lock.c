@@ -15,6 +15,8 @@ enum { FREE, TAKEN, WAITED_FOR };
 /* Longer than any section under these locks, far shorter than a time slice. */
 #define SPINS 100
 
+static int spins = SPINS;
+
 kn_tls bool kn_forking;
 static uint64_t nr_contended;
 
@@ -70,7 +72,7 @@ static kn_slow void lock_slow(struct kn_lock *l)
 {
 	const int saved_errno = errno;
 
-	for (int i = 0; i < SPINS; i++) {
+	for (int i = kn_load(&spins); i > 0; i--) {
 		ck_pr_stall();
 		if (take(l))
 			return;
@@ -152,12 +154,17 @@ void kn_wait_clear(const uint32_t *word)
 	const int saved_errno = errno;
 
 	for (int i = 0; kn_load(word); i++) {
-		if (i < SPINS)
+		if (i < kn_load(&spins))
 			ck_pr_stall();
 		else
 			nanosleep(&nap, NULL);
 	}
 	errno = saved_errno;
+}
+
+void kn_lock_may_spin(bool may)
+{
+	kn_store(&spins, may ? SPINS : 0);
 }
 
 void kn_lock_reset(struct kn_lock *l)

@@ -55,6 +55,9 @@ void kn_unlock_if(struct kn_lock *l, bool may_block);
  */
 void kn_wait_clear(const uint32_t *word);
 
+/* Whether waiters spin before they sleep: not where only one thread can run. */
+void kn_lock_may_spin(bool may);
+
 /* Forgets holder and sleepers: in a fork child, where neither exists. */
 void kn_lock_reset(struct kn_lock *l);
 

@@ -2,7 +2,9 @@
 #include <knuma/tunables.h>
 
 #include <errno.h>
+#include <stdio.h>
 
+#include "alloc/base/assert.h"
 #include "alloc/base/lock.h"
 #include "alloc/base/atomic.h"
 #include "alloc/base/print.h"
@@ -84,6 +86,23 @@ int knuma_conf_set(const char *name, const char *value)
 	err = kn_tunable_set(name, value, "knuma_conf_set");
 	leave();
 	return err;
+}
+
+void kn_conf_adapt(enum kn_tunable_id id, uint64_t number, const char *source)
+{
+	const struct kn_tunable *row = &kn_tunables[id];
+	const bool back = number == UINT64_MAX;
+	char text[32];
+
+	snprintf(text, sizeof(text), "%llu",
+		 (unsigned long long)(back ? row->def : number));
+	kn_tunables_load();
+	enter();
+	if (kn_conf_live.origin[id].rank <= KN_CONF_LIMIT)
+		KN_CHECK(!kn_tunable_assign(
+			&kn_conf_live, row, text,
+			back ? KN_CONF_BUILT_IN : KN_CONF_LIMIT, source));
+	leave();
 }
 
 /* Documented in <knuma/tunables.h>. */

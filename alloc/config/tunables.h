@@ -56,6 +56,7 @@ enum kn_tunable_when {
 /* From where a value comes; a later one wins. */
 enum kn_conf_rank {
 	KN_CONF_BUILT_IN,
+	KN_CONF_LIMIT, /* follows a limit of the system */
 	KN_CONF_FILE,
 	KN_CONF_ENVIRONMENT,
 	KN_CONF_API
@@ -124,6 +125,12 @@ bool kn_conf_freeze(void) kn_must_check;
 
 /* The start failed, and may be tried again with other settings. */
 void kn_conf_thaw(void);
+
+/*
+ * A RUNTIME row of numbers that nobody has set takes @number from @source, or
+ * its built-in value again when that is UINT64_MAX.
+ */
+void kn_conf_adapt(enum kn_tunable_id id, uint64_t number, const char *source);
 
 /* For fork: no change is under way. */
 void kn_conf_lock(void);

@@ -13,6 +13,8 @@
 #include "alloc/base/lock.h"
 #include "alloc/config/tunables.h"
 #include "alloc/core/homes.h"
+#include "alloc/core/pressure.h"
+#include "alloc/core/shrinker.h"
 #include "alloc/core/start.h"
 #include "alloc/deferred/kfree_rcu.h"
 #include "alloc/magazine/drain.h"
@@ -57,26 +59,51 @@ static void tick(bool all)
 	kn_caches_trim();
 	kn_vmap_trim(now_ms(), all);
 	kn_page_trim(all ? UINT64_MAX : PURGE_BYTES, all);
+	/* Whoever trims asks no more than that. */
+	if (!all)
+		kn_pressure_look(now_ms(), false, kn_load(&running));
 	kn_store_release(&ticking, 0);
+}
+
+/* A look between ticks: memory is short, or the kernel says so. */
+static void look(bool fired)
+{
+	const uint64_t now = now_ms();
+
+	if (!fired && !kn_pressure_is_due(now))
+		return;
+	if (!ck_pr_cas_32(&ticking, 0, 1))
+		return;
+	kn_pressure_look(now, fired, true);
+	kn_store_release(&ticking, 0);
+}
+
+/* Between ticks; without them the setting is looked at each second. */
+static uint64_t delay(void)
+{
+	return kn_load(&kn_tun.trim_delay_ms) ?: 1000;
 }
 
 static void *background(void *unused)
 {
+	uint64_t due;
+
 	(void)unused;
 	pthread_setname_np(pthread_self(), "knuma/trim");
 	/* Distances and memory attributes, where there is a choice of nodes. */
 	if (kn_topo.nr_nodes > 1)
 		kn_topology_refine();
+	due = now_ms() + delay();
 	for (;;) {
-		const uint64_t ms = kn_tun.trim_delay_ms;
-		const struct timespec nap = {
-			.tv_sec = (time_t)(ms / 1000),
-			.tv_nsec = (long)(ms % 1000) * 1000000,
-		};
+		const uint64_t now = now_ms();
 
-		nanosleep(ms ? &nap : &(struct timespec){ .tv_sec = 1 }, NULL);
-		if (ms)
+		if (now < due) {
+			look(kn_pressure_sleep(now, due - now));
+			continue;
+		}
+		if (kn_load(&kn_tun.trim_delay_ms))
 			tick(false);
+		due = now_ms() + delay();
 	}
 	return NULL;
 }
@@ -135,6 +162,7 @@ void kn_background_after_fork_child(void)
 {
 	kn_store(&running, 0);
 	kn_store(&ticking, 0);
+	kn_pressure_after_fork_child();
 }
 
 int knuma_trim(void)
@@ -142,6 +170,7 @@ int knuma_trim(void)
 	if (!kn_start())
 		return -ENOMEM;
 	kn_store(&kn_span.purge_error, 0);
+	kn_shrink(GFP_KERNEL, KN_SHRINK_ALL_NODES, 0);
 	kn_caches_reclaim();
 	tick(true);
 	return kn_load(&kn_span.purge_error);

@@ -6,6 +6,7 @@
 #include "alloc/base/lock.h"
 #include "alloc/config/tunables.h"
 #include "alloc/core/background.h"
+#include "alloc/core/shrinker.h"
 #include "alloc/core/start.h"
 #include "alloc/deferred/kfree_rcu.h"
 #include "alloc/magazine/drain.h"
@@ -30,6 +31,7 @@ static void prepare(void)
 		kn_forking = true;
 		return;
 	}
+	kn_shrinkers_lock();
 	kn_cache_lock_all();
 	kn_drain_lock_all();
 	kn_slabs_lock_all();
@@ -47,6 +49,7 @@ static void parent(void)
 		kn_slabs_unlock_all();
 		kn_drain_unlock_all();
 		kn_cache_unlock_all();
+		kn_shrinkers_unlock();
 	}
 	kn_conf_unlock();
 	kn_start_unlock();
@@ -65,6 +68,7 @@ static void child(void)
 		kn_slabs_reset();
 		kn_drain_reset();
 		kn_cache_reset();
+		kn_shrinkers_reset();
 	}
 	kn_conf_reset();
 	kn_start_reset();

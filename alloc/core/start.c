@@ -19,6 +19,8 @@
 #include "alloc/core/background.h"
 #include "alloc/core/fork.h"
 #include "alloc/core/gauges.h"
+#include "alloc/core/limits.h"
+#include "alloc/core/shrinker.h"
 #include "alloc/deferred/kfree_rcu.h"
 #include "alloc/magazine/magazine.h"
 #include "alloc/page/page_alloc.h"
@@ -66,6 +68,7 @@ static bool start_layers(void)
 	/* 4. What others may need as soon as they see that it has started. */
 	kn_gauges_init();
 	kn_rcu_init();
+	kn_shrinkers_init();
 	open_fast_paths();
 	return true;
 }
@@ -104,8 +107,10 @@ static bool loaded;
 static void finish(void)
 {
 	kn_background_init();
-	if (kn_tun.stats)
+	if (kn_tun.stats) {
 		kn_banner();
+		kn_limits_banner();
+	}
 	if (kn_load_acquire(&loaded))
 		kn_live_start();
 }

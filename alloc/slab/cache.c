@@ -240,6 +240,7 @@ static kn_slow void *reclaim_and_retry(struct kmem_cache *s, gfp_t gfp, int node
 	const struct timespec nap = { .tv_nsec = 1000000 };
 	int rounds = 1;
 	void *obj;
+	bool gave;
 
 	if (!gfpflags_allow_blocking(gfp)) {
 		if (gfp & __GFP_NOFAIL)
@@ -254,9 +255,12 @@ static kn_slow void *reclaim_and_retry(struct kmem_cache *s, gfp_t gfp, int node
 	for (;;) {
 		if (rounds-- <= 0 && !(gfp & __GFP_NOFAIL))
 			return NULL;
-		if (!kn_caches_reclaim() && gfp & __GFP_NOFAIL)
-			nanosleep(&nap, NULL);
+		gave = kn_caches_reclaim();
 		obj = by_zonelist(s, gfp, node, got);
+		if (!obj && kn_shrink_for(gfp, node))
+			obj = by_zonelist(s, gfp, node, got);
+		else if (!obj && !gave && gfp & __GFP_NOFAIL)
+			nanosleep(&nap, NULL);
 		if (obj)
 			return obj;
 	}
@@ -479,6 +483,26 @@ unsigned int kmem_cache_size(struct kmem_cache *s)
 
 /* Reclaim and trimming. */
 
+uint64_t kn_depot_keep_bytes = UINT64_MAX;
+
+static void reap_all(void)
+{
+	struct kmem_cache *s;
+
+	kn_list_for_each(s, &caches, struct kmem_cache, list) {
+		for (int node = 0; node < kn_topo.nr_nodes; node++)
+			kn_depot_flush(&s->mag, node, 0);
+		kn_slab_reap(s, 0);
+	}
+}
+
+void kn_caches_reap(void)
+{
+	kn_lock(&list_lock);
+	reap_all();
+	kn_unlock(&list_lock);
+}
+
 bool kn_caches_reclaim(void)
 {
 	const struct kn_drain_set all = {
@@ -486,18 +510,27 @@ bool kn_caches_reclaim(void)
 	};
 	const uint64_t before = kn_stat_read(KN_STAT_slab_freed) +
 				kn_stat_read(KN_STAT_drained_objects);
-	struct kmem_cache *s;
 
 	kn_lock(&list_lock);
 	kn_drain(&all);
-	kn_list_for_each(s, &caches, struct kmem_cache, list) {
-		for (int node = 0; node < kn_topo.nr_nodes; node++)
-			kn_depot_flush(&s->mag, node, 0);
-		kn_slab_reap(s, 0);
-	}
+	reap_all();
 	kn_unlock(&list_lock);
 	return kn_stat_read(KN_STAT_slab_freed) +
 	       kn_stat_read(KN_STAT_drained_objects) != before;
+}
+
+bool (*kn_shrink_hook)(gfp_t gfp, int nid);
+
+bool kn_shrink_for(gfp_t gfp, int node)
+{
+	bool (*shrink)(gfp_t, int) = kn_load(&kn_shrink_hook);
+
+	if (!shrink || gfp & KN_GFP_MALLOC ||
+	    !shrink(gfp, kn_topo.kernel_id[node]))
+		return false;
+	/* What shrinkers freed is in magazines. */
+	kn_caches_reclaim();
+	return true;
 }
 
 static void trim_depot(struct kmem_cache *s, int node)
@@ -505,11 +538,16 @@ static void trim_depot(struct kmem_cache *s, int node)
 	struct kn_depot *d = &s->mag.depot[node];
 	const int32_t unused = (int32_t)kn_load(&d->least);
 	const uint32_t full = kn_load(&d->nr_full);
+	const uint64_t most = kn_load(&kn_depot_keep_bytes) /
+			      ((uint64_t)s->mag.batch * s->size);
+	uint32_t keep = full;
 
 	/* Half of what was not needed: an idle depot is empty in a few ticks. */
 	if (unused > 0)
-		kn_depot_flush(&s->mag, node, full - KN_MIN(full,
-				((uint32_t)unused + 1) / 2));
+		keep -= KN_MIN(full, ((uint32_t)unused + 1) / 2);
+	keep = (uint32_t)KN_MIN(keep, most);
+	if (keep < full)
+		kn_depot_flush(&s->mag, node, keep);
 	kn_store(&d->least, kn_load(&d->nr_full));
 }
 

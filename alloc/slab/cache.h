@@ -50,6 +50,24 @@ extern void (*kn_destroy_hook)(struct kmem_cache *s);
  */
 bool kn_caches_reclaim(void);
 
+/*
+ * Called by an allocation of kernel node id @nid that would fail otherwise: true
+ * when that gave anything.
+ */
+extern bool (*kn_shrink_hook)(gfp_t gfp, int nid);
+
+/*
+ * What an allocation on the dense @node does when the above was not enough: asks
+ * shrinkers, but not for malloc.  True when they freed anything.
+ */
+bool kn_shrink_for(gfp_t gfp, int node);
+
+/* Flushes all depots and reaps all empty slabs, but leaves magazines alone. */
+void kn_caches_reap(void);
+
+/* What a depot may keep of a cache over a tick, in bytes; UINT64_MAX: any. */
+extern uint64_t kn_depot_keep_bytes;
+
 /* Flushes what depots did not need since the last call, reaps empty slabs. */
 void kn_caches_trim(void);
 

@@ -49,9 +49,12 @@ static void *large(size_t size, gfp_t gfp, int nid)
 	if (kn_tun.init_on_alloc)
 		gfp |= __GFP_ZERO;
 	p = kn_large_alloc(size, KN_PAGE_SIZE, gfp, node);
-	if (!p && gfpflags_allow_blocking(gfp) && !(gfp & __GFP_NORETRY) &&
-	    kn_caches_reclaim())
-		p = kn_large_alloc(size, KN_PAGE_SIZE, gfp, node);
+	if (!p && gfpflags_allow_blocking(gfp) && !(gfp & __GFP_NORETRY)) {
+		if (kn_caches_reclaim())
+			p = kn_large_alloc(size, KN_PAGE_SIZE, gfp, node);
+		if (!p && kn_shrink_for(gfp, node))
+			p = kn_large_alloc(size, KN_PAGE_SIZE, gfp, node);
+	}
 	return p ? p : kn_alloc_failed("kmalloc", size, gfp, nid);
 }
 

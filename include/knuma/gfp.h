@@ -39,7 +39,7 @@ typedef unsigned int gfp_t;
 /* May take from the reserve below the node's minimum.  Honoured. */
 #define __GFP_HIGH	     ((gfp_t)1 << 5)
 
-/* Told to shrinkers in their gfp_mask; no other effect. */
+/* Told to shrinkers in their gfp_mask, see shrinker.h; no other effect. */
 #define __GFP_IO	     ((gfp_t)1 << 6)
 #define __GFP_FS	     ((gfp_t)1 << 7)
 

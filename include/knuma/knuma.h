@@ -16,6 +16,7 @@
 #include <knuma/numa.h>
 #include <knuma/page.h>
 #include <knuma/rcu.h>
+#include <knuma/shrinker.h>
 #include <knuma/slab.h>
 #include <knuma/stats.h>
 #include <knuma/tunables.h>

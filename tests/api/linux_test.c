@@ -9,6 +9,7 @@
 #include <knuma/linux/numa.h>
 #include <knuma/linux/overflow.h>
 #include <knuma/linux/printk.h>
+#include <knuma/linux/shrinker.h>
 #include <knuma/linux/slab.h>
 #include <knuma/linux/string.h>
 #include <knuma/linux/types.h>

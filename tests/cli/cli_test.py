@@ -367,7 +367,8 @@ class Run(Cli):
         self.assertRegex(lines[0], r"^knuma: version \S+, process \d+, "
                          r"mode (rseq|fallback) \(.*\), \d+ nodes?, "
                          r"page sizes \S+.*, mbind ")
-        self.assertRegex(lines[1], r"^knuma \S+, process \d+: mode ")
+        self.assertRegex(lines[1], r"^knuma: limits: ")
+        self.assertRegex(lines[2], r"^knuma \S+, process \d+: mode ")
         self.assertRegex(err, r"(?m)^alloc_slow +\d+ calls ")
         self.assertEqual(self.knuma("run", "--", "true")[1], "")
 
