@@ -156,6 +156,17 @@ static kn_slow int no_address_space(uint64_t bytes)
 	return -ENOMEM;
 }
 
+/* Whether the rest of the process could still map @bytes. */
+static bool leaves(uint64_t bytes)
+{
+	void *at = reserve(bytes);
+
+	if (kn_is_err(at))
+		return false;
+	kn_machine.munmap(at, reservation_bytes(bytes));
+	return true;
+}
+
 int kn_span_reserve(uint64_t max_bytes)
 {
 	const uint64_t smallest = WINDOW_MIN << kn_log2_up((uint64_t)kn_topo.nr_nodes);
@@ -175,8 +186,11 @@ int kn_span_reserve(uint64_t max_bytes)
 		if (span < smallest)
 			return no_address_space(smallest);
 	}
-	/* Under a limit, the rest of the process needs address space too. */
-	if (refused && span / 2 >= smallest) {
+	/*
+	 * Under a limit, the rest of the process needs address space too: half
+	 * as much as the heap at least.
+	 */
+	if (refused && span / 2 >= smallest && !leaves(span / 2)) {
 		kn_machine.munmap(at, reservation_bytes(span));
 		span /= 2;
 		at = reserve(span);

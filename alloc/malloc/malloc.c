@@ -25,19 +25,29 @@
 
 #define GFP_MALLOC (GFP_KERNEL | __GFP_NOWARN | KN_GFP_MALLOC)
 
-/* Sizes above the magazines: pages, then areas. */
+static bool is_block(size_t size, size_t align)
+{
+	return KN_MAX(size, align) <= KN_PAGE_SIZE << KN_MAX_ORDER;
+}
+
+/*
+ * Sizes above the magazines: pages, then areas; pages at last when a limit has
+ * left no address space for areas.
+ */
 static void *large(size_t size, size_t align, gfp_t gfp)
 {
 	void *p = NULL;
 
 	if (kn_tun.init_on_alloc)
 		gfp |= __GFP_ZERO;
-	if (size <= kn_tun.kvmalloc_pages_max &&
-	    align <= KN_PAGE_SIZE << KN_MAX_ORDER)
+	if (size <= kn_tun.kvmalloc_pages_max && is_block(size, align))
 		p = kn_large_alloc(size, KN_MAX(align, KN_PAGE_SIZE), gfp,
 				   kn_mag_node());
 	if (!p && size <= PTRDIFF_MAX)
 		p = __vmalloc_node(size, align, gfp, NUMA_NO_NODE, NULL);
+	if (!p && size > kn_tun.kvmalloc_pages_max && is_block(size, align))
+		p = kn_large_alloc(size, KN_MAX(align, KN_PAGE_SIZE), gfp,
+				   kn_mag_node());
 	if (!p)
 		errno = ENOMEM;
 	return p;

@@ -505,21 +505,11 @@ static bool place_guard(struct page *area, uint64_t nr)
 	return true;
 }
 
-static struct page *get(int node, uint64_t nr, uint64_t align, bool room,
-			bool *dirty)
+static struct page *get_from(int node, struct arena *a, uint64_t nr,
+			     uint64_t align, bool room, bool *dirty)
 {
-	const bool huge = nr << KN_PAGE_SHIFT >= KN_HUGE_SIZE;
-	struct arena *a = &arenas[node][huge];
-	struct page *area;
+	struct page *area = find_area(node, a, nr + 1, align, room, dirty);
 
-	if (huge)
-		align = KN_MAX(align, KN_HUGE_SIZE);
-	if (nr >= kn_window_half() >> KN_PAGE_SHIFT)
-		return NULL;
-	if (kn_load(&a->cached_pages) > kn_tun.vmalloc_cache >> KN_PAGE_SHIFT)
-		trim_arena(a, 0, kn_tun.vmalloc_cache >> KN_PAGE_SHIFT,
-			   TRIM_AREAS);
-	area = find_area(node, a, nr + 1, align, room, dirty);
 	if (!area)
 		return NULL;
 	if (!place_guard(area, nr)) {
@@ -535,6 +525,39 @@ static struct page *get(int node, uint64_t nr, uint64_t align, bool room,
 	kn_stat_add(*dirty ? KN_STAT_vmalloc_reused : KN_STAT_vmalloc_new, 1);
 	kn_map_set(kn_page_pfn(area), KN_ID_VMALLOC);
 	return area;
+}
+
+/* Address space is scarce under a limit: @a has none for @nr pages. */
+static bool is_full(struct arena *a, uint64_t nr, uint64_t align)
+{
+	return KN_ALIGN_UP(kn_load(&a->top), align) +
+		       ((nr + 1) << KN_PAGE_SHIFT) > a->end;
+}
+
+static struct page *get(int node, uint64_t nr, uint64_t align, bool room,
+			bool *dirty)
+{
+	const bool huge = nr << KN_PAGE_SHIFT >= KN_HUGE_SIZE;
+	const uint64_t at = huge ? KN_MAX(align, KN_HUGE_SIZE) : align;
+	struct arena *a = &arenas[node][huge];
+	struct page *area;
+
+	if (nr >= kn_window_half() >> KN_PAGE_SHIFT)
+		return NULL;
+	if (kn_load(&a->cached_pages) > kn_tun.vmalloc_cache >> KN_PAGE_SHIFT)
+		trim_arena(a, 0, kn_tun.vmalloc_cache >> KN_PAGE_SHIFT,
+			   TRIM_AREAS);
+	area = get_from(node, a, nr, at, room, dirty);
+	if (likely(area) || !is_full(a, nr, at))
+		return area;
+	/* What is cached in other sizes; then the half for other sizes. */
+	trim_arena(a, 0, 0, UINT32_MAX);
+	area = get_from(node, a, nr, at, room, dirty);
+	if (area)
+		return area;
+	a = &arenas[node][!huge];
+	trim_arena(a, 0, 0, UINT32_MAX);
+	return get_from(node, a, nr, align, room, dirty);
 }
 
 struct page *kn_vmap_get(int node, uint64_t nr, uint64_t align, bool *dirty)

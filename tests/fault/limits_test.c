@@ -84,6 +84,41 @@ static void a_gigabyte_of_address_space(void)
 	CHECK_EQ(printed_times("cannot reserve"), 0);
 }
 
+/* As many objects of @size as there can be, which are then freed; how many. */
+static size_t fill_up(size_t size)
+{
+	static void *p[2048];
+	size_t n = 0;
+
+	while (n < 2048 && (p[n] = knuma_malloc(size))) {
+		pattern_fill(p[n], 64, n);
+		n++;
+	}
+	CHECK(n == 2048 || errno == ENOMEM);
+	for (size_t i = 0; i < n; i++) {
+		CHECK(pattern_holds(p[i], 64, i));
+		knuma_free(p[i]);
+	}
+	return n;
+}
+
+/*
+ * Areas go on in the half for other sizes, then in blocks of pages; what is
+ * cached in one size does not keep others from it.
+ */
+static void a_third_of_a_limit_is_for_objects_of_one_size(void)
+{
+	fake_nodes(1);
+	limit_address_space(GIB);
+	for (int round = 0; round < 2; round++) {
+		CHECK(fill_up(MIB) >= 340);
+		/* Too large for blocks of pages. */
+		CHECK(fill_up(5 * MIB) >= 34);
+		CHECK(fill_up(3 * MIB / 2) >= 100);
+	}
+	heap_verify();
+}
+
 static uint64_t this_much;
 
 /* One node: each needs a window of 64 MiB at least. */
@@ -215,7 +250,8 @@ static void all_but_small_mappings_are_refused(void)
 	fake_nodes(1);
 	limit_mmap(150 * MIB);
 	modest_work();
-	CHECK_EQ(kn_span.size, 64 * MIB);
+	/* There is more for others: as much as half of it is granted, too. */
+	CHECK_EQ(kn_span.size, 128 * MIB);
 }
 
 static void the_setting_limits_the_span(void)
@@ -280,6 +316,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		child_test(a_gigabyte_of_address_space),
+		child_test(a_third_of_a_limit_is_for_objects_of_one_size),
 		child_test(less_and_less_address_space),
 		child_test(too_little_address_space),
 		child_test(used_up_address_space),
