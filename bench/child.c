@@ -28,7 +28,7 @@ enum {
 
 static bool is_once(const struct kn_workload *w)
 {
-	return w->loop == KN_LOOP_threads;
+	return w->loop == KN_LOOP_threads || w->loop == KN_LOOP_crowd;
 }
 
 bool kn_measure_child(struct kn_round *round)

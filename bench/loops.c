@@ -30,6 +30,13 @@ static struct {
 	void *(*kmalloc)(size_t size, gfp_t gfp);
 	void *(*kmalloc_node)(size_t size, gfp_t gfp, int node);
 	void (*kfree)(const void *p);
+	void (*kfree_rcu)(const void *flavor, void *head, void *p);
+	void (*kfree_rcu_barrier)(void);
+	const void *flavor;
+	void (*register_thread)(void);
+	void (*unregister_thread)(void);
+	void (*call_rcu)(void *head, void (*fn)(void *head));
+	void (*rcu_barrier)(void);
 	int (*numa_available)(void);
 	void (*numa_set_bind_policy)(int strict);
 	void *(*numa_alloc_onnode)(size_t size, int node);
@@ -89,6 +96,28 @@ static always_inline void kmalloc_node_free(void *p, size_t size)
 {
 	(void)size;
 	api.kfree(p);
+}
+
+static always_inline void *kfree_rcu_alloc(size_t size)
+{
+	return api.kmalloc(size, GFP_KERNEL);
+}
+
+static always_inline void kfree_rcu_free(void *p, size_t size)
+{
+	(void)size;
+	api.kfree_rcu(api.flavor, p, p);
+}
+
+static always_inline void *call_rcu_alloc(size_t size)
+{
+	return malloc(size);
+}
+
+static always_inline void call_rcu_free(void *p, size_t size)
+{
+	(void)size;
+	api.call_rcu(p, free);
 }
 
 static always_inline void *numa_alloc(size_t size)
@@ -180,6 +209,38 @@ static always_inline void threads(const struct kn_workload *w, unsigned chunk,
 	pthread_attr_destroy(&attr);
 }
 
+/* n threads do pairs, and what was deferred is waited for. */
+static always_inline void *one_of_crowd(const struct kn_workload *w,
+					unsigned chunk, alloc_fn get,
+					free_fn put)
+{
+	if (api.register_thread)
+		api.register_thread();
+	pair(w, chunk, get, put);
+	if (api.unregister_thread)
+		api.unregister_thread();
+	return NULL;
+}
+
+static unsigned crowd_chunk;
+
+static void crowd(const struct kn_workload *w, unsigned chunk,
+		  void *(*run)(void *w))
+{
+	pthread_t thread[KN_WAVE_MAX];
+
+	crowd_chunk = chunk;
+	for (unsigned k = 0; k < w->n; k++)
+		if (pthread_create(&thread[k], NULL, run, (void *)w))
+			give_up("no more threads");
+	for (unsigned k = 0; k < w->n; k++)
+		pthread_join(thread[k], NULL);
+	if (api.kfree_rcu_barrier)
+		api.kfree_rcu_barrier();
+	if (api.rcu_barrier)
+		api.rcu_barrier();
+}
+
 /* Each loop for each kind of call. */
 #define LOOP(calls, loop)                                       \
 	static void calls##_##loop(const struct kn_workload *w, \
@@ -197,15 +258,28 @@ static always_inline void threads(const struct kn_workload *w, unsigned chunk,
 	{                                                        \
 		threads(w, chunk, calls##_thread, calls##_free); \
 	}
+#define CROWD(calls)                                                           \
+	static void *calls##_one(void *w)                                      \
+	{                                                                      \
+		return one_of_crowd(w, crowd_chunk, calls##_alloc,             \
+				    calls##_free);                             \
+	}                                                                      \
+	static void calls##_crowd(const struct kn_workload *w, unsigned chunk) \
+	{                                                                      \
+		crowd(w, chunk, calls##_one);                                  \
+	}
 #define CALLS(calls)       \
 	LOOP(calls, pair)  \
 	LOOP(calls, batch) \
 	LOOP(calls, touch) \
-	THREADS(calls)
+	THREADS(calls)     \
+	CROWD(calls)
 
 CALLS(malloc)
 CALLS(kmalloc)
 CALLS(kmalloc_node)
+CALLS(kfree_rcu)
+CALLS(call_rcu)
 CALLS(numa)
 
 #define ROW(calls)                                   \
@@ -214,14 +288,13 @@ CALLS(numa)
 		[KN_LOOP_batch] = calls##_batch,     \
 		[KN_LOOP_touch] = calls##_touch,     \
 		[KN_LOOP_threads] = calls##_threads, \
+		[KN_LOOP_crowd] = calls##_crowd,     \
 	}
 
 static void (*const loops[KN_NR_CALLS][KN_NR_LOOPS])(
 	const struct kn_workload *w, unsigned chunk) = {
-	ROW(malloc),
-	ROW(kmalloc),
-	ROW(kmalloc_node),
-	ROW(numa),
+	ROW(malloc),	ROW(kmalloc),  ROW(kmalloc_node),
+	ROW(kfree_rcu), ROW(call_rcu), ROW(numa),
 };
 
 void kn_loops_run(enum kn_calls calls, const struct kn_workload *w,
@@ -238,6 +311,48 @@ static const char *find_knuma(void *library)
 	return api.kmalloc && api.kmalloc_node && api.kfree ?
 		       NULL :
 		       "the library lacks kmalloc";
+}
+
+/* liburcu's flavour memb, which is opened, never linked. */
+static void *open_urcu(void)
+{
+	return dlopen("liburcu-memb.so.8", RTLD_NOW);
+}
+
+static const char *find_kfree_rcu(void *library)
+{
+	void *urcu = open_urcu();
+
+	if (!urcu)
+		return dlerror();
+	api.flavor = dlsym(urcu, "urcu_memb_flavor");
+	*(void **)&api.kfree_rcu =
+		dlsym(library, "knuma_kvfree_call_rcu_flavor");
+	*(void **)&api.kfree_rcu_barrier =
+		dlsym(library, "knuma_kvfree_rcu_barrier");
+	if (!api.flavor || !api.kfree_rcu || !api.kfree_rcu_barrier)
+		return "the libraries lack kfree_rcu or a flavour";
+	return find_knuma(library);
+}
+
+static const char *find_call_rcu(void)
+{
+	void *urcu = open_urcu();
+
+	if (!urcu)
+		return dlerror();
+	*(void **)&api.call_rcu = dlsym(urcu, "urcu_memb_call_rcu");
+	*(void **)&api.rcu_barrier = dlsym(urcu, "urcu_memb_barrier");
+	*(void **)&api.register_thread =
+		dlsym(urcu, "urcu_memb_register_thread");
+	*(void **)&api.unregister_thread =
+		dlsym(urcu, "urcu_memb_unregister_thread");
+	if (!api.call_rcu || !api.rcu_barrier || !api.register_thread ||
+	    !api.unregister_thread)
+		return "liburcu lacks call_rcu";
+	/* The caller of rcu_barrier() is registered, too. */
+	api.register_thread();
+	return NULL;
 }
 
 static const char *find_numa(void *library)
@@ -264,10 +379,14 @@ const char *kn_loops_open(enum kn_calls calls, const char *library)
 
 	if (calls == KN_CALLS_malloc)
 		return NULL;
+	if (calls == KN_CALLS_call_rcu)
+		return find_call_rcu();
 	getcpu(&cpu, &node);
 	api.node = (int)node;
 	handle = dlopen(library, RTLD_NOW);
 	if (!handle)
 		return dlerror();
+	if (calls == KN_CALLS_kfree_rcu)
+		return find_kfree_rcu(handle);
 	return calls == KN_CALLS_numa ? find_numa(handle) : find_knuma(handle);
 }

@@ -24,6 +24,8 @@ static const char *const symbols[KN_NR_CALLS] = {
 	[KN_CALLS_malloc] = "malloc",
 	[KN_CALLS_kmalloc] = "knuma_kmalloc",
 	[KN_CALLS_kmalloc_node] = "knuma_kmalloc_node",
+	[KN_CALLS_kfree_rcu] = "knuma_kvfree_call_rcu_flavor",
+	[KN_CALLS_call_rcu] = "malloc",
 	[KN_CALLS_numa] = "numa_alloc_onnode",
 	[KN_CALLS_memkind] = "memkind_create_fixed",
 };
@@ -120,7 +122,10 @@ const char *kn_peers_own_library(void)
 
 const char *kn_peer_preload(const struct kn_peer *peer)
 {
-	if (peer->calls != KN_CALLS_malloc || is_default(peer))
+	const bool preloaded = peer->calls == KN_CALLS_malloc ||
+			       peer->calls == KN_CALLS_call_rcu;
+
+	if (!preloaded || is_default(peer))
 		return NULL;
 	return peer->library;
 }

@@ -11,6 +11,8 @@ enum kn_calls {
 	KN_CALLS_malloc,       /* preloaded, through the linkage table */
 	KN_CALLS_kmalloc,      /* opened, through a function pointer */
 	KN_CALLS_kmalloc_node, /* the same */
+	KN_CALLS_kfree_rcu,    /* the same; kmalloc, and a deferred free */
+	KN_CALLS_call_rcu,     /* malloc preloaded, liburcu's call_rcu opened */
 	KN_CALLS_numa,	       /* the same */
 	KN_CALLS_memkind,      /* the same; of the matrix of nodes only */
 	KN_NR_CALLS
@@ -18,9 +20,10 @@ enum kn_calls {
 
 /* Sets of calls, 1 << enum kn_calls: malloc, those of workloads.def, a node. */
 #define KN_CALLS_OF_MALLOC (1u << KN_CALLS_malloc)
-#define KN_CALLS_OF_LOOPS                              \
-	(KN_CALLS_OF_MALLOC | 1u << KN_CALLS_kmalloc | \
-	 1u << KN_CALLS_kmalloc_node | 1u << KN_CALLS_numa)
+#define KN_CALLS_OF_LOOPS                                         \
+	(KN_CALLS_OF_MALLOC | 1u << KN_CALLS_kmalloc |            \
+	 1u << KN_CALLS_kmalloc_node | 1u << KN_CALLS_kfree_rcu | \
+	 1u << KN_CALLS_call_rcu | 1u << KN_CALLS_numa)
 
 #define KN_CALLS_OF_NODES                                    \
 	(1u << KN_CALLS_kmalloc_node | 1u << KN_CALLS_numa | \

@@ -5,6 +5,9 @@
 
 #define MALLOC	(1u << KN_CALLS_malloc)
 #define MALLOCS (MALLOC | 1u << KN_CALLS_kmalloc)
+#define RCU                                                    \
+	(1u << KN_CALLS_kfree_rcu | 1u << KN_CALLS_call_rcu | \
+	 1u << KN_CALLS_kmalloc)
 #define NODES	(1u << KN_CALLS_numa | 1u << KN_CALLS_kmalloc_node)
 
 /* clang-format off */

@@ -13,6 +13,7 @@ enum kn_loop {
 	KN_LOOP_batch,
 	KN_LOOP_touch,
 	KN_LOOP_threads,
+	KN_LOOP_crowd,
 	KN_NR_LOOPS
 };
 
@@ -24,7 +25,7 @@ enum kn_unit {
 
 enum {
 	KN_BATCH_MAX = 128, /* of the column n, loop batch */
-	KN_WAVE_MAX = 1000, /* of the column n, loop threads */
+	KN_WAVE_MAX = 1000, /* of the column n, loops threads and crowd */
 	KN_QUICK = 10	    /* --quick does one part in so many */
 };
 

@@ -18,8 +18,12 @@ KN_STATIC_ASSERT(KN_NR_RCU == KN_MAX_FLAVORS, "an id for each flavour");
 KN_STATIC_ASSERT(KN_RCU_HEAD_MAX <= 1ull << (64 - KN_RCU_OFFSET_SHIFT),
 		 "the offset of a head fits above an address");
 
-/* Stacks for links: threads that free large objects at once use several. */
-#define SHARDS	  16
+/* Of the threads that queue: each writes lines of its own, mostly. */
+#define SHARDS	  KN_STAT_STRIPES
+#define COUNTS	  8
+
+/* The budget is looked at when a shard has queued as much again. */
+#define LOOK_BYTES ((uint64_t)32 << 10)
 
 /* Bins of a round, and those that objects of one cache and node may be in. */
 #define BINS	  64
@@ -39,25 +43,28 @@ struct bin {
 
 struct kn_magcache kn_rcu_mag[KN_NR_RCU];
 
+/* What one thread in SHARDS writes. */
+struct shard {
+	ck_stack_t links;
+	ck_stack_t blocks;
+	ck_stack_entry_t *links_taken;	/* W3 */
+	ck_stack_entry_t *blocks_taken; /* W3 */
+	uint32_t moving;		/* calls inside make_room(); atomic */
+	uint64_t bytes;			/* atomic, W2 */
+};
+
 static struct pool {
-	struct {
-		ck_stack_t stack;
-		ck_stack_entry_t *taken; /* W3 */
-		uint32_t moving;	 /* calls inside make_room(); atomic */
-	} kn_cacheline link[SHARDS];
+	struct shard kn_cacheline shard[SHARDS];
 	ck_stack_t slabs;
 	ck_stack_entry_t *slabs_taken; /* W3 */
-	ck_stack_t blocks;
-	ck_stack_entry_t *taken;      /* blocks; W3 */
-	uint64_t bytes;		      /* atomic, W2 */
-	uint32_t of_cache[KN_NR_IDS]; /* atomic, W2 */
+	uint64_t freed_bytes;	       /* W2, W3 */
+	/* Queued, atomic, and freed, W3; modulo 2^32. */
+	uint32_t of_cache[COUNTS][KN_NR_IDS];
+	uint32_t freed_of_cache[KN_NR_IDS];
 	/* Of the round. */
 	struct bin bin[BINS];
 	const void *recent[RECENT];
 } pools[KN_NR_RCU];
-
-static kn_tls char thread_mark;
-static kn_tls uint32_t past; /* objects linked past the magazine */
 
 /* Marked addresses. */
 
@@ -91,52 +98,121 @@ uint64_t kn_batch_size(const void *p)
 	return area ? area->nr_pages << KN_PAGE_SHIFT : 0;
 }
 
-static void count(struct pool *pool, uint32_t id, uint32_t n, uint64_t bytes)
+/* True when it is time to look at the budget. */
+static bool count(struct pool *pool, uint32_t id, uint32_t n, uint64_t bytes)
 {
-	ck_pr_add_64(&pool->bytes, bytes);
-	ck_pr_add_32(&pool->of_cache[id], n);
+	const uint32_t stripe = kn_thread_stripe();
+	const uint64_t before =
+		ck_pr_faa_64(&pool->shard[stripe].bytes, bytes);
+
+	ck_pr_add_32(&pool->of_cache[stripe % COUNTS][id], n);
+	return before / LOOK_BYTES != (before + bytes) / LOOK_BYTES;
 }
 
+/* In a round. */
 static void uncount(struct pool *pool, uint32_t id, uint32_t n, uint64_t bytes)
 {
-	ck_pr_sub_64(&pool->bytes, bytes);
-	ck_pr_sub_32(&pool->of_cache[id], n);
+	kn_store_release(&pool->freed_bytes, pool->freed_bytes + bytes);
+	kn_store_release(&pool->freed_of_cache[id],
+			 pool->freed_of_cache[id] + n);
 }
 
-/* All are of slabs.  Neighbours are of one cache more often than not. */
-static void count_batch(struct pool *pool, void *const *marked, uint32_t n)
+static uint32_t id_of_place(uint32_t place)
 {
-	uint32_t run = 0;
+	return place % (uint32_t)KN_REGION_BYTES /
+	       (uint32_t)sizeof(struct kn_magazine);
+}
 
-	for (uint32_t i = 0; i < n; i++) {
-		const uint32_t id = kn_id_of(object_of((uintptr_t)marked[i]));
+static int node_of_place(uint32_t place)
+{
+	return (int)(place / (uint32_t)KN_REGION_BYTES);
+}
 
-		run++;
-		if (i + 1 < n &&
-		    kn_id_of(object_of((uintptr_t)marked[i + 1])) == id)
+/* Two marked addresses are of one page. */
+static bool same_page(const void *a, const void *b)
+{
+	const uintptr_t differ = (uintptr_t)a ^ (uintptr_t)b;
+
+	return !(differ << (64 - KN_RCU_OFFSET_SHIFT) >>
+		 (64 - KN_RCU_OFFSET_SHIFT + KN_PAGE_SHIFT));
+}
+
+/*
+ * All are of slabs.  Neighbours are of one page, or at least cache, more often
+ * than not.  *@place is the place of all of them, 0 when they have several.
+ */
+static bool count_batch(struct pool *pool, void *const *marked, uint32_t n,
+			uint32_t *place)
+{
+	uint32_t at = kn_hot_place(&kn_hot, object_of((uintptr_t)marked[0]));
+	uint32_t begin = 0, next, id;
+	bool look = false;
+
+	*place = at;
+	for (uint32_t i = 1; i < n; i++) {
+		if (same_page(marked[i], marked[i - 1]))
 			continue;
-		count(pool, id, run, (uint64_t)run * kn_cache_by_id(id)->size);
-		run = 0;
+		next = kn_hot_place(&kn_hot, object_of((uintptr_t)marked[i]));
+		if (next == at)
+			continue;
+		id = id_of_place(at);
+		look |= count(pool, id, i - begin,
+			      (uint64_t)(i - begin) * kn_cache_by_id(id)->size);
+		*place = 0;
+		begin = i;
+		at = next;
 	}
+	id = id_of_place(at);
+	return count(pool, id, n - begin,
+		     (uint64_t)(n - begin) * kn_cache_by_id(id)->size) | look;
 }
 
 /* Queueing. */
 
-static uint64_t shard(void)
+static struct shard *shard(struct pool *pool)
 {
-	return (((uintptr_t)&thread_mark >> 6) * 0x9e3779b97f4a7c15ull) >> 60;
+	return &pool->shard[kn_thread_stripe()];
 }
 
 static void push_link(struct pool *pool, struct kn_rcu_entry *e)
 {
-	ck_stack_push_upmc(&pool->link[shard()].stack, &e->link);
+	ck_stack_push_upmc(&shard(pool)->links, &e->link);
 }
 
-static void push_block(struct pool *pool, struct kn_block *b, uint32_t n,
+/*
+ * What a waiting block says in its word: number of objects, node whose block it
+ * is, and the place of all of its objects; 0 when they have several.
+ */
+static uint64_t block_word(uint32_t n, int node, uint32_t place)
+{
+	return n | (uint64_t)(uint32_t)node << 8 | (uint64_t)place << 32;
+}
+
+static uint32_t block_nr(const struct kn_block *b)
+{
+	return b->nr & 0xff;
+}
+
+static int block_node(const struct kn_block *b)
+{
+	return b->nr >> 8 & 0xff;
+}
+
+static uint32_t block_place(const struct kn_block *b)
+{
+	return (uint32_t)(b->nr >> 32);
+}
+
+/* Counts the marked objects of @b, which is @node's, and queues it. */
+static bool push_block(struct pool *pool, struct kn_block *b, uint32_t n,
 		       int node)
 {
-	b->nr = n | (uint64_t)(uint32_t)node << 32;
-	ck_stack_push_upmc(&pool->blocks, &b->link);
+	uint32_t place;
+	const bool look = count_batch(pool, b->obj, n, &place);
+
+	b->nr = block_word(n, node, place);
+	ck_stack_push_upmc(&shard(pool)->blocks, &b->link);
+	return look;
 }
 
 static void link_marked(struct pool *pool, uintptr_t marked)
@@ -147,6 +223,17 @@ static void link_marked(struct pool *pool, uintptr_t marked)
 	push_link(pool, e);
 }
 
+/* Without a block, each by its own head. */
+static bool push_singly(struct pool *pool, void *const *marked, uint32_t n)
+{
+	uint32_t place;
+	const bool look = count_batch(pool, marked, n, &place);
+
+	for (uint32_t i = 0; i < n; i++)
+		link_marked(pool, (uintptr_t)marked[i]);
+	return look;
+}
+
 /* Out of magazines that are drained, in any context. */
 static void flush(struct kn_magcache *c, int node, void **marked, uint32_t n)
 {
@@ -155,15 +242,13 @@ static void flush(struct kn_magcache *c, int node, void **marked, uint32_t n)
 
 	(void)node;
 	node = kn_mag_node();
-	count_batch(pool, marked, n);
 	b = kn_block_get(node, false);
 	if (b) {
 		memcpy(b->obj, marked, n * sizeof(*marked));
 		push_block(pool, b, n, node);
-		return;
+	} else {
+		push_singly(pool, marked, n);
 	}
-	for (uint32_t i = 0; i < n; i++)
-		link_marked(pool, (uintptr_t)marked[i]);
 }
 
 /*
@@ -182,22 +267,29 @@ static void flush(struct kn_magcache *c, int node, void **marked, uint32_t n)
  * Moves a batch out of a full magazine; *@top was on its top.  On the way the
  * batch is nowhere that kn_batch_collect() could look, so it waits.
  */
-static bool make_room(int flavor, void **top)
+static bool make_room(int flavor, void **top, bool *look)
 {
 	struct kn_magcache *c = &kn_rcu_mag[flavor];
-	uint32_t *moving = &pools[flavor].link[shard()].moving;
+	struct pool *pool = &pools[flavor];
+	uint32_t *moving = &shard(pool)->moving;
+	const int node = kn_mag_node();
+	struct kn_block *b = kn_block_get(node, false);
 	void *batch[KN_BATCH_MAX];
+	void **to = b ? b->obj : batch;
 	uint32_t n;
 
 	/* A full fence: who finds the magazine empty finds this. */
 	ck_pr_inc_32(moving);
-	n = kn_mag_pop_some(c, 0, batch, c->batch);
+	n = kn_mag_pop_some(c, 0, to, c->batch);
 	if (n) {
-		*top = batch[n - 1];
+		*top = to[n - 1];
 		ON_THE_WAY();
-		flush(c, 0, batch, n);
+		*look = b ? push_block(pool, b, n, node) :
+			    push_singly(pool, batch, n);
 	}
 	ck_pr_dec_32(moving);
+	if (b && !n)
+		kn_block_put(node, b);
 	return n != 0;
 }
 
@@ -214,28 +306,24 @@ kn_slow bool kn_batch_put_slow(int flavor, uintptr_t marked)
 	struct kn_magcache *c = &kn_rcu_mag[flavor];
 	void *one = (void *)marked, *top = NULL;
 	enum kn_rseq_ret ret;
-	bool moved = false;
+	bool look = false;
 
 	/* 1. The magazine: the section may have been interrupted. */
 	ret = kn_mag_push_some(c, 0, &one, 1);
 	/* 2. It is full, or was never opened. */
-	if (ret == KN_RSEQ_DECLINED) {
-		moved = make_room(flavor, &top);
-		if (moved || kn_mag_open(c, 0, false))
-			ret = top == one ? KN_RSEQ_DUP :
-					   kn_mag_push_some(c, 0, &one, 1);
-	}
+	if (ret == KN_RSEQ_DECLINED &&
+	    (make_room(flavor, &top, &look) || kn_mag_open(c, 0, false)))
+		ret = top == one ? KN_RSEQ_DUP :
+				   kn_mag_push_some(c, 0, &one, 1);
 	if (ret == KN_RSEQ_DONE)
-		return moved;
+		return look;
 	if (ret == KN_RSEQ_DUP) {
 		report_twice(object_of(marked));
-		return moved;
+		return look;
 	}
-	/* 3. Past the magazine: closed gate, no bank, no rseq.  Counted first: W2. */
-	count_batch(&pools[flavor], &one, 1);
-	link_marked(&pools[flavor], marked);
+	/* 3. Past the magazine: closed gate, no bank, no rseq. */
 	kn_stat_add(KN_STAT_rcu_queued, 1);
-	return ++past % KN_BATCH_MAX == 0;
+	return push_singly(&pools[flavor], &one, 1) | look;
 }
 
 void kn_batch_link(int flavor, struct kn_rcu_entry *e)
@@ -262,24 +350,39 @@ void kn_batch_collect(int flavor)
 	ck_pr_fence_memory();
 	/* Each is seen at 0 once: whoever was on the way has arrived. */
 	for (int i = 0; WAIT_FOR_MOVING && i < SHARDS; i++)
-		kn_wait_clear(&pools[flavor].link[i].moving);
+		kn_wait_clear(&pools[flavor].shard[i].moving);
+}
+
+/* What was freed is read first: the number is not below the truth.  W2 */
+static uint32_t waiting_of(int flavor, uint32_t id)
+{
+	const struct pool *pool = &pools[flavor];
+	uint32_t n = -kn_load_acquire(&pool->freed_of_cache[id]);
+
+	for (int i = 0; i < COUNTS; i++)
+		n += kn_load(&pool->of_cache[i][id]);
+	return n;
 }
 
 uint32_t kn_batch_of_cache(int flavor, const struct kmem_cache *s)
 {
-	return kn_load(&pools[flavor].of_cache[s->mag.id]);
+	return waiting_of(flavor, s->mag.id);
 }
 
 uint32_t kn_batch_of_large(int flavor)
 {
-	const uint32_t *of = pools[flavor].of_cache;
-
-	return kn_load(&of[KN_ID_LARGE]) + kn_load(&of[KN_ID_VMALLOC]);
+	return waiting_of(flavor, KN_ID_LARGE) +
+	       waiting_of(flavor, KN_ID_VMALLOC);
 }
 
 uint64_t kn_batch_bytes(int flavor)
 {
-	return kn_load(&pools[flavor].bytes);
+	const struct pool *pool = &pools[flavor];
+	uint64_t bytes = -kn_load_acquire(&pool->freed_bytes);
+
+	for (int i = 0; i < SHARDS; i++)
+		bytes += kn_load(&pool->shard[i].bytes);
+	return bytes;
 }
 
 /* A round. */
@@ -289,11 +392,19 @@ static bool waits(int flavor)
 	const struct pool *pool = &pools[flavor];
 
 	for (int i = 0; i < SHARDS; i++)
-		if (ck_pr_load_ptr(&pool->link[i].stack.head))
+		if (ck_pr_load_ptr(&pool->shard[i].links.head) ||
+		    ck_pr_load_ptr(&pool->shard[i].blocks.head))
 			return true;
-	return ck_pr_load_ptr(&pool->blocks.head) ||
-	       ck_pr_load_ptr(&pool->slabs.head) ||
+	return ck_pr_load_ptr(&pool->slabs.head) ||
 	       kn_drain_needed(kn_rcu_mag[flavor].id);
+}
+
+/* Reads before it takes: an atomic exchange for each idle thread adds up. */
+static bool take_stack(ck_stack_t *stack, ck_stack_entry_t **taken)
+{
+	*taken = ck_pr_load_ptr(&stack->head) ?
+			 ck_stack_batch_pop_upmc(stack) : NULL;
+	return *taken;
 }
 
 static uint64_t take(int flavor)
@@ -302,13 +413,12 @@ static uint64_t take(int flavor)
 	bool any;
 
 	kn_batch_collect(flavor);
-	pool->taken = ck_stack_batch_pop_upmc(&pool->blocks);
-	pool->slabs_taken = ck_stack_batch_pop_upmc(&pool->slabs);
-	any = pool->taken || pool->slabs_taken;
+	any = take_stack(&pool->slabs, &pool->slabs_taken);
 	for (int i = 0; i < SHARDS; i++) {
-		pool->link[i].taken =
-			ck_stack_batch_pop_upmc(&pool->link[i].stack);
-		any |= pool->link[i].taken != NULL;
+		struct shard *sh = &pool->shard[i];
+
+		any |= take_stack(&sh->links, &sh->links_taken);
+		any |= take_stack(&sh->blocks, &sh->blocks_taken);
 	}
 	return any ? KN_MAX(kn_batch_bytes(flavor), 1) : 0;
 }
@@ -319,39 +429,39 @@ static void hand_over(struct pool *pool, struct bin *bin)
 	const uint32_t n = bin->nr;
 
 	bin->nr = 0;
-	/* Half a batch is worth a block; less goes to the slabs. */
-	if (n > s->mag.batch / 2u)
-		kn_mag_hand_over(&s->mag, kn_window_of(bin->obj[0]), bin->obj,
-				 n);
-	else
-		s->mag.flush(&s->mag, kn_window_of(bin->obj[0]), bin->obj, n);
+	kn_mag_hand_over(&s->mag, kn_window_of(bin->obj[0]), bin->obj, n);
 	uncount(pool, s->mag.id, n, (uint64_t)n * s->size);
 }
 
-/* What only the allocator that will hand it out again could notice, or nobody. */
-static bool is_freeable(struct pool *pool, const struct kmem_cache *s, void *p)
+static kn_slow bool report_unfreeable(const struct kmem_cache *s, const void *p,
+				      bool is_object)
 {
-	const struct page *head = kn_slab_head(s, p);
-	const uint32_t i = kn_slab_index(s, head, p);
-	const void **slot =
-		&pool->recent[((uintptr_t)p >> 4 ^ (uintptr_t)p >> 14) % RECENT];
-
-	if (unlikely(!kn_slab_is_object(s, head, p))) {
-		kn_stat_add(KN_STAT_invalid_free, 1);
-		kn_bug("kfree_rcu(%p): not the start of an object of cache %s",
-		       p, s->name);
-		return false;
-	}
-	if (unlikely(!s->live)) {
-		kn_stat_add(KN_STAT_invalid_free, 1);
-		kn_bug("kfree_rcu(%p): its cache %s was destroyed", p, s->name);
-		return false;
-	}
-	if (unlikely(*slot == p ||
-		     kn_load(&head->free_map[i / 64]) >> i % 64 & 1)) {
+	if (is_object && s->live) {
 		report_twice(p);
 		return false;
 	}
+	kn_stat_add(KN_STAT_invalid_free, 1);
+	if (is_object)
+		kn_bug("kfree_rcu(%p): its cache %s was destroyed", p, s->name);
+	else
+		kn_bug("kfree_rcu(%p): not the start of an object of cache %s",
+		       p, s->name);
+	return false;
+}
+
+/* What only the allocator that will hand it out again could notice, or nobody. */
+static kn_always_inline bool is_freeable(struct pool *pool,
+					 const struct kmem_cache *s, void *p)
+{
+	const struct page *head = kn_slab_head(s, p);
+	const uint32_t i = kn_slab_index(s, head, p);
+	const bool is_object = kn_slab_is_object(s, head, p);
+	const void **slot =
+		&pool->recent[((uintptr_t)p >> 4 ^ (uintptr_t)p >> 14) % RECENT];
+
+	if (unlikely(!is_object || !s->live || *slot == p ||
+		     kn_load(&head->free_map[i / 64]) >> i % 64 & 1))
+		return report_unfreeable(s, p, is_object);
 	*slot = p;
 	return true;
 }
@@ -359,9 +469,8 @@ static bool is_freeable(struct pool *pool, const struct kmem_cache *s, void *p)
 /* The bin of a place.  When all that it may be in are taken, one is emptied. */
 static struct bin *bin_of(struct pool *pool, uint32_t place)
 {
-	const uint32_t id = place % (uint32_t)KN_REGION_BYTES /
-			    (uint32_t)sizeof(struct kn_magazine);
-	const uint32_t first = id + place / (uint32_t)KN_REGION_BYTES * 23;
+	const uint32_t first =
+		id_of_place(place) + (uint32_t)node_of_place(place) * 23;
 	struct bin *bin = NULL;
 
 	for (uint32_t i = 0; i < BIN_TRIES; i++) {
@@ -408,9 +517,10 @@ static void free_one(struct pool *pool, void *p)
 	kvfree(p);
 }
 
-static void free_block(struct pool *pool, struct kn_block *b)
+/* Objects of several places, one by one. */
+static void free_mixed(struct pool *pool, struct kn_block *b)
 {
-	const uint32_t n = (uint32_t)b->nr;
+	const uint32_t n = block_nr(b);
 
 	for (uint32_t i = 0; i < n; i++) {
 		const void *p = object_of((uintptr_t)b->obj[i]);
@@ -419,8 +529,48 @@ static void free_block(struct pool *pool, struct kn_block *b)
 	}
 	for (uint32_t i = 0; i < n; i++)
 		free_one(pool, object_of((uintptr_t)b->obj[i]));
+	kn_block_put(block_node(b), b);
+}
+
+/*
+ * Objects of one place: the block as it is becomes a batch of their depot.  One
+ * that is of another node than they are does not: blocks would wander.
+ */
+static void free_alike(struct pool *pool, struct kn_block *b)
+{
+	const uint32_t place = block_place(b);
+	const uint32_t id = id_of_place(place);
+	struct kmem_cache *s = kn_cache_by_id(id);
+	const uint32_t n = block_nr(b), batch = s->mag.batch;
+	const int home = block_node(b), node = node_of_place(place);
+	uint32_t kept = 0, i = 0;
+
+	for (; i < n; i++) {
+		b->obj[i] = object_of((uintptr_t)b->obj[i]);
+		__builtin_prefetch(kn_slab_head(s, b->obj[i]));
+	}
+	for (i = 0; i < n; i++)
+		if (likely(is_freeable(pool, s, b->obj[i])))
+			b->obj[kept++] = b->obj[i];
+	if (kept > batch || kept <= batch / 2 || home != node ||
+	    !kn_mag_hand_over_block(&s->mag, node, b, kept)) {
+		for (i = 0; i < kept; i += batch)
+			kn_mag_hand_over(&s->mag, node, b->obj + i,
+					 KN_MIN(kept - i, batch));
+		kn_block_put(home, b);
+	}
+	uncount(pool, id, n, (uint64_t)n * s->size);
+}
+
+static void free_block(struct pool *pool, struct kn_block *b)
+{
+	const uint32_t n = block_nr(b);
+
+	if (block_place(b))
+		free_alike(pool, b);
+	else
+		free_mixed(pool, b);
 	kn_stat_add(KN_STAT_rcu_freed, n);
-	kn_block_put((int)(b->nr >> 32), b);
 }
 
 /*
@@ -475,22 +625,36 @@ static void pass_slabs(int flavor)
 	}
 }
 
+/* It was filled by another CPU.  The first line was read for the link. */
+static void prefetch_block(const ck_stack_entry_t *link)
+{
+	for (size_t at = 0; link && at < sizeof(struct kn_block); at += 64)
+		__builtin_prefetch((const char *)link + at);
+}
+
+static void free_blocks(struct pool *pool, ck_stack_entry_t **taken)
+{
+	while (*taken) {
+		struct kn_block *b =
+			kn_container_of(*taken, struct kn_block, link);
+
+		*taken = b->link.next;
+		prefetch_block(*taken);
+		free_block(pool, b);
+	}
+}
+
 static void done(int flavor)
 {
 	struct pool *pool = &pools[flavor];
 
 	memset(pool->recent, 0, sizeof(pool->recent));
 	for (int i = 0; i < SHARDS; i++)
-		cut_links(&pool->link[i].taken);
-	while (pool->taken) {
-		struct kn_block *b =
-			kn_container_of(pool->taken, struct kn_block, link);
-
-		pool->taken = b->link.next;
-		free_block(pool, b);
-	}
+		cut_links(&pool->shard[i].links_taken);
 	for (int i = 0; i < SHARDS; i++)
-		free_links(pool, &pool->link[i].taken);
+		free_blocks(pool, &pool->shard[i].blocks_taken);
+	for (int i = 0; i < SHARDS; i++)
+		free_links(pool, &pool->shard[i].links_taken);
 	for (int i = 0; i < BINS; i++)
 		if (pool->bin[i].nr)
 			hand_over(pool, &pool->bin[i]);
@@ -513,9 +677,12 @@ static void again(int flavor)
 {
 	struct pool *pool = &pools[flavor];
 
-	for (int i = 0; i < SHARDS; i++)
-		push_all(&pool->link[i].stack, &pool->link[i].taken);
-	push_all(&pool->blocks, &pool->taken);
+	for (int i = 0; i < SHARDS; i++) {
+		struct shard *sh = &pool->shard[i];
+
+		push_all(&sh->links, &sh->links_taken);
+		push_all(&sh->blocks, &sh->blocks_taken);
+	}
 	push_all(&pool->slabs, &pool->slabs_taken);
 }
 
@@ -523,7 +690,7 @@ void kn_batch_after_fork_child(void)
 {
 	for (int i = 0; i < KN_NR_RCU; i++)
 		for (int k = 0; k < SHARDS; k++)
-			pools[i].link[k].moving = 0;
+			pools[i].shard[k].moving = 0;
 }
 
 /* Statistics. */

@@ -52,14 +52,27 @@ void kn_batch_init(void);
 /* What a magazine holds: the object, and above it the offset of its head. */
 #define KN_RCU_OFFSET_SHIFT 48
 
+static kn_always_inline uintptr_t kn_batch_mark(const void *p, uintptr_t offset)
+{
+	return (uintptr_t)p | offset << KN_RCU_OFFSET_SHIFT;
+}
+
+/* @p is in a slab. */
+static kn_always_inline bool kn_batch_takes(const void *p)
+{
+	return kn_hot_has(&kn_hot, p) &&
+	       kn_hot_place(&kn_hot, p) % KN_REGION_BYTES >=
+		       KN_ID_FIRST_CACHE * sizeof(struct kn_magazine);
+}
+
 /* Queues an object of a slab, marked as above; false when the section declined. */
 static kn_always_inline bool kn_batch_put(int flavor, uintptr_t marked)
 {
-	return kn_rseq_push(&kn_hot, kn_rcu_mag[flavor].place,
+	return kn_rseq_push(&kn_hot, kn_mag_place(0, KN_ID_RCU + (unsigned)flavor),
 			    (void *)marked) == KN_RSEQ_DONE;
 }
 
-/* The rest of it.  True when a batch was full, and the call may be slowed. */
+/* The rest of it.  True when it is time to look at the bytes that wait. */
 bool kn_batch_put_slow(int flavor, uintptr_t marked);
 
 /* Queues an entry by its link. */

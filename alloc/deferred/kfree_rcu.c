@@ -17,7 +17,7 @@
 
 /* The flavour of calls that come from no unit with liburcu's header. */
 static const struct rcu_flavor_struct *default_flavor;
-static bool wanted; /* what waits, waits for a thread to be started */
+static bool wanted; /* what waits, waits for a thread to start or to wake */
 
 /* The first flavour, when it has its thread: most programs have one. */
 static const struct rcu_flavor_struct *running;
@@ -79,11 +79,18 @@ static void queue_headless(const struct rcu_flavor_struct *flavor, void *ptr)
 	kvfree(ptr);
 }
 
-void kvfree_call_rcu_flavor(const struct rcu_flavor_struct *flavor,
-			    struct rcu_head *head, void *ptr)
+/* A free makes no system call to wake who dozes: the next allocation does. */
+static kn_slow void look_at_bytes(int flavor)
+{
+	if (kn_grace_dozes(flavor) && kn_batch_bytes(flavor) >= KN_GRACE_MUCH)
+		kn_store(&wanted, true);
+	kn_budget_enforce(flavor);
+}
+
+static kn_slow void queue_slow(const struct rcu_flavor_struct *flavor,
+			       struct rcu_head *head, void *ptr)
 {
 	const uintptr_t offset = (uintptr_t)head - (uintptr_t)ptr;
-	uintptr_t marked;
 	int i;
 
 	if (ZERO_OR_NULL_PTR(ptr))
@@ -98,13 +105,24 @@ void kvfree_call_rcu_flavor(const struct rcu_flavor_struct *flavor,
 		       (void *)head, ptr, KN_RCU_HEAD_MAX);
 		return;
 	}
-	marked = (uintptr_t)ptr | offset << KN_RCU_OFFSET_SHIFT;
 	i = flavor_index(flavor);
 	if (unlikely(kn_id_of(ptr) < KN_ID_FIRST_CACHE))
 		queue_large(i, (struct kn_rcu_entry *)head, ptr);
-	else if (unlikely(!kn_batch_put(i, marked)) &&
-		 kn_batch_put_slow(i, marked))
-		kn_budget_enforce(i);
+	else if (kn_batch_put_slow(i, kn_batch_mark(ptr, offset)))
+		look_at_bytes(i);
+}
+
+/* An object of a slab, of the first flavour: the whole of most programs' calls. */
+void kvfree_call_rcu_flavor(const struct rcu_flavor_struct *flavor,
+			    struct rcu_head *head, void *ptr)
+{
+	const uintptr_t offset = (uintptr_t)head - (uintptr_t)ptr;
+
+	if (likely(kn_load(&running) == flavor && offset < KN_RCU_HEAD_MAX &&
+		   kn_batch_takes(ptr) &&
+		   kn_batch_put(0, kn_batch_mark(ptr, offset))))
+		return;
+	queue_slow(flavor, head, ptr);
 }
 
 void kvfree_call_rcu(struct rcu_head *head, void *ptr)

@@ -2,6 +2,7 @@
 #include "alloc/magazine/depot.h"
 
 #include "alloc/base/assert.h"
+#include "alloc/stats/stats.h"
 #include "numa/span.h"
 
 /* Blocks are made 32 at a time: four pages, enough for 2000 objects. */
@@ -10,6 +11,11 @@
 static struct {
 	ck_stack_t stack __attribute__((aligned(16)));
 } kn_cacheline empty[KN_MAX_NODES];
+
+/* One empty block for threads of a stripe: a line that is theirs, mostly. */
+static struct {
+	struct kn_block *block;
+} kn_cacheline spare[KN_MAX_NODES][KN_STAT_STRIPES];
 
 static uint64_t nr_chunks;
 
@@ -56,13 +62,27 @@ static struct kn_block *make_blocks(int node)
 	return b;
 }
 
+static struct kn_block *take_spare(int node, uint32_t stripe)
+{
+	struct kn_block **at = &spare[node][stripe].block;
+
+	return kn_load(at) ? ck_pr_fas_ptr(at, NULL) : NULL;
+}
+
 struct kn_block *kn_block_get(int node, bool may_block)
 {
-	ck_stack_entry_t *link = ck_stack_pop_mpmc(&empty[node].stack);
+	const uint32_t own = kn_thread_stripe();
+	struct kn_block *b = take_spare(node, own);
+	ck_stack_entry_t *link;
 
+	if (b)
+		return b;
+	link = ck_stack_pop_mpmc(&empty[node].stack);
 	if (link)
 		return block_of(link);
-	return may_block ? make_blocks(node) : NULL;
+	for (uint32_t i = 1; i < KN_STAT_STRIPES && !b; i++)
+		b = take_spare(node, (own + i) % KN_STAT_STRIPES);
+	return !b && may_block ? make_blocks(node) : b;
 }
 
 void kn_block_stock(int node)
@@ -78,6 +98,10 @@ void kn_block_stock(int node)
 
 void kn_block_put(int node, struct kn_block *b)
 {
+	struct kn_block **own = &spare[node][kn_thread_stripe()].block;
+
+	if (!kn_load(own) && ck_pr_cas_ptr(own, NULL, b))
+		return;
 	ck_stack_push_mpmc(&empty[node].stack, &b->link);
 }
 

@@ -7,7 +7,8 @@
  * stacks, so the depot is open to signal handlers, has no holder that could be
  * preempted, and is consistent at every moment of a fork.
  *
- *   D1  A block is in exactly one place: a depot, the empty stack, or a call.
+ *   D1  A block is in exactly one place: a depot, the empty stack, a spare, or
+ *       a call.
  *   D2  Blocks are never unmapped: a pop may read the link of a block that
  *       another thread has just taken (the generation of the head then fails).
  *   D3  nr_full is a hint for limits and statistics; the stack is the truth.

@@ -18,8 +18,12 @@
 /* The first refill of a cache on a node: a small process stays small. */
 #define FIRST_REFILL 4
 
-/* What a depot keeps at most of one cache, in bytes of objects. */
+/*
+ * What a depot keeps at most of one cache, in bytes of objects; of what comes in
+ * rounds more, since as much was in use when the round began.
+ */
 #define DEPOT_BYTES ((size_t)4 << 20)
+#define ROUND_BYTES ((size_t)16 << 20)
 
 struct kn_magcache *kn_magcaches[KN_NR_IDS];
 uint32_t kn_nr_magcaches;
@@ -53,6 +57,8 @@ void kn_magcache_init(struct kn_magcache *c, uint16_t id, size_t size)
 	c->batch = (uint16_t)KN_MAX(KN_MIN(c->capacity / 2, KN_BATCH_MAX), 1);
 	c->depot_max = (uint32_t)KN_MIN(kn_tun.depot_batches,
 					DEPOT_BYTES / (size * c->batch) + 1);
+	c->depot_most = (uint32_t)KN_MIN(kn_tun.depot_batches,
+					 ROUND_BYTES / (size * c->batch) + 1);
 	c->closed = false;
 	for (int node = 0; node < kn_topo.nr_nodes; node++)
 		c->depot[node].ramp = KN_MIN(FIRST_REFILL, c->batch);
@@ -284,11 +290,22 @@ void kn_mag_free_bulk(struct kn_magcache *c, int node, void **obj, uint32_t n)
 		kn_mag_free(c, node, obj[i]);
 }
 
+bool kn_mag_hand_over_block(struct kn_magcache *c, int node, struct kn_block *b,
+			    uint32_t n)
+{
+	if (kn_load(&c->depot[node].nr_full) >= c->depot_most)
+		return false;
+	b->nr = n;
+	kn_depot_put(&c->depot[node], b);
+	return true;
+}
+
 void kn_mag_hand_over(struct kn_magcache *c, int node, void **obj, uint32_t n)
 {
 	struct kn_block *b = NULL;
 
-	if (kn_load(&c->depot[node].nr_full) < c->depot_max)
+	if (n > c->batch / 2u &&
+	    kn_load(&c->depot[node].nr_full) < c->depot_most)
 		b = kn_block_get(node, true);
 	if (!b) {
 		c->flush(c, node, obj, n);

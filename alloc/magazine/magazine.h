@@ -53,7 +53,8 @@ struct kn_magcache {
 	uint16_t batch;		/* objects exchanged with the depot */
 	uint16_t capacity;	/* objects in an open magazine */
 	bool closed;		/* gates stay closed; drain lock */
-	uint32_t depot_max;	/* full batches a depot keeps */
+	uint32_t depot_max;	/* full batches a depot keeps of what is freed */
+	uint32_t depot_most;	/* and of what is handed over */
 	struct kn_depot *depot;	/* by node */
 
 	/*
@@ -108,10 +109,15 @@ enum kn_rseq_ret kn_mag_push_some(struct kn_magcache *c, int node,
 				  void *const *obj, uint32_t n);
 
 /*
- * Gives a batch straight to the depot, past the caller's magazine; to its
- * source when the depot is full.  May wait, for memory for a block.
+ * Gives a batch straight to the depot, past the caller's magazine; to its source
+ * when the depot is full, or the batch so small that it is not worth a block.
+ * May wait, for memory for a block.
  */
 void kn_mag_hand_over(struct kn_magcache *c, int node, void **obj, uint32_t n);
+
+/* The same for the first @n of @b, an empty block's place; false: it is full. */
+bool kn_mag_hand_over_block(struct kn_magcache *c, int node, struct kn_block *b,
+			    uint32_t n);
 
 /*
  * A step of work for calls that may wait, in no lock, when magazines run empty:

@@ -5,6 +5,8 @@
 #include <linux/futex.h>
 #include <pthread.h>
 #include <signal.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
@@ -19,8 +21,14 @@
 /* Between tries to make a thread that the system refused. */
 #define RETRY_MS      100
 
-/* A round of so many bytes is soon followed by the next. */
-#define MUCH_BYTES    ((uint64_t)1 << 20)
+/* Naps: not worth a timer below this; and an idle thread's longest. */
+#define NAP_LEAST_US  50
+#define NAP_MOST_US   100000
+
+#define SLICE_NS      100000
+
+/* A thread with a longer nap is woken when much waits. */
+#define DOZE_US	      1000
 
 /* KN_SKIP_GRACE is a planted error for the tests: no wait in one of 50 rounds. */
 #ifdef KN_SKIP_GRACE
@@ -43,6 +51,7 @@ struct kn_grace {
 	uint64_t taken_ms;	  /* when the owner last took what waited */
 	uint64_t before_ms;	  /* and the time before */
 	bool handing;		  /* the owner is in done(); in_round */
+	bool dozes;		  /* in a long nap */
 } kn_cacheline;
 
 static struct kn_grace graces[KN_MAX_FLAVORS];
@@ -52,11 +61,11 @@ static kn_tls uint32_t paused, forked_inside;
 
 struct kn_grace_owner kn_grace_owner;
 
-static void futex_wait(uint32_t *word, uint32_t value, uint64_t ms)
+static void futex_wait(uint32_t *word, uint32_t value, uint64_t us)
 {
 	const struct timespec t = {
-		.tv_sec = (time_t)(ms / 1000),
-		.tv_nsec = (long)(ms % 1000) * 1000000,
+		.tv_sec = (time_t)(us / 1000000),
+		.tv_nsec = (long)(us % 1000000) * 1000,
 	};
 	const int saved_errno = errno;
 
@@ -177,24 +186,55 @@ static uint64_t run_round(struct kn_grace *g)
 }
 
 /*
- * An idle thread looks ever more seldom.  Where much waits it looks often:
- * objects that are still in the processor's caches are freed for less.
+ * The nap after one of @nap_us, at whose end @bytes waited.  An idle thread looks
+ * ever more seldom.  Else rounds are to be of KN_GRACE_MUCH: objects that are
+ * still in the processor's caches are freed and used again for less.
  */
-static uint64_t next_nap(uint64_t nap_ms, uint64_t bytes)
+static uint64_t next_nap(uint64_t nap_us, uint64_t bytes)
 {
-	if (bytes >= MUCH_BYTES)
-		return 1;
-	if (bytes)
-		return KN_MAX(kn_tun.rcu_delay_ms, 1);
-	return KN_MIN(nap_ms * 2 + 1, 100);
+	const uint64_t delay_us = KN_MAX(kn_tun.rcu_delay_ms, 1) * 1000;
+
+	if (!bytes)
+		return KN_MIN(nap_us * 2 + 1000, NAP_MOST_US);
+	nap_us = KN_MAX(nap_us, NAP_LEAST_US);
+	nap_us = KN_MIN(nap_us * KN_GRACE_MUCH / bytes, nap_us * 2);
+	return KN_MIN(KN_MAX(nap_us, NAP_LEAST_US), delay_us);
+}
+
+/*
+ * A short slice: since 6.12 a thread that asks for less at a time may run sooner,
+ * and before, nobody minds.  And naps that end when they should.
+ */
+static void ask_for_short_slice(void)
+{
+	/* As linux/sched/types.h has it, which cannot be included here. */
+	const struct {
+		uint32_t size;
+		uint32_t policy;
+		uint64_t flags;
+		int32_t nice;
+		uint32_t priority;
+		uint64_t runtime_ns;
+		uint64_t deadline_ns;
+		uint64_t period_ns;
+	} attr = {
+		.size = sizeof(attr),
+		.policy = SCHED_OTHER,
+		.nice = getpriority(PRIO_PROCESS, 0),
+		.runtime_ns = SLICE_NS,
+	};
+
+	syscall(SYS_sched_setattr, 0, &attr, 0);
+	prctl(PR_SET_TIMERSLACK, 1);
 }
 
 static void *grace_thread(void *arg)
 {
 	struct kn_grace *g = arg;
-	uint64_t nap_ms = kn_tun.rcu_delay_ms;
+	uint64_t nap_us = kn_tun.rcu_delay_ms * 1000;
 
 	pthread_setname_np(pthread_self(), "knuma/rcu");
+	ask_for_short_slice();
 	for (;;) {
 		const uint32_t wake = kn_load(&g->wake);
 		uint64_t bytes;
@@ -202,8 +242,10 @@ static void *grace_thread(void *arg)
 		pthread_mutex_lock(&g->in_round);
 		bytes = run_round(g);
 		pthread_mutex_unlock(&g->in_round);
-		nap_ms = next_nap(nap_ms, bytes);
-		futex_wait(&g->wake, wake, nap_ms);
+		nap_us = next_nap(nap_us, bytes);
+		kn_store(&g->dozes, nap_us > DOZE_US);
+		futex_wait(&g->wake, wake, nap_us);
+		kn_store(&g->dozes, false);
 	}
 	return NULL;
 }
@@ -247,13 +289,27 @@ static bool start_thread(struct kn_grace *g)
 	return !err;
 }
 
+bool kn_grace_dozes(int i)
+{
+	return kn_load(&graces[i].dozes);
+}
+
+static bool start_or_wake(struct kn_grace *g)
+{
+	if (!kn_load(&g->has_thread) &&
+	    kn_grace_owner.waits(kn_grace_index(g)))
+		return start_thread(g);
+	if (kn_load(&g->dozes))
+		futex_wake(&g->wake);
+	return true;
+}
+
 bool kn_grace_start_threads(void)
 {
 	bool all = true;
 
 	for (int i = 0; i < KN_MAX_FLAVORS && kn_load(&graces[i].flavor); i++)
-		if (!kn_load(&graces[i].has_thread) && kn_grace_owner.waits(i))
-			all &= start_thread(&graces[i]);
+		all &= start_or_wake(&graces[i]);
 	return all;
 }
 
@@ -304,7 +360,7 @@ static void wait_for_round(struct kn_grace *g)
 			continue;
 		}
 		futex_wake(&g->wake);
-		futex_wait(&g->ended, ended, 10);
+		futex_wait(&g->ended, ended, 10000);
 	}
 }
 
@@ -406,7 +462,7 @@ enum kn_pause kn_grace_pause(int i)
 		if (g->flavor->read_ongoing())
 			return KN_PAUSE_INSIDE;
 	}
-	futex_wait(&g->ended, ended, 1);
+	futex_wait(&g->ended, ended, 1000);
 	if (online)
 		g->flavor->thread_online();
 	return KN_PAUSE_SLEPT;
@@ -496,6 +552,7 @@ void kn_grace_after_fork_child(void)
 		pthread_mutex_init(&g->in_round, NULL);
 		kn_store(&g->has_thread, 0);
 		kn_store(&g->retry_ms, 0);
+		g->dozes = false;
 	}
 	paused = 0;
 }

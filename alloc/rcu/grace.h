@@ -55,10 +55,16 @@ bool kn_grace_has_thread(const struct kn_grace *g);
 /* Has the thread look at once.  A system call. */
 void kn_grace_wake(struct kn_grace *g);
 
+/* Bytes that a round is best of: they are still in the processor's caches. */
+#define KN_GRACE_MUCH ((uint64_t)1 << 20)
+
+/* The thread is in a long nap: should much wait, call the next. */
+bool kn_grace_dozes(int i);
+
 /*
- * Starts threads for flavours that have entries and no thread.  Not from a
- * signal handler; calls malloc.  False when the system gave no thread: to be
- * tried again.
+ * Starts threads for flavours that have entries and no thread, and wakes those
+ * that doze.  Not from a signal handler; calls malloc.  False when the system
+ * gave no thread: to be tried again.
  */
 bool kn_grace_start_threads(void);
 

@@ -134,7 +134,7 @@ static void set_magazine(struct kmem_cache *s, const struct kn_cache_conf *conf)
 	for (int node = 0; node < kn_topo.nr_nodes; node++)
 		c->depot[node].ramp = KN_MIN(c->depot[node].ramp, c->batch);
 	if (kn_cache_conf_has(conf, KN_CACHE_KEY_depot_batches))
-		c->depot_max = (uint32_t)conf->depot_batches;
+		c->depot_max = c->depot_most = (uint32_t)conf->depot_batches;
 }
 
 /* Makes a cache; list_lock is held, or the process starts. */

@@ -61,16 +61,22 @@ extern struct kn_node_stats kn_node_stats[KN_STAT_NODES];
 extern kn_tls char kn_stat_thread;
 
 /*
+ * A number below KN_STAT_STRIPES, of the calling thread and, by chance, others.
  * Twice multiplied: the blocks of threads lie at equal distances, and one
  * multiplication maps some distances, 8 MiB + 4 KiB among them, to few stripes.
  */
-static inline struct kn_stat_stripe *kn_stat_stripe(void)
+static inline uint32_t kn_thread_stripe(void)
 {
 	const uint64_t golden = 0x9e3779b97f4a7c15ull;
 	uint64_t hash = ((uintptr_t)&kn_stat_thread >> 6) * golden;
 
 	hash = (hash ^ hash >> 32) * golden;
-	return &kn_stat_stripes[hash >> 60];
+	return (uint32_t)(hash >> 60);
+}
+
+static inline struct kn_stat_stripe *kn_stat_stripe(void)
+{
+	return &kn_stat_stripes[kn_thread_stripe()];
 }
 
 /* Context: any, a signal handler too. */

@@ -566,18 +566,18 @@ static void later_keys_win_over_a_profile(void **state)
 {
 	(void)state;
 	file("system.conf", "huge_pages = yes\nprofile = memory\n"
-			    "depot_batches = 9\n");
+			    "reserve = 9K\n");
 	assert_int_equal(load(), 0);
 	assert_string_equal(value("huge_pages"), "no");
-	assert_string_equal(value("depot_batches"), "9");
+	assert_string_equal(value("reserve"), "9K");
 	assert_string_equal(value("trim_delay_ms"), "200ms");
 	/* The order of variables means nothing. */
 	setenv("KNUMA_TRIM_DELAY_MS", "5s", 1);
 	setenv("KNUMA_PROFILE", "latency", 1);
 	assert_int_equal(load(), 0);
 	assert_string_equal(value("trim_delay_ms"), "5s");
-	assert_string_equal(value("depot_batches"), "256");
-	assert_string_equal(kn_tunable_source("depot_batches"),
+	assert_string_equal(value("reserve"), "4M");
+	assert_string_equal(kn_tunable_source("reserve"),
 			    "KNUMA_PROFILE (profile latency)");
 	setenv("KNUMA_PROFILE", "latncy", 1);
 	assert_int_equal(load(), 1);
