@@ -10,7 +10,7 @@
  *   report    columns.def    medians of the rounds, as text, JSON or CSV
  *
  * Beside the workloads there are measurements of what nodes do, each a command
- * of its own: numa/, locality/.
+ * of its own: numa/, locality/; and flood/, what waits for RCU readers.
  *
  * A round of a loop is a fresh process: this program, started once more with
  * other arguments (child.c).  No peer lives on another's warm memory.  Rounds

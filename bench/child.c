@@ -16,6 +16,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "bench/flood/flood.h"
 #include "bench/locality/locality.h"
 #include "bench/loops.h"
 #include "bench/numa/matrix.h"
@@ -128,6 +129,8 @@ int kn_child_main(int argc, char **argv)
 		return kn_nodes_tell(argv[2]);
 	if (argc > 4 && !strcmp(argv[1], "locality"))
 		return kn_locality_child(argc - 2, argv + 2);
+	if (argc == 5 && !strcmp(argv[1], "flood"))
+		return kn_flood_child(argc - 2, argv + 2);
 	if (argc > 4 && !strcmp(argv[1], "cell"))
 		return kn_cell_child(argc - 2, argv + 2);
 	return 2;

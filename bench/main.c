@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "bench/child.h"
+#include "bench/flood/flood.h"
 #include "bench/locality/locality.h"
 #include "bench/numa/matrix.h"
 #include "bench/progress.h"
@@ -65,9 +66,11 @@ static const char help[] =
 	"Usage: knuma bench [OPTION...] [WORKLOAD...]\n"
 	"  or:  knuma bench numa [OPTION...]\n"
 	"  or:  knuma bench locality [OPTION...]\n"
+	"  or:  knuma bench flood [OPTION...] [ALLOCATOR...]\n"
 	"Measures knuma and other allocators on this machine.  The second form\n"
 	"measures each node's CPUs against each node's memory, the third counts\n"
-	"pages on the wrong node; both have a --help of their own.\n"
+	"pages on the wrong node, the fourth what waits for RCU readers; each\n"
+	"has a --help of its own.\n"
 	"\n"
 	"      --compare              end when there is none to compare with\n"
 	"      --list                 print the workloads and end\n"
@@ -143,7 +146,8 @@ static bool matches_any(const char *pattern)
 
 __attribute__((noreturn)) static void refuse(const char *pattern)
 {
-	if (!strcmp(pattern, "numa") || !strcmp(pattern, "locality"))
+	if (!strcmp(pattern, "numa") || !strcmp(pattern, "locality") ||
+	    !strcmp(pattern, "flood"))
 		kn_usage("write `knuma bench %s' first, then its options",
 			 pattern);
 	kn_usage("no workload '%s'; --list names them", pattern);
@@ -225,6 +229,8 @@ int kn_bench_main(int argc, char **argv)
 		return kn_numa_main(argc - 1, argv + 1);
 	if (argc > 1 && !strcmp(argv[1], "locality"))
 		return kn_locality_main(argc - 1, argv + 1);
+	if (argc > 1 && !strcmp(argv[1], "flood"))
+		return kn_flood_main(argc - 1, argv + 1);
 	parse(&a, argc, argv);
 	if (a.list)
 		return list();

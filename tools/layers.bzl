@@ -44,6 +44,7 @@ EXTERNAL_HEADERS = {
     "urcu*": [
         "alloc/deferred",
         "alloc/rcu",
+        "bench/flood",
         "include/knuma/linux/rcupdate.h",
         "include/knuma/rcu.h",
     ],
