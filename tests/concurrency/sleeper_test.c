@@ -100,12 +100,20 @@ static void read_or_update(struct stress_thread *t)
 			update(t, i);
 }
 
+/* However slow the machine is. */
+static bool both_happened(void)
+{
+	return __atomic_load_n(&sleeps, __ATOMIC_RELAXED) &&
+	       __atomic_load_n(&updates, __ATOMIC_RELAXED);
+}
+
 static void what_a_sleeper_sees_stays(void **state)
 {
 	(void)state;
 	assert_int_equal(knuma_conf_set("rcu_budget", "16M"), 0);
 	assert_int_equal(knuma_conf_set("rcu_full", "grow"), 0);
-	stress_run(FLAVORS * (READERS + UPDATERS), read_or_update, NULL);
+	stress_run_until(FLAVORS * (READERS + UPDATERS), read_or_update, NULL,
+			 both_happened);
 	print_message("%llu reads, %llu of them slept, %llu updates, %llu "
 		      "refused, %llu grace periods, %llu deaths\n",
 		      (unsigned long long)reads, (unsigned long long)sleeps,
@@ -118,8 +126,6 @@ static void what_a_sleeper_sees_stays(void **state)
 			kvfree(shared[i][k]);
 	assert_int_equal(deaths, 0);
 	assert_int_equal(failed, 0);
-	assert_int_not_equal(reads, 0);
-	assert_int_not_equal(updates, 0);
 	assert_int_equal(stress_stat("rcu_waiting_bytes"), 0);
 	assert_int_equal(stress_stat("rcu_queued"), stress_stat("rcu_freed"));
 	stress_verify_pages();
