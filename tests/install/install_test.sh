@@ -63,9 +63,18 @@ for file in bin/knuma lib/libknuma.so.0 lib/libknuma.so lib/libknuma.a \
 	include/knuma/linux/slab.h etc/knuma.conf \
 	share/doc/knuma/README.md share/doc/knuma/LICENSE \
 	share/man/man1/knuma.1 share/man/man5/knuma.conf.5 \
-	share/man/man7/knuma.7; do
+	share/man/man7/knuma.7 share/man/man7/gfp_flags.7knuma \
+	share/man/man3/kmalloc.3knuma share/man/man3/kmalloc_node.3knuma \
+	lib/cmake/knuma/knumaConfig.cmake \
+	lib/cmake/knuma/knumaConfigVersion.cmake \
+	share/bash-completion/completions/knuma \
+	share/zsh/site-functions/_knuma share/knuma/installed; do
 	check "$file is installed" test -s "$prefix/$file"
 done
+same "the list names what is there" \
+	"$(cd "$prefix" && find . ! -type d ! -path ./share/knuma/installed |
+		sed 's,^\./,,' | sort)" \
+	"$(sed 's/^[^ ]* //' "$prefix/share/knuma/installed" | sort)"
 same "every public header is installed" \
 	"$(cd include/knuma && find -L . -name '*.h*' | sort)" \
 	"$(cd "$prefix/include/knuma" && find . -name '*.h*' | sort)"
@@ -82,6 +91,81 @@ version=$(sed -n 's/^#define KNUMA_VERSION_STRING[^"]*"\(.*\)"/\1/p' \
 same "knuma.pc and version.h agree" "$version" "$(pkg-config --modversion knuma)"
 same "knuma-malloc.pc and version.h agree" "$version" \
 	"$(pkg-config --modversion knuma-malloc)"
+
+# --- elsewhere: packages, folders for each machine, uninstalling
+
+stage=$tmp/stage
+multi=lib/x86_64-linux-gnu
+options=(--prefix=/usr --libdir=$multi --sysconfdir=/etc)
+check "a staged installation" \
+	env DESTDIR="$stage" ./install "${options[@]}"
+for file in etc/knuma.conf usr/bin/knuma "usr/$multi/libknuma.so.0" \
+	"usr/$multi/pkgconfig/knuma.pc" usr/include/knuma/knuma.h; do
+	check "$file is staged" test -s "$stage/$file"
+done
+same "nothing else is" "etc usr " "$(ls "$stage" | tr '\n' ' ')"
+same "pkg-config finds headers from there" "$stage/usr/include" \
+	"$(realpath "$(PKG_CONFIG_PATH=$stage/usr/$multi/pkgconfig \
+		pkg-config --variable=includedir knuma)")"
+same "no staged file names the stage" "" "$(grep -rlIF "$tmp" "$stage")"
+if [[ $(uname -m) == x86_64 ]]; then
+	check "knuma run finds the preload there" \
+		"$stage/usr/bin/knuma" run -- \
+		grep -q "$multi/libknuma_malloc.so.0" /proc/self/maps
+fi
+check "a library folder beside the prefix is refused" \
+	exits_with 2 ./install --prefix="$tmp/x" --libdir=../lib
+echo "stats = yes" >>"$stage/etc/knuma.conf"
+check "a second installation" \
+	./install --destdir="$stage" "${options[@]}"
+check "keeps a changed knuma.conf" grep -q '^stats = yes$' "$stage/etc/knuma.conf"
+check "puts the new one beside it" test -s "$stage/etc/knuma.conf.new"
+echo >>"$stage/usr/bin/knuma"
+check "uninstalling tells what was changed" \
+	exits_with 1 ./install --destdir="$stage" "${options[@]}" --uninstall
+same "what was changed stays" "$stage/etc/knuma.conf $stage/usr/bin/knuma " \
+	"$(find "$stage" ! -type d | sort | tr '\n' ' ')"
+check "uninstalling twice is an error" \
+	exits_with 2 ./install --destdir="$stage" "${options[@]}" --uninstall
+check "an installation to be taken away" ./install --prefix="$tmp/gone"
+check "uninstalling" ./install --prefix="$tmp/gone" --uninstall
+same "nothing stays" "" "$(find "$tmp/gone" ! -type d)"
+
+# --- completion
+
+# completes EXPECTED WORD...: the first answer to the words.
+completes() {
+	local expected=$1
+	shift
+
+	same "completion of '$*'" "$expected" "$(
+		source "$prefix/share/bash-completion/completions/knuma"
+		COMP_WORDS=("$@")
+		COMP_CWORD=$(($# - 1))
+		_knuma
+		echo "${COMPREPLY[0]}"
+	)"
+}
+for command in $("$prefix/bin/knuma" --help | sed -n 's/^  \([a-z]*\)  .*/\1/p'); do
+	completes "$command" knuma "$command"
+	completes --help knuma "$command" --he
+done
+completes show knuma conf s
+completes --sources knuma conf dump --so
+completes numa-strict knuma run --profile nu
+completes numa-strict knuma run --profile = nu
+completes trim_delay_ms= knuma run --set trim
+completes json knuma stat -o js
+completes --report knuma bench numa --rep
+completes "$stage/etc" knuma check "$stage/et"
+completes sha256sum knuma run -- sha256s
+completes "$prefix/bin/knuma" knuma run ls "$prefix/bin/kn"
+if command -v zsh >/dev/null; then
+	check "zsh reads the completion" \
+		zsh -n "$prefix/share/zsh/site-functions/_knuma"
+else
+	echo "SKIPPED: no zsh here to read its completion"
+fi
 
 # --- build and run
 
@@ -128,6 +212,29 @@ same "and ends with a message where there is no memory" \
 same "and where there are too many elements" \
 	"knuma: too many elements: std::bad_array_new_length" \
 	"$("$tmp/no_exceptions" many 2>&1)"
+
+if command -v cmake >/dev/null; then
+	mkdir "$tmp/cmake"
+	cp "$sources"/{CMakeLists.txt,use.c,use.cc,malloc.c} "$tmp/cmake"
+	check "cmake configures" cmake -S "$tmp/cmake" -B "$tmp/cmake/out" \
+		-DCMAKE_PREFIX_PATH="$prefix"
+	check "cmake builds" cmake --build "$tmp/cmake/out"
+	for program in use use_cxx use_static malloc; do
+		check "$program of cmake runs" prints_ok "$tmp/cmake/out/$program"
+	done
+	sed -i 's/knuma 0.1/knuma 1.0/' "$tmp/cmake/CMakeLists.txt"
+	check "cmake refuses what is too old" exits_with 1 cmake -S "$tmp/cmake" \
+		-B "$tmp/cmake/late" -DCMAKE_PREFIX_PATH="$prefix"
+	mv "$prefix/lib/libknuma_malloc.so.0" "$tmp/away"
+	sed -i 's/knuma 1.0/knuma 0.1/' "$tmp/cmake/CMakeLists.txt"
+	cmake -S "$tmp/cmake" -B "$tmp/cmake/miss" \
+		-DCMAKE_PREFIX_PATH="$prefix" >"$tmp/miss" 2>&1
+	check "cmake names what is missing" grep -q 'is missing: install knuma' \
+		<(tr -s ' \n' ' ' <"$tmp/miss")
+	mv "$tmp/away" "$prefix/lib/libknuma_malloc.so.0"
+else
+	echo "SKIPPED: no cmake here to use its package files"
+fi
 
 check "knuma --version" "$prefix/bin/knuma" --version
 check "knuma --help" "$prefix/bin/knuma" --help

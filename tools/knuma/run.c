@@ -17,6 +17,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/utsname.h>
 #include <unistd.h>
 
 #include "alloc/config/tunables.h"
@@ -173,12 +174,17 @@ static const struct argp argp = {
 	       "127: it was not found; 2: knuma's own trouble.",
 };
 
-/* $KNUMA_PRELOAD, the installed place, beside this program, the build tree. */
+/*
+ * $KNUMA_PRELOAD, the installed places, beside this program, the build tree.  A
+ * system with libraries of several machines has a folder for each, x86_64-linux-gnu.
+ */
 static char *find_preload(void)
 {
-	static const char *const places[] = {"../lib/", "", "../"};
+	char machine[sizeof(struct utsname) + 32];
+	const char *const places[] = {"../lib/", machine, "", "../"};
 	const char *given = secure_getenv("KNUMA_PRELOAD");
 	char self[PATH_MAX], *slash, *path, *real;
+	struct utsname uts;
 	ssize_t n;
 
 	if (given) {
@@ -186,6 +192,8 @@ static char *find_preload(void)
 			fail("KNUMA_PRELOAD=%s: %s", given, strerror(errno));
 		return absolute(given);
 	}
+	uname(&uts);
+	snprintf(machine, sizeof(machine), "../lib/%s-linux-gnu/", uts.machine);
 	n = readlink("/proc/self/exe", self, sizeof(self) - 1);
 	if (n < 0)
 		fail("/proc/self/exe: %s", strerror(errno));
