@@ -99,6 +99,17 @@ same "each export is a symbol" \
 	"$(sed -n "s/^ \(.*\)@KNUMA_0 $version\$/\1/p" "$tmp/control/symbols" | sort)"
 check "ldconfig is asked for" grep -qx 'activate-noawait ldconfig' "$tmp/control/triggers"
 
+# lintian takes longer than all the rest; who the maintainer is says who builds.
+if [[ ${1-} == --lintian ]]; then
+	if command -v lintian >/dev/null; then
+		check "lintian finds no error" lintian --fail-on error \
+			--suppress-tags bogus-mail-host,bogus-mail-host-in-debian-changelog \
+			"$tmp/one"/*.deb
+	else
+		echo "SKIPPED: no lintian here"
+	fi
+fi
+
 # --- a system of their own
 
 root=$tmp/root
@@ -132,12 +143,6 @@ check "knuma.conf is valid" "$root/usr/bin/knuma" check "$root/etc/knuma.conf"
 for page in man1/knuma.1 man3/kmalloc_node.3knuma man5/knuma.conf.5 man7/knuma.7; do
 	check "$page is readable" gzip -t "$root/usr/share/man/$page.gz"
 done
-
-if command -v lintian >/dev/null; then
-	check "lintian finds no error" lintian --fail-on error "$tmp/one"/*.deb
-else
-	echo "SKIPPED: no lintian here"
-fi
 
 echo "# mine" >>"$root/etc/knuma.conf"
 packages=(libknuma0 libknuma-malloc0 libknuma-dev knuma-tools knuma-doc)

@@ -156,6 +156,9 @@ completes numa-strict knuma run --profile nu
 completes numa-strict knuma run --profile = nu
 completes trim_delay_ms= knuma run --set trim
 completes json knuma stat -o js
+completes allocs knuma top --sort al
+completes $$ knuma whatis $$
+completes dump knuma conf --sources d
 completes --report knuma bench numa --rep
 completes "$stage/etc" knuma check "$stage/et"
 completes sha256sum knuma run -- sha256s

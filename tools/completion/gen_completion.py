@@ -12,10 +12,7 @@ import re
 import subprocess
 import sys
 
-# What stands behind a command: a word of it, a file, a command of the system.
-WORDS = {"conf": "dump show", "bench": "numa locality"}
-FILES = {"check", "stat", "conf", "topology"}
-# What an argument of an option is, by the name that --help gives it.
+# What an argument is, by the name that --help gives it.
 ARGUMENTS = {"FILE": "file", "DIR": "folder", "PID": "pid"}
 
 
@@ -24,23 +21,26 @@ def run(knuma, *args):
                           text=True, env={"KNUMA_CONF_FILE": ""}).stdout
 
 
+def choices(about):
+    """The words of "a (default), b or c", perhaps behind a colon; or none."""
+    text = re.sub(r"\(.*?\)", "", about).split(":", 1)[-1]
+    text = " ".join(text.split()).replace(" ,", ",")
+    if not re.fullmatch(r"[\w-]+(?:, [\w-]+)* or [\w-]+", text):
+        return []
+    return re.findall(r"[\w-]+", text.replace(" or ", " "))
+
+
 def options(text):
     """{option: what it takes, or None} of a help text."""
     found = {}
     for short, name, argument, about in re.findall(
             r"(?m)^ +(?:(-\w|-\?), )?(--[\w-]+)(?:=(\w+(?:=\w+)?))?((?:.*\n)"
             r"(?: {20,}.*\n)*)", text):
-        words = re.sub(r"\(.*?\)", "", about)
         kind = ARGUMENTS.get(argument)
-        if argument == "FORMAT":
-            kind = re.findall(r"\b(?:text|json|csv|prom)\b", words)
-        elif argument == "KEY=VALUE":
+        if argument == "KEY=VALUE":
             kind = "key"
-        elif name == "--profile":
-            kind = re.findall(r"[\w-]+", words.split(":", 1)[1].replace(
-                " or ", " ").replace("\n", " "))
         elif argument and not kind:
-            kind = []
+            kind = choices(about)
         for option in filter(None, (name, short)):
             found[option] = kind
     if not found:
@@ -48,13 +48,29 @@ def options(text):
     return found
 
 
+def arguments(command, text):
+    """What stands behind a command: kinds, and words of its own."""
+    usage = re.search(r"(?m)^Usage: knuma %s(.*)$" % command, text).group(1)
+    names = re.findall(r"[\w-]+", usage.replace("[OPTION...]", ""))
+    words = [n for n in names if n.islower()]
+    # Other forms: "or:  knuma bench numa [OPTION...]".
+    words += re.findall(r"(?m)^  or:  knuma %s (\w+)" % command, text)
+    kinds = [ARGUMENTS[n] for n in names if n in ARGUMENTS]
+    return (["command"] if "COMMAND" in names else kinds), words
+
+
 def read(knuma):
     commands = re.findall(r"(?m)^  (\w+) {2,}\S", run(knuma, "--help"))
-    tables = {c: options(run(knuma, c, "--help")) for c in commands}
-    for word in WORDS["bench"].split():
-        tables["bench " + word] = options(run(knuma, "bench", word, "--help"))
+    tables, behind = {}, {}
+    for command in commands:
+        text = run(knuma, command, "--help")
+        tables[command] = options(text)
+        behind[command] = arguments(command, text)
+        for word in re.findall(r"(?m)^  or:  knuma %s (\w+)" % command, text):
+            tables[command + " " + word] = options(
+                run(knuma, command, word, "--help"))
     keys = re.findall(r"(?m)^#(\w+) =", run(knuma, "conf", "dump"))
-    return commands, tables, keys
+    return commands, tables, behind, keys
 
 
 BASH = r"""# SPDX-License-Identifier: Apache-2.0
@@ -93,9 +109,10 @@ _knuma()
 	fi
 	command=${COMP_WORDS[1]}
 	table=$command
-	if [[ $command == bench && ${COMP_WORDS[2]} == @(numa|locality) ]] &&
-		((COMP_CWORD > 2)); then
-		table="bench ${COMP_WORDS[2]}"
+	if ((COMP_CWORD > 2)); then
+		case "$command ${COMP_WORDS[2]}" in
+		@FORMS@) table="$command ${COMP_WORDS[2]}" ;;
+		esac
 	fi
 	if [[ $command == run ]]; then
 		# What stands behind the command to run is its own.
@@ -147,8 +164,8 @@ esac
 """
 
 
-def bash(commands, tables, keys):
-    how = {"file": "-f", "folder": "-d",
+def bash(commands, tables, behind, keys):
+    how = {"file": "-f", "folder": "-d", "command": "-c",
            "pid": '-W "$(cd /proc && echo [0-9]*)"',
            "key": '-S = -W "%s"' % " ".join(keys)}
     values, opts, words = [], [], []
@@ -163,21 +180,21 @@ def bash(commands, tables, keys):
         opts.append("\t\t'%s') _knuma_reply -W \"%s\" ;;" % (
             table, " ".join(o for o in found if o.startswith("--"))))
     for command in commands:
-        if command in WORDS:
-            words.append("\t%s) ((COMP_CWORD > 2)) && [[ $prev == -* ]] || "
-                         "_knuma_reply -W \"%s\" ;;" % (
-                             command, WORDS[command]))
-        elif command == "run":
-            words.append("\trun) _knuma_reply -c ;;")
-        elif command in FILES:
-            words.append("\t%s) _knuma_reply -f ;;" % command)
+        kinds, own = behind[command]
+        replies = [how[k] for k in kinds]
+        replies += ['-W "%s"' % " ".join(own)] if own else []
+        if replies:
+            words.append("\t%s) _knuma_reply %s ;;" % (
+                command, " ".join(replies)))
     return (BASH.replace("@VALUES@", "\n".join(values))
             .replace("@OPTIONS@", "\n".join(opts))
             .replace("@WORDS@", "\n".join(words))
+            .replace("@FORMS@", "|".join(
+                "'%s'" % t for t in tables if " " in t))
             .replace("@COMMANDS@", " ".join(commands)))
 
 
-def zsh(commands, tables, keys):
+def zsh(commands, tables, behind, keys):
     how = {"file": ":file:_files", "folder": ":folder:_files -/",
            "pid": ":process:_pids",
            "key": ":key:compadd -S = %s" % " ".join(keys)}
@@ -193,12 +210,15 @@ def zsh(commands, tables, keys):
                 specs.append("'%s=%s'" % (option, how[kind]))
             else:
                 specs.append("'%s=:value:(%s)'" % (option, " ".join(kind)))
-        if command == "run":
+        kinds, own = behind[command]
+        if "command" in kinds:
             specs.append("'*::command:_normal'")
-        elif command in WORDS:
-            specs.append("':word:(%s)'" % WORDS[command])
-        elif command in FILES:
+        elif own:
+            specs.append("':word:(%s)'" % " ".join(own))
+        elif "file" in kinds:
             specs.append("'*:file:_files'")
+        elif "pid" in kinds:
+            specs.append("':process:_pids'")
         cases.append("%s)\n\tshift words; ((CURRENT--))\n\t_arguments -S \\\n"
                      "\t\t%s\n\t;;" % (command, " \\\n\t\t".join(specs)))
     return ZSH.replace("@COMMANDS@", " ".join(commands)).replace(

@@ -74,6 +74,7 @@ strip --strip-unneeded -R .comment -R .note "$stage/usr/bin/knuma" \
 	"$stage/usr/lib/$machine"/*.so.0
 strip --strip-debug --enable-deterministic-archives \
 	"$stage/usr/lib/$machine/libknuma.a"
+chmod 644 "$stage/usr/lib/$machine"/*.so.0
 find "$stage/usr/share/man" -type f -exec gzip -9n {} +
 
 # package_of FILE: by the first row that matches.
