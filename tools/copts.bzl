@@ -17,7 +17,7 @@ _GNU = ["-D_GNU_SOURCE="]
 # null pointer and deletes the call around it; this option keeps the call.
 _GCC12 = ["-fno-delete-null-pointer-checks"]
 
-# The library. The last five undo or refine what the toolchain sets.
+# The library. The last six undo or refine what the toolchain sets.
 KN_COPTS = _GNU + _GCC12 + _WARNINGS + [
     "-Wconversion",
     "-Wno-sign-conversion",
@@ -26,6 +26,9 @@ KN_COPTS = _GNU + _GCC12 + _WARNINGS + [
     "-fomit-frame-pointer",
     "-fno-stack-protector",
     "-fno-semantic-interposition",
+    # A linker that leaves out functions one by one cannot do so where a note
+    # of a probe points into one.
+    "-fno-function-sections",
     # malloc() of the preload library is a jump to libknuma: one, not two.
     "-fno-plt",
 ]

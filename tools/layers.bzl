@@ -41,6 +41,7 @@ EXTERNAL_HEADERS = {
     "ncurses.h": ["tools"],
     "ini.h": ["alloc/config"],
     "numa*.h": ["numa"],
+    "sys/sdt.h": ["alloc/base"],
     "urcu*": [
         "alloc/deferred",
         "alloc/rcu",

@@ -11,6 +11,7 @@
 
 #include "alloc/base/atomic.h"
 #include "alloc/base/lock.h"
+#include "alloc/base/probes.h"
 #include "alloc/config/tunables.h"
 #include "alloc/core/homes.h"
 #include "alloc/core/pressure.h"
@@ -58,7 +59,7 @@ static void tick(bool all)
 	kn_drain_idle();
 	kn_caches_trim();
 	kn_vmap_trim(now_ms(), all);
-	kn_page_trim(all ? UINT64_MAX : PURGE_BYTES, all);
+	kn_probe_trim(all, kn_page_trim(all ? UINT64_MAX : PURGE_BYTES, all));
 	/* Whoever trims asks no more than that. */
 	if (!all)
 		kn_pressure_look(now_ms(), false, kn_load(&running));

@@ -8,6 +8,7 @@
 
 #include "alloc/base/assert.h"
 #include "alloc/base/atomic.h"
+#include "alloc/base/probes.h"
 #include "alloc/config/tunables.h"
 #include "alloc/core/limits.h"
 #include "alloc/core/shrinker.h"
@@ -38,6 +39,12 @@ enum stage {
 
 static const enum kn_stat stage_stats[NR_STAGES] = {
 #define KN_PRESSURE_STAGE(name, what) KN_STAT_pressure_##name,
+#include "alloc/core/pressure.def"
+#undef KN_PRESSURE_STAGE
+};
+
+static const char *const stage_names[NR_STAGES] = {
+#define KN_PRESSURE_STAGE(name, what) #name,
 #include "alloc/core/pressure.def"
 #undef KN_PRESSURE_STAGE
 };
@@ -136,6 +143,8 @@ static void step(uint64_t now_ms, bool shrink)
 {
 	if (p.next == STAGE_shrink && !shrink)
 		p.next = NR_STAGES;
+	if (p.next < NR_STAGES)
+		kn_probe_pressure(stage_names[p.next], p.round);
 	run(p.next);
 	p.next_ms = now_ms + SHORT_MS;
 	if (p.next < STAGE_shrink) {

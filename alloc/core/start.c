@@ -15,6 +15,7 @@
 
 #include "alloc/base/assert.h"
 #include "alloc/base/lock.h"
+#include "alloc/base/probes.h"
 #include "alloc/config/tunables.h"
 #include "alloc/core/background.h"
 #include "alloc/core/fork.h"
@@ -151,6 +152,7 @@ kn_slow bool kn_start_slow(void)
  */
 __attribute__((constructor)) static void at_load(void)
 {
+	kn_probes_keep();
 	kn_fork_init();
 	kn_store_release(&loaded, true);
 	if (kn_load_acquire(&kn_started))

@@ -7,6 +7,7 @@
 
 #include "alloc/base/assert.h"
 #include "alloc/base/bits.h"
+#include "alloc/base/probes.h"
 #include "alloc/base/start.h"
 #include "alloc/config/tunables.h"
 #include "alloc/magazine/drain.h"
@@ -157,6 +158,8 @@ void kn_node_account(int wanted, int got)
 	} else {
 		kn_node_stat_add(got, KN_NODE_STAT_numa_miss, 1);
 		kn_node_stat_add(wanted, KN_NODE_STAT_numa_foreign, 1);
+		kn_probe_node_fallback(kn_topo.kernel_id[wanted],
+				       kn_topo.kernel_id[got]);
 	}
 	kn_node_stat_add(got, got == kn_mag_node() ? KN_NODE_STAT_local_node :
 						     KN_NODE_STAT_other_node, 1);
@@ -189,11 +192,19 @@ static void zero_if(uint32_t pfn, size_t bytes, gfp_t gfp)
 	page->flags &= (uint8_t)~KN_PAGE_ZERO;
 }
 
+void kn_count_failure(const char *what, size_t bytes, gfp_t gfp, int nid)
+{
+	kn_stat_add(KN_STAT_alloc_failed, 1);
+	kn_probe_alloc_failed(what, bytes, gfp, nid);
+	if (gfpflags_allow_blocking(gfp))
+		return;
+	kn_stat_add(KN_STAT_nowait_failed, 1);
+	kn_probe_nowait_failed(what, bytes, gfp, nid);
+}
+
 static kn_slow void *no_memory(size_t bytes, gfp_t gfp, int nid)
 {
-	if (!gfpflags_allow_blocking(gfp))
-		kn_stat_add(KN_STAT_nowait_failed, 1);
-	kn_stat_add(KN_STAT_alloc_failed, 1);
+	kn_count_failure("pages", bytes, gfp, nid);
 	if (!(gfp & (__GFP_NOWARN | KN_GFP_MALLOC)))
 		kn_warn_once("out of memory: %zu bytes of pages on node %d, gfp "
 			     "%#x; further failures are only counted",

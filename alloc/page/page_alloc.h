@@ -58,6 +58,9 @@ static inline gfp_t kn_node_gfp(int nid, gfp_t gfp)
 /* Counts where a request for @wanted was served. */
 void kn_node_account(int wanted, int got);
 
+/* Counts and traces an allocation that fails; @nid: kernel id as asked for. */
+void kn_count_failure(const char *what, size_t bytes, gfp_t gfp, int nid);
+
 /* Gives up to @most bytes of each node back; @all: drains page lists first. */
 uint64_t kn_page_trim(uint64_t most, bool all);
 

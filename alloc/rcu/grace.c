@@ -13,6 +13,7 @@
 #include <urcu/flavor.h>
 
 #include "alloc/base/assert.h"
+#include "alloc/base/probes.h"
 #include "alloc/config/tunables.h"
 
 /* Longer than any grace period but that of a reader which is stuck. */
@@ -176,10 +177,12 @@ static uint64_t run_round(struct kn_grace *g)
 	kn_store(&g->taken_ms, now_ms());
 	bytes = kn_grace_owner.take(i);
 	if (bytes) {
+		kn_probe_rcu_start(i, bytes);
 		wait_for_readers(g);
 		kn_store(&g->handing, true);
 		kn_grace_owner.done(i);
 		kn_store(&g->handing, false);
+		kn_probe_rcu_end(i, bytes);
 	}
 	futex_wake(&g->ended);
 	return bytes;

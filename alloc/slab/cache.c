@@ -207,9 +207,7 @@ int kn_cache_init(void)
 
 void *kn_alloc_failed(const char *what, size_t size, gfp_t gfp, int nid)
 {
-	kn_stat_add(KN_STAT_alloc_failed, 1);
-	if (!gfpflags_allow_blocking(gfp))
-		kn_stat_add(KN_STAT_nowait_failed, 1);
+	kn_count_failure(what, size, gfp, nid);
 	if (!(gfp & (__GFP_NOWARN | KN_GFP_MALLOC)))
 		kn_warn_once("out of memory: %s, %zu bytes, node %d, gfp %#x; "
 			     "further failures are only counted",

@@ -6,6 +6,7 @@
 
 #include "alloc/base/assert.h"
 #include "alloc/base/bits.h"
+#include "alloc/base/probes.h"
 #include "alloc/page/away.h"
 #include "alloc/page/page_alloc.h"
 #include "alloc/stats/stats.h"
@@ -124,6 +125,8 @@ static void give_back(struct kmem_cache *s, int node, struct page *head)
 	kn_away_forget(head, nr);
 	ck_pr_dec_64(&s->node[node].nr_slabs);
 	kn_stat_add(KN_STAT_slab_freed, 1);
+	kn_probe_slab_free(s->name, kn_topo.kernel_id[node],
+			   (uint64_t)nr << KN_PAGE_SHIFT);
 	kn_pages_put(pfn, s->order, sure, false);
 }
 
@@ -366,6 +369,8 @@ static uint32_t claim_new(struct kmem_cache *s, int node, gfp_t gfp, void **obj,
 	got = claim_from(s, head, obj, n, may_block);
 	ck_pr_inc_64(&s->node[node].nr_slabs);
 	kn_stat_add(KN_STAT_slab_new, 1);
+	kn_probe_slab_new(s->name, kn_topo.kernel_id[node],
+			  KN_PAGE_SIZE << s->order);
 	if (kn_lock_if(l, may_block)) {
 		if (COUNT(kn_load(&head->state)) > 0)
 			list_slab(s, node, head);
@@ -387,6 +392,7 @@ uint32_t kn_slab_refill(struct kn_magcache *c, int node, gfp_t gfp,
 	got = claim_partial(s, node, obj, n, gfpflags_allow_blocking(gfp));
 	if (!got)
 		got = claim_new(s, node, gfp, obj, n);
+	kn_probe_slab_refill(s->name, kn_topo.kernel_id[node], got);
 	if (gfpflags_allow_blocking(gfp))
 		touch(s, obj, got);
 	return got;
@@ -444,6 +450,7 @@ void kn_slab_flush(struct kn_magcache *c, int node, void **obj, uint32_t n)
 	struct page *head = NULL;
 	uint32_t run = 0;
 
+	kn_probe_slab_flush(s->name, kn_topo.kernel_id[node], n);
 	for (uint32_t i = 0; i < n; i++)
 		__builtin_prefetch(kn_slab_head(s, obj[i]), 1);
 	for (uint32_t i = 0; i < n; i++) {

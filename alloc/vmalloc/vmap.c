@@ -7,6 +7,7 @@
 
 #include "alloc/base/assert.h"
 #include "alloc/base/bits.h"
+#include "alloc/base/probes.h"
 #include "alloc/config/tunables.h"
 #include "alloc/page/away.h"
 #include "alloc/page/zone.h"
@@ -523,6 +524,8 @@ static struct page *get_from(int node, struct arena *a, uint64_t nr,
 	ck_pr_add_64(&a->used_pages, nr);
 	ck_pr_inc_64(&a->used_areas);
 	kn_stat_add(*dirty ? KN_STAT_vmalloc_reused : KN_STAT_vmalloc_new, 1);
+	kn_probe_vmalloc(kn_page_addr(area), nr << KN_PAGE_SHIFT,
+			 kn_topo.kernel_id[node], *dirty);
 	kn_map_set(kn_page_pfn(area), KN_ID_VMALLOC);
 	return area;
 }
@@ -588,6 +591,7 @@ void kn_vmap_put(struct page *area, bool may_block)
 {
 	struct arena *a = arena_of(kn_page_pfn(area));
 
+	kn_probe_vfree(kn_page_addr(area), area->nr_pages << KN_PAGE_SHIFT);
 	kn_map_set(kn_page_pfn(area), KN_ID_NONE);
 	kn_away_forget(area, area->nr_pages);
 	area->flags &= (uint8_t)~KN_PAGE_EXEC;

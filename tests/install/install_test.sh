@@ -206,6 +206,14 @@ check "a program links libknuma_malloc" gcc -std=c11 "${strict[@]}" \
 	"${malloc_libs[@]}" "${libs[@]}" "$rpath"
 check "both fronts are one heap" prints_ok "$tmp/malloc"
 
+# Notes of probes point into the code.
+for linker in bfd gold; do
+	check "$linker links the archive and leaves out what is not used" \
+		gcc -std=c11 "${strict[@]}" "${cflags[@]}" "$sources/use.c" \
+		-fuse-ld=$linker -Wl,--gc-sections -o "$tmp/gc.$linker" "${static[@]}"
+	check "what $linker linked runs" prints_ok "$tmp/gc.$linker"
+done
+
 check "C++ without exceptions and type information builds" \
 	g++ -std=c++17 -fno-exceptions -fno-rtti "${strict[@]}" "${cflags[@]}" \
 	"$sources/no_exceptions.cc" -o "$tmp/no_exceptions" "${libs[@]}" "$rpath"

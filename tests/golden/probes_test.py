@@ -1,0 +1,52 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The static probes of the library, against their table.
+
+Each row of probes.def is a note of the shared library with as many arguments,
+there is no other, and docs/howto/trace.md names each.
+"""
+import os
+import re
+import subprocess
+import sys
+
+
+def table(path):
+    """Name -> number of arguments."""
+    with open(path, encoding="utf-8") as f:
+        rows = re.findall(r"(?m)^KN_PROBE(\d)\((\w+),", f.read())
+    return {name: int(n) for n, name in rows}
+
+
+def notes(library):
+    """(name, number of arguments) of each note."""
+    text = subprocess.run(["readelf", "-n", "-W", library], check=True,
+                          capture_output=True, text=True).stdout
+    return {(name, len(args.split())) for name, args in re.findall(
+        r"Provider: knuma\s+Name: (\w+)\s+.*?Arguments: *([^\n]*)", text, re.S)}
+
+
+def main(library, rows, page):
+    if not os.path.exists("/usr/include/sys/sdt.h"):
+        print("SKIPPED: no <sys/sdt.h>, so the library has no probes;"
+              " apt-get install systemtap-sdt-dev")
+        return 0
+    expected, found = table(rows), notes(library)
+    print("%d rows, %d kinds of notes" % (len(expected), len(found)))
+    failed = 0
+    if len(expected) < 5:
+        print("FAIL: the table has no rows")
+        failed += 1
+    for what in sorted(set(expected.items()) ^ found):
+        print("FAIL: %s with %d arguments: only in the %s"
+              % (*what, "library" if what in found else "table"))
+        failed += 1
+    with open(page, encoding="utf-8") as f:
+        text = f.read()
+    for name in expected:
+        if "`%s`" % name not in text:
+            print("FAIL: %s does not name %s" % (page, name))
+            failed += 1
+    return failed != 0
+
+
+sys.exit(main(*sys.argv[1:]))
