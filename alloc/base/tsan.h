@@ -51,7 +51,9 @@
 #define ck_pr_or_32(p, v)    ((void)__atomic_fetch_or((p), (v), __ATOMIC_SEQ_CST))
 #define ck_pr_bts_64(p, bit) KN_TSAN_BIT(p, bit)
 #define ck_pr_faa_32(p, n)   __atomic_fetch_add((p), (n), __ATOMIC_SEQ_CST)
+#define ck_pr_faa_64(p, n)   __atomic_fetch_add((p), (n), __ATOMIC_SEQ_CST)
 #define ck_pr_fas_32(p, v)   __atomic_exchange_n((p), (v), __ATOMIC_SEQ_CST)
+#define ck_pr_fas_ptr(p, v)  __atomic_exchange_n((p), (v), __ATOMIC_SEQ_CST)
 #undef ck_pr_load_ptr
 #define ck_pr_load_ptr(p) __atomic_load_n((p), __ATOMIC_RELAXED)
 
