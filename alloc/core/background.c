@@ -132,6 +132,7 @@ void kn_background_start(void)
 /* The slow path's step: of a page refill that may wait, in no lock. */
 static void slow_path_step(bool from_malloc)
 {
+	const uint64_t delay_ms = kn_load(&kn_tun.trim_delay_ms);
 	uint64_t now, due;
 
 	if (!from_malloc)
@@ -142,11 +143,11 @@ static void slow_path_step(bool from_malloc)
 		kn_background_start();
 		return;
 	}
-	if (!kn_tun.trim_delay_ms)
+	if (!delay_ms)
 		return;
 	now = now_ms();
 	due = kn_load(&next_ms);
-	if (now < due || !ck_pr_cas_64(&next_ms, due, now + kn_tun.trim_delay_ms))
+	if (now < due || !ck_pr_cas_64(&next_ms, due, now + delay_ms))
 		return;
 	if (due)
 		tick(false);

@@ -161,7 +161,8 @@ void kn_pressure_look(uint64_t now_ms, bool fired, bool shrink)
 {
 	bool is_short;
 
-	if (!kn_tun.pressure || (p.is_short && !fired && now_ms < p.next_ms))
+	if (!kn_load(&kn_tun.pressure) ||
+	    (p.is_short && !fired && now_ms < p.next_ms))
 		return;
 	if (p.looks++ % LOOKS_REREAD == 0)
 		find_all();
@@ -209,7 +210,7 @@ static void ask_for_trigger(void)
 			"the kernel does not wake this process when memory "
 			"is short (%s): it looks each %llu ms",
 			strerrordesc_np(-err),
-			(unsigned long long)kn_tun.trim_delay_ms);
+			(unsigned long long)kn_load(&kn_tun.trim_delay_ms));
 }
 
 bool kn_pressure_is_due(uint64_t now_ms)

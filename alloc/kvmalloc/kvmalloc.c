@@ -40,7 +40,8 @@ void *kvmalloc_node(size_t size, gfp_t gfp, int node)
 	if (size <= KN_PAGE_SIZE)
 		return kmalloc_node(size, gfp, node);
 	/* 2. Contiguous; the only way for a call that may not wait. */
-	if (size <= (may_block ? kn_tun.kvmalloc_pages_max : KMALLOC_MAX_SIZE)) {
+	if (size <= (may_block ? kn_load(&kn_tun.kvmalloc_pages_max) :
+				 KMALLOC_MAX_SIZE)) {
 		p = kmalloc_node(size, may_block ? light(gfp) : gfp, node);
 		/* What is invalid is so on the other way, too. */
 		if (p || !may_block || errno == EINVAL)

@@ -40,12 +40,12 @@ static void *large(size_t size, size_t align, gfp_t gfp)
 
 	if (kn_tun.init_on_alloc)
 		gfp |= __GFP_ZERO;
-	if (size <= kn_tun.kvmalloc_pages_max && is_block(size, align))
+	if (size <= kn_load(&kn_tun.kvmalloc_pages_max) && is_block(size, align))
 		p = kn_large_alloc(size, KN_MAX(align, KN_PAGE_SIZE), gfp,
 				   kn_mag_node());
 	if (!p && size <= PTRDIFF_MAX)
 		p = __vmalloc_node(size, align, gfp, NUMA_NO_NODE, NULL);
-	if (!p && size > kn_tun.kvmalloc_pages_max && is_block(size, align))
+	if (!p && size > kn_load(&kn_tun.kvmalloc_pages_max) && is_block(size, align))
 		p = kn_large_alloc(size, KN_MAX(align, KN_PAGE_SIZE), gfp,
 				   kn_mag_node());
 	if (!p)

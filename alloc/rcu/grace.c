@@ -195,7 +195,7 @@ static uint64_t run_round(struct kn_grace *g)
  */
 static uint64_t next_nap(uint64_t nap_us, uint64_t bytes)
 {
-	const uint64_t delay_us = KN_MAX(kn_tun.rcu_delay_ms, 1) * 1000;
+	const uint64_t delay_us = KN_MAX(kn_load(&kn_tun.rcu_delay_ms), 1) * 1000;
 
 	if (!bytes)
 		return KN_MIN(nap_us * 2 + 1000, NAP_MOST_US);
@@ -234,7 +234,7 @@ static void ask_for_short_slice(void)
 static void *grace_thread(void *arg)
 {
 	struct kn_grace *g = arg;
-	uint64_t nap_us = kn_tun.rcu_delay_ms * 1000;
+	uint64_t nap_us = kn_load(&kn_tun.rcu_delay_ms) * 1000;
 
 	pthread_setname_np(pthread_self(), "knuma/rcu");
 	ask_for_short_slice();

@@ -22,7 +22,7 @@ static void *page_at(struct page *area, uint64_t at)
 
 bool kn_mappings_take(void)
 {
-	if (kn_load(&nr_mappings) + 2 > kn_tun.vma_budget)
+	if (kn_load(&nr_mappings) + 2 > kn_load(&kn_tun.vma_budget))
 		return false;
 	ck_pr_add_64(&nr_mappings, 2);
 	return true;
@@ -39,7 +39,7 @@ static bool by_mprotect(struct page *area, uint64_t at)
 	if (!kn_mappings_take()) {
 		kn_warn_once("vma_budget of %llu mappings is used up: further "
 			     "vmalloc areas have no guard",
-			     (unsigned long long)kn_tun.vma_budget);
+			     (unsigned long long)kn_load(&kn_tun.vma_budget));
 		return false;
 	}
 	if (!kn_machine.mprotect(page_at(area, at), KN_PAGE_SIZE, PROT_NONE))

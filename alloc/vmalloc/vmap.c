@@ -431,16 +431,21 @@ static void trim_arena(struct arena *a, uint64_t before_ms, uint64_t keep_pages,
 	} while (area && purge(a, area) && --most);
 }
 
+/* Areas that are kept. */
+static uint64_t cache_pages(void)
+{
+	return kn_load(&kn_tun.vmalloc_cache) >> KN_PAGE_SHIFT;
+}
+
 void kn_vmap_trim(uint64_t now, bool all)
 {
-	const uint64_t delay = kn_tun.vmalloc_delay_ms;
+	const uint64_t delay = kn_load(&kn_tun.vmalloc_delay_ms);
 	const uint64_t before = all ? UINT64_MAX :
 				now > delay ? now - delay : 0;
 
 	for (int node = 0; node < kn_topo.nr_nodes; node++)
 		for (int i = 0; i < 2; i++)
-			trim_arena(&arenas[node][i], before,
-				   kn_tun.vmalloc_cache >> KN_PAGE_SHIFT,
+			trim_arena(&arenas[node][i], before, cache_pages(),
 				   all ? UINT32_MAX : TRIM_AREAS);
 }
 
@@ -547,9 +552,8 @@ static struct page *get(int node, uint64_t nr, uint64_t align, bool room,
 
 	if (nr >= kn_window_half() >> KN_PAGE_SHIFT)
 		return NULL;
-	if (kn_load(&a->cached_pages) > kn_tun.vmalloc_cache >> KN_PAGE_SHIFT)
-		trim_arena(a, 0, kn_tun.vmalloc_cache >> KN_PAGE_SHIFT,
-			   TRIM_AREAS);
+	if (kn_load(&a->cached_pages) > cache_pages())
+		trim_arena(a, 0, cache_pages(), TRIM_AREAS);
 	area = get_from(node, a, nr, at, room, dirty);
 	if (likely(area) || !is_full(a, nr, at))
 		return area;
@@ -604,10 +608,8 @@ void kn_vmap_put(struct page *area, bool may_block)
 	count_freed(a, area);
 	cache_add(a, area);
 	kn_unlock_if(&a->lock, may_block);
-	if (may_block &&
-	    kn_load(&a->cached_pages) > kn_tun.vmalloc_cache >> KN_PAGE_SHIFT)
-		trim_arena(a, 0, kn_tun.vmalloc_cache >> KN_PAGE_SHIFT,
-			   TRIM_AREAS);
+	if (may_block && kn_load(&a->cached_pages) > cache_pages())
+		trim_arena(a, 0, cache_pages(), TRIM_AREAS);
 }
 
 struct page *kn_vmap_find(const void *p)
