@@ -2,10 +2,14 @@
 /* <knuma/tunables.h>: settings by name, and giving memory back. */
 #include <knuma/tunables.h>
 
+#include <fcntl.h>
+#include <pthread.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <knuma/page.h>
@@ -147,6 +151,58 @@ static void a_reload_of_a_running_heap(void)
 	CHECK_EQ(knuma_conf_reload(), -ENOENT);
 	CHECK(!strcmp(get("trim_delay_ms"), "3s"));
 	heap_verify();
+}
+
+static int blocked_result;
+
+static void *reload_blocked(void *arg)
+{
+	__atomic_store_n(&blocked_result, knuma_conf_reload(),
+			 __ATOMIC_RELEASE);
+	return arg;
+}
+
+/* The file is a pipe, so that a reload stays inside for as long as wanted. */
+static void reloads_do_not_mix(void)
+{
+	char path[64];
+	pthread_t other;
+	int fd, status;
+	pid_t child;
+
+	write_file("trim_delay_ms = 2s\n");
+	atexit(remove_file);
+	snprintf(path, sizeof(path), "%s", getenv("KNUMA_CONF_FILE"));
+	kfree(kmalloc(1, GFP_KERNEL));
+	CHECK_EQ(unlink(path), 0);
+	CHECK_EQ(mkfifo(path, 0600), 0);
+	CHECK_EQ(pthread_create(&other, NULL, reload_blocked, NULL), 0);
+	/* There is a reader once the other thread has come to the file. */
+	while ((fd = open(path, O_WRONLY | O_NONBLOCK)) < 0)
+		usleep(1000);
+	CHECK_EQ(knuma_conf_reload(), -EBUSY);
+	CHECK_EQ(knuma_conf_set("rcu_delay_ms", "7ms"), 0);
+
+	/* Whose thread is not in the child, its reload neither. */
+	child = fork();
+	if (!child) {
+		/* The file of this process, under the name looked for. */
+		write_file("trim_delay_ms = 4s\n");
+		CHECK_EQ(rename(getenv("KNUMA_CONF_FILE"), path), 0);
+		CHECK_EQ(knuma_conf_reload(), 0);
+		CHECK(!strcmp(get("trim_delay_ms"), "4s"));
+		_exit(0);
+	}
+	CHECK_EQ(waitpid(child, &status, 0), child);
+	CHECK_EQ(status, 0);
+
+	CHECK(!strcmp(get("trim_delay_ms"), "2s"));
+	CHECK_EQ(write(fd, "trim_delay_ms = 3s\n", 19), 19);
+	CHECK_EQ(close(fd), 0);
+	CHECK_EQ(pthread_join(other, NULL), 0);
+	CHECK_EQ(__atomic_load_n(&blocked_result, __ATOMIC_ACQUIRE), 0);
+	CHECK(!strcmp(get("trim_delay_ms"), "3s"));
+	CHECK(!strcmp(get("rcu_delay_ms"), "7ms"));
 }
 
 /* Rules for caches: what is kept by each CPU, by the depot, and in a slab. */
@@ -372,6 +428,7 @@ int main(void)
 		child_test(what_is_fixed_once_the_allocator_is_up),
 		child_test(a_value_set_wins_over_the_environment),
 		child_test(a_reload_of_a_running_heap),
+		child_test(reloads_do_not_mix),
 		child_test(sections_of_caches_are_applied),
 		child_test(a_slab_holds_at_least_one_object),
 		child_test(zeroed_on_allocation),

@@ -109,6 +109,86 @@ static void a_change_is_whole_or_refused(void **state)
 	assert_int_equal(seen[MIXED], 0);
 }
 
+/* A reload beside threads that ask for what it changes. */
+
+#define ASKERS 3
+
+static char conf_path[64];
+static const char *const reloaded[] = {"trim_delay_ms", "vma_budget"};
+static int reloads, older;
+
+static unsigned long ask(const char *name)
+{
+	char text[32];
+
+	if (knuma_conf_get(name, text, sizeof(text)))
+		return 0;
+	/* The times are written in seconds. */
+	return strtoul(text, NULL, 10);
+}
+
+static void write_values(unsigned n)
+{
+	char next[80];
+	FILE *f;
+
+	snprintf(next, sizeof(next), "%s.next", conf_path);
+	f = fopen(next, "w");
+	if (!f ||
+	    fprintf(f, "%s = %us\n%s = %u\n", reloaded[0], n, reloaded[1], n) <
+		    0 ||
+	    fclose(f) || rename(next, conf_path))
+		_exit(MIXED);
+}
+
+static void reload_or_ask(struct stress_thread *t)
+{
+	const unsigned which = t->index % 2;
+	unsigned long first, second;
+
+	if (!t->index) {
+		for (unsigned n = 2; n < 400; n++) {
+			write_values(n);
+			if (!knuma_conf_reload())
+				reloads++;
+		}
+		__atomic_store_n(&starts, 2, __ATOMIC_RELEASE);
+		return;
+	}
+	while (__atomic_load_n(&starts, __ATOMIC_ACQUIRE) < 2) {
+		first = ask(reloaded[which]);
+		second = ask(reloaded[!which]);
+		if (second < first)
+			__atomic_store_n(&older, 1, __ATOMIC_RELAXED);
+	}
+}
+
+/* C4, in a child: the files of a process are looked for once. */
+static void who_has_seen_a_reload_sees_nothing_older(void **state)
+{
+	struct stress_thread t[1 + ASKERS];
+	pid_t pid;
+	int status;
+
+	(void)state;
+	snprintf(conf_path, sizeof(conf_path), "/tmp/knuma-settings-%d.conf",
+		 (int)getpid());
+	write_values(1);
+	pid = fork();
+	if (!pid) {
+		stress_watchdog(100);
+		setenv("KNUMA_CONF_FILE", conf_path, 1);
+		kfree(kmalloc(100, GFP_KERNEL));
+		stress_start(t, 1 + ASKERS, reload_or_ask, NULL);
+		stress_join(t, 1 + ASKERS);
+		_exit(older || reloads != 398 || ask(reloaded[0]) != 399);
+	}
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	unlink(conf_path);
+	assert_true(WIFEXITED(status));
+	assert_int_equal(WEXITSTATUS(status), 0);
+}
+
 /* As a start that failed leaves it. */
 static void what_was_refused_is_possible_after_a_start_that_failed(void **state)
 {
@@ -217,6 +297,7 @@ int main(int argc, char **argv)
 	const struct CMUnitTest tests[] = {
 #ifndef KN_SEAL_LATE
 		cmocka_unit_test(a_change_is_whole_or_refused),
+		cmocka_unit_test(who_has_seen_a_reload_sees_nothing_older),
 		cmocka_unit_test(
 			what_was_refused_is_possible_after_a_start_that_failed),
 		cmocka_unit_test(
