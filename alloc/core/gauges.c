@@ -90,12 +90,43 @@ static uint64_t active_bytes(void)
 }
 
 /* Objects in magazines and depots count as allocated: no slab has them. */
-static uint64_t allocated_bytes(void)
+static uint64_t object_bytes(void)
 {
 	uint64_t objects = 0;
 
 	kn_cache_each(add_objects, &objects);
-	return active_bytes() - slab_bytes() + objects;
+	return objects;
+}
+
+/* What others do between two reads must not make less than nothing. */
+static uint64_t rest(uint64_t all, uint64_t some)
+{
+	return all > some ? all - some : 0;
+}
+
+static uint64_t slab_free_bytes(void)
+{
+	return rest(slab_bytes(), object_bytes());
+}
+
+static uint64_t page_bytes(void)
+{
+	const uint64_t unused = page_free_bytes();
+
+	return rest(page_managed_bytes() - unused, slab_bytes());
+}
+
+static uint64_t vmalloc_free_bytes(void)
+{
+	const uint64_t in_areas = kn_vmap_used_bytes() +
+				  kn_vmap_cached_bytes();
+
+	return rest(kn_vmap_grown_bytes(), in_areas);
+}
+
+static uint64_t allocated_bytes(void)
+{
+	return active_bytes() - slab_bytes() + object_bytes();
 }
 
 static uint64_t present_in(const struct kn_magazine *m)
@@ -200,6 +231,10 @@ void kn_gauges_init(void)
 	kn_stat_source(KN_STAT_mapped_bytes, mapped_bytes);
 	kn_stat_source(KN_STAT_metadata_bytes, metadata_bytes);
 	kn_stat_source(KN_STAT_slab_bytes, slab_bytes);
+	kn_stat_source(KN_STAT_object_bytes, object_bytes);
+	kn_stat_source(KN_STAT_slab_free_bytes, slab_free_bytes);
+	kn_stat_source(KN_STAT_page_bytes, page_bytes);
+	kn_stat_source(KN_STAT_vmalloc_free_bytes, vmalloc_free_bytes);
 	kn_stat_source(KN_STAT_page_free_bytes, page_free_bytes);
 	kn_stat_source(KN_STAT_hugetlb_bytes, kn_hugetlb_bytes);
 	kn_stat_source(KN_STAT_page_managed_bytes, page_managed_bytes);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "alloc/stats/stats.h"
 
+#include <stdio.h>
 #include <string.h>
 
 KN_STATIC_ASSERT(KN_STAT_STRIPES == 16, "kn_stat_stripe() takes four bits");
@@ -15,6 +16,12 @@ const struct kn_stat_row kn_node_stat_rows[KN_NR_NODE_STATS] = {
 #define KN_NODE_STAT(name, unit, help) {#name, #unit, help, KN_STAT_COUNTER},
 #include "alloc/stats/stats_node.def"
 #undef KN_NODE_STAT
+};
+
+const struct kn_part kn_parts[KN_NR_PARTS] = {
+#define KN_PART(total, part) {KN_STAT_##total, KN_STAT_##part},
+#include "alloc/stats/balance.def"
+#undef KN_PART
 };
 
 struct kn_stat_stripe kn_stat_stripes[KN_STAT_STRIPES];
@@ -63,9 +70,34 @@ uint64_t kn_node_stat_read(int node, enum kn_node_stat id)
 	       kn_load(&kn_node_stats[node].count[id]);
 }
 
-bool kn_stat_is_bytes(const struct kn_stat_row *row)
+bool kn_stat_is_ms(const struct kn_stat_row *row)
 {
-	return !strcmp(row->unit, "bytes");
+	return !strcmp(row->unit, "ms");
+}
+
+const char *kn_metric_name(const struct kn_stat_row *row, char *buf, size_t len)
+{
+	const char *const ms = strstr(row->name, "_ms");
+
+	if (kn_stat_is_ms(row) && ms && !ms[3]) {
+		snprintf(buf, len, "%.*s_seconds", (int)(ms - row->name),
+			 row->name);
+		return "seconds";
+	}
+	snprintf(buf, len, "%s", row->name);
+	return strcmp(row->unit, "bytes") ? NULL : row->unit;
+}
+
+int kn_metric_find(const char *name)
+{
+	char metric[64];
+
+	for (int i = 0; i < KN_NR_STATS; i++) {
+		kn_metric_name(&kn_stat_rows[i], metric, sizeof(metric));
+		if (!strcmp(metric, name))
+			return i;
+	}
+	return -1;
 }
 
 static int find(const struct kn_stat_row *rows, int nr, const char *name)

@@ -49,6 +49,20 @@ struct kn_stat_stripe {
 	uint64_t count[KN_NR_STATS];
 } kn_cacheline;
 
+/* A row of balance.def. */
+struct kn_part {
+	enum kn_stat total, part;
+};
+
+enum {
+#define KN_PART(total, part) KN_PART_##total##_##part,
+#include "alloc/stats/balance.def"
+#undef KN_PART
+	KN_NR_PARTS
+};
+
+extern const struct kn_part kn_parts[KN_NR_PARTS];
+
 extern struct kn_stat_stripe kn_stat_stripes[KN_STAT_STRIPES];
 
 struct kn_node_stats {
@@ -115,8 +129,18 @@ bool kn_stat_known(enum kn_stat id);
 uint64_t kn_stat_read(enum kn_stat id);
 uint64_t kn_node_stat_read(int node, enum kn_node_stat id);
 
-/* The unit is the base unit of bytes: the only one that metrics know. */
-bool kn_stat_is_bytes(const struct kn_stat_row *row);
+/*
+ * The name of a row as a metric, in base units: x_bytes, x_seconds for x_ms.
+ * Return: the base unit, "bytes" or "seconds"; NULL: it counts.
+ */
+const char *kn_metric_name(const struct kn_stat_row *row, char *buf,
+			   size_t len);
+
+/* The row of a metric's name, or -1. */
+int kn_metric_find(const char *name);
+
+/* Whether a row is in milliseconds, and so its metric in seconds. */
+bool kn_stat_is_ms(const struct kn_stat_row *row);
 
 /* The row of @name, or -1. */
 int kn_stat_find(const char *name);

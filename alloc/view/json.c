@@ -3,18 +3,25 @@
 
 #include <inttypes.h>
 
+static bool is_plain(char c)
+{
+	return c >= ' ' && c <= '~' && c != '"' && c != '\\';
+}
+
 void kn_member_quoted(struct kn_text *t, const char *s)
 {
 	kn_text_add(t, "\"");
-	for (; *s; s++) {
-		const unsigned char c = (unsigned char)*s;
+	while (*s) {
+		int plain = 0;
 
-		if (c == '"' || c == '\\')
-			kn_text_add(t, "\\%c", c);
-		else if (c < ' ' || c > '~')
-			kn_text_add(t, "\\u%04x", c);
-		else
-			kn_text_add(t, "%c", c);
+		while (is_plain(s[plain]))
+			plain++;
+		kn_text_add(t, "%.*s", plain, s);
+		s += plain;
+		if (*s == '"' || *s == '\\')
+			kn_text_add(t, "\\%c", *s++);
+		else if (*s)
+			kn_text_add(t, "\\u%04x", (unsigned char)*s++);
 	}
 	kn_text_add(t, "\"");
 }

@@ -61,24 +61,30 @@ static void answer_version(struct kn_text *t, char *arguments)
 	done(t);
 }
 
+#define TEXT_FIRST ((size_t)256 << 10)
+
 /* A text of any length, in a mapping of its own, as the member "text". */
 static int json_of_text(struct kn_text *t,
 			void (*print)(struct kn_text *text, const void *arg),
 			const void *arg)
 {
 	struct kn_text text = {NULL, 0, 0};
-	size_t bytes;
+	size_t bytes = TEXT_FIRST;
 
-	print(&text, arg);
-	/* What is printed may have grown when it is printed again. */
-	bytes = KN_ALIGN_UP(text.len + text.len / 2 + 1, KN_PAGE_SIZE);
-	text.buf = kn_machine.mmap(NULL, bytes, PROT_READ | PROT_WRITE,
-				   MAP_PRIVATE | MAP_ANONYMOUS);
-	if (kn_is_err(text.buf))
-		return kn_ptr_err(text.buf);
-	text.size = bytes;
-	text.len = 0;
-	print(&text, arg);
+	do {
+		text.buf = kn_machine.mmap(NULL, bytes, PROT_READ | PROT_WRITE,
+					   MAP_PRIVATE | MAP_ANONYMOUS);
+		if (kn_is_err(text.buf))
+			return kn_ptr_err(text.buf);
+		text.size = bytes;
+		text.len = 0;
+		print(&text, arg);
+		if (text.len < text.size)
+			break;
+		kn_machine.munmap(text.buf, bytes);
+		/* What is printed may have grown when it is printed again. */
+		bytes = KN_ALIGN_UP(text.len + text.len / 2, KN_PAGE_SIZE);
+	} while (true);
 	kn_object_begin(t);
 	kn_member_text(t, "text", text.buf);
 	done(t);

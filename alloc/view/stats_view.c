@@ -20,6 +20,25 @@ struct kn_view_info kn_view_info = {
 	.mbind_state = "not tried",
 };
 
+static bool is_total(enum kn_stat id)
+{
+	for (int i = 0; i < KN_NR_PARTS; i++)
+		if (kn_parts[i].total == id)
+			return true;
+	return false;
+}
+
+/*
+ * Others go on between two reads of levels, so totals are made of what was read
+ * once.  Where the parts are not known the totals are not either.
+ */
+static void balance(struct kn_view *v)
+{
+	for (int i = 0; i < KN_NR_PARTS; i++)
+		v->stat[kn_parts[i].total].value +=
+			v->stat[kn_parts[i].part].value;
+}
+
 void kn_view_take(struct kn_view *v)
 {
 	KN_ASSERT(kn_view_info.nr_nodes <= KN_STAT_NODES);
@@ -31,8 +50,11 @@ void kn_view_take(struct kn_view *v)
 		const enum kn_stat id = (enum kn_stat)i;
 
 		v->stat[i].known = kn_stat_known(id);
-		v->stat[i].value = v->stat[i].known ? kn_stat_read(id) : 0;
+		v->stat[i].value = v->stat[i].known && !is_total(id) ?
+					   kn_stat_read(id) :
+					   0;
 	}
+	balance(v);
 	for (int n = 0; n < v->info.nr_nodes; n++)
 		for (int i = 0; i < KN_NR_NODE_STATS; i++)
 			v->node[n][i] =
@@ -162,19 +184,34 @@ static void prom_label(struct kn_text *t, const char *name, const char *s)
 	kn_text_add(t, "\",");
 }
 
-static void prom_family(struct kn_text *t, const struct kn_stat_row *row)
+/* What stands above its samples; their name is "knuma_", @name and a suffix. */
+static void prom_family(struct kn_text *t, const struct kn_stat_row *row,
+			char *name, size_t len)
 {
-	kn_text_add(t, "# TYPE knuma_%s %s\n", row->name,
+	const char *unit = kn_metric_name(row, name, len);
+
+	kn_text_add(t, "# TYPE knuma_%s %s\n", name,
 		    row->kind == KN_STAT_COUNTER ? "counter" : "gauge");
-	if (kn_stat_is_bytes(row))
-		kn_text_add(t, "# UNIT knuma_%s bytes\n", row->name);
-	kn_text_add(t, "# HELP knuma_%s %s\n", row->name, row->help);
+	if (unit)
+		kn_text_add(t, "# UNIT knuma_%s %s\n", name, unit);
+	kn_text_add(t, "# HELP knuma_%s %s\n", name, row->help);
 }
 
+static void prom_value(struct kn_text *t, const struct kn_stat_row *row,
+		       uint64_t value)
+{
+	if (kn_stat_is_ms(row))
+		kn_text_add(t, " %" PRIu64 ".%03u\n", value / 1000,
+			    (unsigned)(value % 1000));
+	else
+		kn_text_add(t, " %" PRIu64 "\n", value);
+}
+
+/* A gauge: the older text format, which many read, has no type for this. */
 static void prom_info(struct kn_text *t, const struct kn_view_info *info)
 {
-	kn_text_add(t, "# TYPE knuma_build info\n"
-		       "# HELP knuma_build which knuma runs, and how\n"
+	kn_text_add(t, "# TYPE knuma_build_info gauge\n"
+		       "# HELP knuma_build_info which knuma runs, and how\n"
 		       "knuma_build_info{");
 	prom_label(t, "version", info->version);
 	prom_label(t, "mode", info->mode);
@@ -188,19 +225,21 @@ static void prom_info(struct kn_text *t, const struct kn_view_info *info)
 
 static void print_prom(struct kn_text *t, const struct kn_view *v)
 {
+	char name[64];
+
 	prom_info(t, &v->info);
 	for (int i = 0; i < KN_NR_STATS; i++) {
 		const struct kn_stat_row *row = &kn_stat_rows[i];
 
 		if (!v->stat[i].known)
 			continue;
-		prom_family(t, row);
-		kn_text_add(t, "knuma_%s%s %" PRIu64 "\n", row->name,
-			    row->kind == KN_STAT_COUNTER ? "_total" : "",
-			    v->stat[i].value);
+		prom_family(t, row, name, sizeof(name));
+		kn_text_add(t, "knuma_%s%s", name,
+			    row->kind == KN_STAT_COUNTER ? "_total" : "");
+		prom_value(t, row, v->stat[i].value);
 	}
 	for (int i = 0; v->info.nr_nodes && i < KN_NR_NODE_STATS; i++) {
-		prom_family(t, &kn_node_stat_rows[i]);
+		prom_family(t, &kn_node_stat_rows[i], name, sizeof(name));
 		for (int n = 0; n < v->info.nr_nodes; n++)
 			kn_text_add(t,
 				    "knuma_%s_total{node=\"%d\"} %" PRIu64 "\n",

@@ -460,7 +460,7 @@ class Stat(Cli):
         self.assertEqual(lines[-2:], ["# EOF", ""])
         family, kind, seen = None, None, set()
         label = r'[a-z_]+="(?:[^"\\\n]|\\[\\"n])*"'
-        sample = re.compile(r"^(\w+)(?:\{%s(?:,%s)*\})? \d+$" % (label, label))
+        sample = re.compile(r"^(\w+)(?:\{%s(?:,%s)*\})? \d+(?:\.\d+)?$" % (label, label))
         for line in lines[:-2]:
             if line.startswith("# TYPE "):
                 family, kind = line.split()[2:]
@@ -475,7 +475,7 @@ class Stat(Cli):
                 self.assertGreater(len(line.split()), 3)
             else:
                 self.assertRegex(line, sample)
-                suffix = {"counter": "_total", "info": "_info", "gauge": ""}
+                suffix = {"counter": "_total", "gauge": ""}
                 self.assertEqual(sample.match(line).group(1),
                                  family + suffix[kind])
 

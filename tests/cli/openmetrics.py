@@ -7,7 +7,7 @@ _NAME = r"[a-zA-Z_:][a-zA-Z0-9_:]*"
 _LABEL = r'[a-zA-Z_][a-zA-Z0-9_]*="(?:[^"\\\n]|\\[\\"n])*"'
 _SAMPLE = re.compile(r"^(%s)(?:\{(%s(?:,%s)*)\})? (-?\d+(?:\.\d+)?)$" % (
     _NAME, _LABEL, _LABEL))
-_SUFFIX = {"counter": "_total", "info": "_info", "gauge": ""}
+_SUFFIX = {"counter": "_total", "gauge": ""}
 
 
 class Family:

@@ -40,8 +40,10 @@ static void every_row_is_described(void **state)
 		assert_int_equal(kn_stat_find(row->name), i);
 		assert_int_equal(kn_node_stat_find(row->name), -1);
 		/* The unit stands last in the name of what is measured. */
-		assert_true(!kn_stat_is_bytes(row) ||
-			    !strcmp(row->name + len - 6, "_bytes"));
+		if (!strcmp(row->unit, "bytes"))
+			assert_string_equal(row->name + len - 6, "_bytes");
+		if (!strcmp(row->unit, "ms"))
+			assert_string_equal(row->name + len - 3, "_ms");
 	}
 	for (int i = 0; i < KN_NR_NODE_STATS; i++) {
 		assert_int_equal(kn_node_stat_find(kn_node_stat_rows[i].name),
@@ -49,6 +51,28 @@ static void every_row_is_described(void **state)
 		assert_int_equal(kn_stat_find(kn_node_stat_rows[i].name), -1);
 	}
 	assert_int_equal(kn_stat_find("banana"), -1);
+}
+
+static void metrics_have_base_units(void **state)
+{
+	char name[64];
+
+	(void)state;
+	for (int i = 0; i < KN_NR_STATS; i++) {
+		const char *unit =
+			kn_metric_name(&kn_stat_rows[i], name, sizeof(name));
+
+		assert_int_equal(kn_metric_find(name), i);
+		assert_null(strstr(name, "_ms"));
+		if (unit)
+			assert_string_equal(name + strlen(name) - strlen(unit),
+					    unit);
+	}
+	assert_string_equal(kn_metric_name(&kn_stat_rows[KN_STAT_rcu_lag_ms],
+					   name, sizeof(name)),
+			    "seconds");
+	assert_string_equal(name, "rcu_lag_seconds");
+	assert_int_equal(kn_metric_find("rcu_lag_ms"), -1);
 }
 
 static void counts_add_up(void **state)
@@ -166,6 +190,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(every_row_is_described),
+		TEST(metrics_have_base_units),
 		TEST(counts_add_up),
 		TEST(stripes_share_no_cache_line),
 		TEST(threads_lose_nothing),

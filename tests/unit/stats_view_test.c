@@ -180,6 +180,10 @@ static void openmetrics_follow_their_rules(void **state)
 	has("\nknuma_purged_bytes_total 10");
 	has("# TYPE knuma_slab_bytes gauge\n");
 	has("\nknuma_slab_bytes 10");
+	/* In base units. */
+	has("# TYPE knuma_rcu_lag_seconds gauge\n"
+	    "# UNIT knuma_rcu_lag_seconds seconds\n");
+	has("\nknuma_rcu_lag_seconds 1.0");
 	has("# TYPE knuma_numa_hit counter\n");
 	has("\nknuma_numa_hit_total{node=\"0\"} 2000\n"
 	    "knuma_numa_hit_total{node=\"5\"} 3000\n");

@@ -137,6 +137,7 @@ static void take_sample(struct kn_view *v, char *line)
 {
 	char *value = strrchr(line, ' '), *labels = strchr(line, '{');
 	uint64_t number;
+	double seconds;
 	int id, node, i;
 
 	if (strncmp(line, "knuma_", 6) || !value)
@@ -146,11 +147,14 @@ static void take_sample(struct kn_view *v, char *line)
 		take_info(&v->info, line + 11);
 		return;
 	}
+	seconds = strtod(value + 1, NULL);
 	number = strtoull(value + 1, NULL, 10);
 	*value = '\0';
 	if (!labels) {
-		i = row_of(line, kn_stat_find);
+		i = row_of(line, kn_metric_find);
 		if (i >= 0) {
+			if (kn_stat_is_ms(&kn_stat_rows[i]))
+				number = (uint64_t)(seconds * 1000 + 0.5);
 			v->stat[i].value = number;
 			v->stat[i].known = true;
 		}
