@@ -71,7 +71,7 @@ static uint64_t slab_bytes(void)
 static void add_objects(struct kmem_cache *s, void *bytes)
 {
 	for (int node = 0; node < kn_topo.nr_nodes; node++)
-		*(uint64_t *)bytes += kn_slab_in_use(s, node) * s->size;
+		*(uint64_t *)bytes += kn_slab_out(s, node) * s->size;
 }
 
 static uint64_t metadata_bytes(void)

@@ -257,8 +257,11 @@ static uint32_t claim(struct kmem_cache *s, struct page *head, void **obj,
 		if (mask)
 			ck_pr_and_64(&head->free_map[w], ~mask);
 	}
-	if (got)
+	if (got) {
 		claim_count(head, got);
+		ck_pr_add_64(&s->node[kn_pfn_node(kn_page_pfn(head))].nr_out,
+			     got);
+	}
 	return got;
 }
 
@@ -448,7 +451,7 @@ void kn_slab_flush(struct kn_magcache *c, int node, void **obj, uint32_t n)
 {
 	struct kmem_cache *s = cache_of(c);
 	struct page *head = NULL;
-	uint32_t run = 0;
+	uint32_t run = 0, back = 0;
 
 	kn_probe_slab_flush(s->name, kn_topo.kernel_id[node], n);
 	for (uint32_t i = 0; i < n; i++)
@@ -459,11 +462,13 @@ void kn_slab_flush(struct kn_magcache *c, int node, void **obj, uint32_t n)
 		if (h != head) {
 			freed(s, node, head, run);
 			head = h;
+			back += run;
 			run = 0;
 		}
 		run += set_free(s, h, obj[i]);
 	}
 	freed(s, node, head, run);
+	ck_pr_sub_64(&s->node[node].nr_out, back + run);
 }
 
 uint64_t kn_slab_reap(struct kmem_cache *s, uint32_t keep)

@@ -20,6 +20,9 @@
  *       Of a SLAB_TYPESAFE_BY_RCU cache a grace period lies between.
  *   S6  The first `touched` pages of a slab are in memory.  A call that may not
  *       wait claims objects of those only.
+ *   S7  nr_out counts the bits that are clear: added after a claim, taken off
+ *       after a free, once a batch.  What another thread had under way in a
+ *       fork stays counted in the child.
  *
  * Who may run beside whom (- free, L excluded by the slab lock):
  *             free  claim  file  give back
@@ -45,6 +48,7 @@ struct kn_slab_node {
 	uint32_t nr_empty;	/* slabs on it with all objects free; slab lock */
 	uint64_t nr_slabs;	/* slab lock; read without */
 	uint64_t nr_leaving;	/* of those, with kn_slab_defer(); slab lock */
+	uint64_t nr_out;	/* objects that are in no slab; atomic */
 	ck_stack_t to_file;	/* S3 */
 } kn_cacheline;
 
@@ -94,7 +98,19 @@ void kn_slab_give_back(struct page *head);
 /* Slabs that kn_slab_defer() has. */
 uint64_t kn_slab_leaving(struct kmem_cache *s);
 
-/* Objects that are in no slab.  Exact when no other thread uses the cache. */
+/*
+ * Objects that are in no slab, counted: for those who ask again and again.  What
+ * is under way to a slab or out of one may be missing.
+ */
+static inline uint64_t kn_slab_out(const struct kmem_cache *s, int node)
+{
+	return kn_load(&s->node[node].nr_out);
+}
+
+/*
+ * The same by the slabs themselves.  Walks the partial ones under their lock.
+ * Exact when no other thread uses the cache.
+ */
 uint64_t kn_slab_in_use(struct kmem_cache *s, int node);
 
 /* Calls @fn for each object of @s that is in no slab; cache not in use. */

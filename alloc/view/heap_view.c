@@ -35,7 +35,7 @@ static void take_node(struct kmem_cache *s, int node, struct kn_cache_node *n)
 		.cid = -1,
 		.node = node,
 	};
-	const uint64_t in_use = kn_slab_in_use(s, node);
+	const uint64_t in_use = kn_slab_out(s, node);
 
 	n->slabs = kn_load(&s->node[node].nr_slabs);
 	n->bytes = n->slabs << (s->order + KN_PAGE_SHIFT);

@@ -17,6 +17,7 @@
 
 #include "alloc/magazine/ids.h"
 #include "alloc/page/zone.h"
+#include "alloc/slab/cache.h"
 #include "alloc/stats/stats.h"
 #include "tests/support/child.h"
 #include "tests/support/heap.h"
@@ -105,10 +106,19 @@ static void read_alone(void)
 	}
 }
 
+/* S7: what was counted is what the slabs say. */
+static void compare_counts(struct kmem_cache *s, void *nr)
+{
+	for (int node = 0; node < kn_topo.nr_nodes; node++) {
+		CHECK_EQ(kn_slab_out(s, node), kn_slab_in_use(s, node));
+		*(uint64_t *)nr += kn_slab_out(s, node);
+	}
+}
+
 static void sums_hold_busy_and_idle(void)
 {
 	pthread_t thread[3];
-	uint64_t slabs, pages;
+	uint64_t slabs, pages, nr = 0;
 
 	conf("background", "no");
 	conf("trim_delay_ms", "0");
@@ -127,6 +137,8 @@ static void sums_hold_busy_and_idle(void)
 		CHECK_EQ(pthread_join(thread[i], NULL), 0);
 	read_balanced();
 	read_alone();
+	kn_cache_each(compare_counts, &nr);
+	CHECK(nr > 0);
 	CHECK(in_json(KN_STAT_mapped_bytes) > 0);
 	/* What lies in the lists of pages is out of the zone, but not in use. */
 	CHECK_EQ(knuma_trim(), 0);
