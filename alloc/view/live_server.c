@@ -23,8 +23,6 @@
 #include "alloc/view/requests.h"
 #include "numa/machine.h"
 
-/* How long it may take until it is noticed that the program closed the socket. */
-#define LOOK_MS	     10000
 /* A request that is not whole, an answer that is not read, nothing at all. */
 #define UNDER_WAY_MS 5000
 #define IDLE_MS	     60000
@@ -51,6 +49,8 @@ struct client {
 	size_t len, sent;
 	char line[KN_LIVE_LINE];
 };
+
+unsigned kn_live_look_ms = 10000;
 
 /* L1 */
 static struct kn_lock lock = KN_LOCK_INIT(live);
@@ -242,16 +242,20 @@ static int high_fd(int fd)
 static int listen_at_path(void)
 {
 	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	bool bound;
 	int err;
 
 	if (fd < 0)
 		return -errno;
 	fd = high_fd(fd);
 	err = bind_path(fd);
+	bound = !err;
 	if (!err && listen(fd, KN_LIVE_CLIENTS))
 		err = -errno;
 	if (!err && (!identify(&listener, fd) || lstat(path, &path_stat)))
 		err = -errno;
+	if (err && bound)
+		unlink(path);
 	if (err)
 		close(fd);
 	else
@@ -536,7 +540,7 @@ static uint64_t deadline(const struct client *c)
 static int wait_ms(int timeout_ms)
 {
 	const uint64_t now = now_ms();
-	uint64_t wait = listener.fd < 0 ? UINT64_MAX : LOOK_MS;
+	uint64_t wait = listener.fd < 0 ? UINT64_MAX : kn_live_look_ms;
 
 	if (timeout_ms >= 0)
 		wait = KN_MIN(wait, (uint64_t)timeout_ms);

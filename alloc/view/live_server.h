@@ -8,6 +8,12 @@
 #define KN_LIVE_CLIENTS 16
 #define KN_LIVE_LINE	4096 /* bytes of a request, with its end */
 
+/*
+ * How long it may take until it is seen that the program closed the socket: a
+ * poll(2) that waits does not tell.  Written by tests only.
+ */
+extern unsigned kn_live_look_ms;
+
 /* Finds out where the socket goes, once, while the environment is known. */
 void kn_live_place(void);
 
