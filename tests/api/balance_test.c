@@ -119,10 +119,12 @@ static void sums_hold_busy_and_idle(void)
 {
 	pthread_t thread[3];
 	uint64_t slabs, pages, nr = 0;
+	void *one;
 
 	conf("background", "no");
 	conf("trim_delay_ms", "0");
 	read_balanced();
+	one = kmalloc(100, GFP_KERNEL);
 	for (int i = 0; i < 3; i++)
 		CHECK_EQ(pthread_create(&thread[i], NULL, work, NULL), 0);
 	for (int i = 0; i < 200; i++) {
@@ -147,6 +149,7 @@ static void sums_hold_busy_and_idle(void)
 	CHECK_EQ(in_json(KN_STAT_slab_bytes), slabs);
 	CHECK_EQ(in_json(KN_STAT_page_bytes), pages);
 	CHECK_EQ(in_json(KN_STAT_cached_bytes), 0);
+	kfree(one);
 }
 
 /* What the program itself holds. */

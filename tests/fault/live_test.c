@@ -12,6 +12,7 @@
 
 #include <knuma/kmalloc.h>
 
+#include "alloc/view/live_path.h"
 #include "alloc/view/requests.h"
 #include "numa/machine.h"
 #include "tests/support/child.h"
@@ -102,10 +103,23 @@ static void a_socket_that_cannot_listen_is_said(void)
 	start_and_hear("cannot be made: Operation not supported");
 }
 
+static void the_process_takes_room_in_a_name(void)
+{
+	char path[16];
+
+	CHECK(kn_path_of_process("/a%p-%p", 12345, path, 14));
+	CHECK_EQ(strcmp(path, "/a12345-12345"), 0);
+	CHECK(!kn_path_of_process("/a%p-%p", 12345, path, 13));
+	CHECK(!kn_path_of_process("/abc%", 12345, path, 5));
+	CHECK(kn_path_of_process("/abc%", 12345, path, 6));
+}
+
 static void a_name_that_grows_too_long_is_said(void)
 {
 	char path[108];
 
+	if (getpid() < 100)
+		skip_child("the number of the process is as short as %p");
 	memset(path, 'x', sizeof(path));
 	memcpy(path, "/tmp/", 5);
 	memcpy(path + sizeof(path) - 3, "%p", 3);
@@ -216,6 +230,7 @@ int main(void)
 		child_test(a_name_without_its_mode_is_not_made),
 		child_test(a_refused_name_is_said),
 		child_test(a_socket_that_cannot_listen_is_said),
+		child_test(the_process_takes_room_in_a_name),
 		child_test(a_name_that_grows_too_long_is_said),
 		child_test(answers_that_need_memory_say_so),
 		child_test(what_the_system_does_not_say_is_left_out),
