@@ -454,20 +454,14 @@ enum kn_pause kn_grace_pause(int i)
 {
 	struct kn_grace *g = &graces[i];
 	const uint32_t ended = kn_load_acquire(&g->ended);
-	bool online;
 
 	if (!kn_load(&g->has_thread) || between_hooks())
 		return KN_PAUSE_NOT_NOW;
 	futex_wake(&g->wake);
-	online = g->flavor->read_ongoing() != 0;
-	if (online) {
-		g->flavor->thread_offline();
-		if (g->flavor->read_ongoing())
-			return KN_PAUSE_INSIDE;
-	}
+	/* In QSBR who is online: taken offline, it would lose what it found. */
+	if (g->flavor->read_ongoing())
+		return KN_PAUSE_INSIDE;
 	futex_wait(&g->ended, ended, 1000);
-	if (online)
-		g->flavor->thread_online();
 	return KN_PAUSE_SLEPT;
 }
 

@@ -89,8 +89,7 @@ enum kn_pause {
 
 /*
  * Has the thread look at once, and sleeps until a round ends or 1 ms is over,
- * where that holds nobody up: a QSBR reader is offline meanwhile, and another
- * reader inside its section does not sleep.
+ * unless the caller is a reader inside its section; in QSBR, one that is online.
  */
 enum kn_pause kn_grace_pause(int i);
 

@@ -46,12 +46,10 @@ KN_BEGIN_DECLS
  *          while less than the setting rcu_budget waits.  Above it, each 62nd
  *          call, or each for memory above 8 KiB, wakes the thread that waits
  *          for grace periods and sleeps until that has freed something, 1 ms at
- *          most; not inside a read section, not with all signals blocked, not
- *          in fork handlers, not in a handler that interrupted such a call.
- *          Nobody can see the sections of a QSBR reader: it is offline while it
- *          sleeps, so it may not use what it found before such a call; with
- *          rcu_budget at its largest nobody sleeps.  That thread is started by a later
- *          allocation that may wait, by the background thread, by
+ *          most; not inside a read section, which in QSBR is all the time that
+ *          a thread is online, not with all signals blocked, not in fork
+ *          handlers, not in a handler that interrupted such a call.  That
+ *          thread is started by a later allocation that may wait, by the background thread, by
  *          kvfree_rcu_barrier() or by kvfree_rcu_mightsleep().
  *          Without @head: as kvfree_rcu_mightsleep().
  * Errors:  a second call for the same memory, kfree() of it meanwhile, memory of

@@ -153,7 +153,7 @@ class Load(ServerCase):
                        "--bytes=4096", clients=24)
 
     def test_with_a_small_budget(self):
-        """kfree_rcu() sleeps, and a QSBR reader is offline in it."""
+        """kfree_rcu() sleeps, but in QSBR, where its callers are online."""
         env = {"KNUMA_RCU_BUDGET": "16K", "KNUMA_RCU_FULL": "grow"}
         with self.session(env=env):
             self.check(self.path, "--ops=5000", "--sets=70", clients=4)

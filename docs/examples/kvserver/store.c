@@ -2,9 +2,8 @@
 /*
  * store.c - a table that is read without locks
  *
- * kfree_rcu() stands behind the read section and is the last that is done.  It
- * may sleep for a moment when much waits, and in QSBR it is offline meanwhile:
- * what was found before it is worth nothing after it.
+ * kfree_rcu() stands behind the read section and is the last that is done: it
+ * may sleep for a moment when much waits.
  */
 #include "docs/examples/kvserver/store.h"
 
