@@ -25,7 +25,7 @@ const struct kn_part kn_parts[KN_NR_PARTS] = {
 };
 
 struct kn_stat_stripe kn_stat_stripes[KN_STAT_STRIPES];
-struct kn_node_stats kn_node_stats[KN_STAT_NODES];
+struct kn_node_stats kn_node_stats[KN_STAT_NODES][KN_STAT_STRIPES];
 kn_tls char kn_stat_thread;
 
 /* Stored by start-up, read by anyone who asks for statistics. */
@@ -63,11 +63,14 @@ uint64_t kn_stat_read(enum kn_stat id)
 uint64_t kn_node_stat_read(int node, enum kn_node_stat id)
 {
 	uint64_t (*read)(int) = kn_load_acquire(&node_sources[id]);
+	uint64_t sum;
 
 	if (node < 0 || node >= KN_STAT_NODES)
 		return 0;
-	return (read ? read(node) : 0) +
-	       kn_load(&kn_node_stats[node].count[id]);
+	sum = read ? read(node) : 0;
+	for (int i = 0; i < KN_STAT_STRIPES; i++)
+		sum += kn_load(&kn_node_stats[node][i].count[id]);
+	return sum;
 }
 
 bool kn_stat_is_ms(const struct kn_stat_row *row)

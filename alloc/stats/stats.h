@@ -69,7 +69,7 @@ struct kn_node_stats {
 	uint64_t count[KN_NR_NODE_STATS];
 } kn_cacheline;
 
-extern struct kn_node_stats kn_node_stats[KN_STAT_NODES];
+extern struct kn_node_stats kn_node_stats[KN_STAT_NODES][KN_STAT_STRIPES];
 
 /* Its address tells threads apart. */
 extern kn_tls char kn_stat_thread;
@@ -107,7 +107,7 @@ static inline void kn_stat_inc(enum kn_stat id)
 /* @node: dense id. */
 static inline void kn_node_stat_add(int node, enum kn_node_stat id, uint64_t n)
 {
-	kn_count(&kn_node_stats[node].count[id], n);
+	kn_count(&kn_node_stats[node][kn_thread_stripe()].count[id], n);
 }
 
 /*
