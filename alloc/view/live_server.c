@@ -23,10 +23,6 @@
 #include "alloc/view/requests.h"
 #include "numa/machine.h"
 
-/* A request that is not whole, an answer that is not read, nothing at all. */
-#define UNDER_WAY_MS 5000
-#define IDLE_MS	     60000
-
 /* Most answers fit; a longer one is made again, up to the second. */
 #define ANSWER_FIRST ((size_t)256 << 10)
 #define ANSWER_MAX   ((size_t)256 << 20)
@@ -51,6 +47,8 @@ struct client {
 };
 
 unsigned kn_live_look_ms = 10000;
+unsigned kn_live_under_way_ms = 5000;
+unsigned kn_live_idle_ms = 60000;
 
 /* L1 */
 static struct kn_lock lock = KN_LOCK_INIT(live);
@@ -534,7 +532,8 @@ static uint64_t deadline(const struct client *c)
 {
 	const bool under_way = c->answer || c->got || c->too_long;
 
-	return c->since_ms + (under_way ? UNDER_WAY_MS : IDLE_MS);
+	return c->since_ms +
+	       (under_way ? kn_live_under_way_ms : kn_live_idle_ms);
 }
 
 static int wait_ms(int timeout_ms)

@@ -9,10 +9,11 @@
 #define KN_LIVE_LINE	4096 /* bytes of a request, with its end */
 
 /*
- * How long it may take until it is seen that the program closed the socket: a
- * poll(2) that waits does not tell.  Written by tests only.
+ * Times, written by tests only: until it is seen that the program closed the
+ * socket, which a poll(2) that waits does not tell; until a client goes whose
+ * request is not whole or whose answer is not read; and one that says nothing.
  */
-extern unsigned kn_live_look_ms;
+extern unsigned kn_live_look_ms, kn_live_under_way_ms, kn_live_idle_ms;
 
 /* Finds out where the socket goes, once, while the environment is known. */
 void kn_live_place(void);
