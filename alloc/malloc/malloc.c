@@ -148,6 +148,27 @@ size_t knuma_malloc_usable_size(void *p)
 	return area ? area->nr_pages << KN_PAGE_SHIFT : ksize(p);
 }
 
+/*
+ * Memory for the content of @p, which grew too small.  An area that grows will
+ * grow again: it gets a quarter more, which costs address space and no memory,
+ * so that what is copied in all is a few times the last size.
+ */
+static void *larger(void *p, size_t size)
+{
+	const size_t more = size / 4;
+	void *new = NULL;
+
+	if (size > kn_tun.kvmalloc_pages_max && size <= PTRDIFF_MAX - more &&
+	    kn_vmap_find(p)) {
+		const int saved_errno = errno;
+
+		new = knuma_malloc(size + more);
+		if (!new)
+			errno = saved_errno;
+	}
+	return new ? new : knuma_malloc(size);
+}
+
 void *knuma_realloc(void *p, size_t size)
 {
 	size_t have;
@@ -168,7 +189,7 @@ void *knuma_realloc(void *p, size_t size)
 	/* A shrink below half gives memory back. */
 	if (size <= have && size >= have / 2)
 		return p;
-	new = knuma_malloc(size);
+	new = size > have ? larger(p, size) : knuma_malloc(size);
 	if (new) {
 		memcpy(new, p, KN_MIN(have, size));
 		knuma_free(p);

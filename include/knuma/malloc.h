@@ -58,6 +58,9 @@ void *knuma_calloc(size_t n, size_t size) KN_API KN_ALLOC(1, 2)
  * @p: memory as for knuma_free(); with NULL the call is knuma_malloc()
  * @size: bytes; 0 frees @p and returns NULL
  *
+ * Memory above kvmalloc_pages_max that grows gets a quarter more than @size,
+ * where there is address space, and stays where it is until that is used up.
+ *
  * Alignment: 16 bytes.
  * Context:   any thread, no signal handler.  May wait.
  * Return:    the memory, with its content up to the lesser of both sizes; NULL

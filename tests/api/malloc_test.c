@@ -163,6 +163,30 @@ static void realloc_at_the_edges(void)
 	heap_verify();
 }
 
+/* What grows step by step is moved a few times, not at each step. */
+static void an_area_that_grows_has_room_to_grow(void)
+{
+	int moved = 0;
+	char *p = knuma_malloc(MIB);
+
+	pattern_fill(p, MIB, 4);
+	for (size_t size = 2 * MIB; size <= 64 * MIB; size += MIB) {
+		char *q = knuma_realloc(p, size);
+
+		CHECK(q && knuma_malloc_usable_size(q) >= size);
+		moved += q != p;
+		p = q;
+		CHECK(pattern_holds(p, MIB, 4));
+	}
+	CHECK(moved >= 5 && moved <= 25);
+	/* A shrink below half gives it back. */
+	p = knuma_realloc(p, 10 * MIB);
+	CHECK(knuma_malloc_usable_size(p) < 20 * MIB);
+	CHECK(pattern_holds(p, MIB, 4));
+	knuma_free(p);
+	heap_verify();
+}
+
 static void any_power_of_two_aligns(void)
 {
 	static const size_t size[] = {0,    1,	   100,	   300,	    4000,
@@ -302,6 +326,7 @@ int main(void)
 		child_test(more_than_kvmalloc_gives),
 		child_test(realloc_keeps_the_content),
 		child_test(realloc_at_the_edges),
+		child_test(an_area_that_grows_has_room_to_grow),
 		child_test(any_power_of_two_aligns),
 		child_test(a_foreign_pointer_is_reported_once_and_left_alone),
 		child_test(one_heap_for_all),

@@ -119,6 +119,30 @@ static void a_third_of_a_limit_is_for_objects_of_one_size(void)
 	heap_verify();
 }
 
+/* A quarter more is not to be had: what was asked for is. */
+static void an_area_grows_to_the_limit(void)
+{
+	const size_t step = 4 * MIB;
+	size_t size = step;
+	char *p, *q;
+
+	fake_nodes(1);
+	limit_address_space(GIB);
+	p = knuma_malloc(size);
+	CHECK(p);
+	pattern_fill(p, MIB, 1);
+	while ((q = knuma_realloc(p, size + step))) {
+		p = q;
+		size += step;
+		CHECK(pattern_holds(p, MIB, 1));
+	}
+	CHECK_EQ(errno, ENOMEM);
+	CHECK(size >= 48 * MIB && size <= GIB);
+	CHECK(pattern_holds(p, MIB, 1));
+	knuma_free(p);
+	heap_verify();
+}
+
 static uint64_t this_much;
 
 /* One node: each needs a window of 64 MiB at least. */
@@ -316,6 +340,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		child_test(a_gigabyte_of_address_space),
+		child_test(an_area_grows_to_the_limit),
 		child_test(a_third_of_a_limit_is_for_objects_of_one_size),
 		child_test(less_and_less_address_space),
 		child_test(too_little_address_space),
