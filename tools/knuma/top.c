@@ -322,7 +322,8 @@ static void print_caches(FILE *out, const struct frame *f,
 		const json_t *then = before(old, text_in(cache, "cache"));
 		const double seconds = f->at_s - old->at_s;
 
-		if (!number_of(cache, "slabs") && !number_of(cache, "allocs"))
+		if (number_of(cache, "slabs") <= 0 &&
+		    number_of(cache, "allocs") <= 0)
 			continue;
 		lines[n++] = (struct line){
 			cache,
