@@ -11,6 +11,7 @@
 #include "alloc/base/start.h"
 #include "alloc/config/cache_conf.h"
 #include "alloc/config/conf.h"
+#include "alloc/config/live.h"
 
 /* A text, and a value with its source, are more than one word. */
 static struct kn_lock lock = KN_LOCK_INIT(conf);
@@ -35,6 +36,7 @@ static void enter(void)
 
 static void leave(void)
 {
+	kn_live_publish();
 	kn_unlock(&lock);
 	inside = false;
 }

@@ -11,6 +11,7 @@
 
 #include "alloc/base/assert.h"
 #include "alloc/base/lock.h"
+#include "alloc/config/live.h"
 #include "alloc/config/tunables.h"
 #include "alloc/deferred/batch.h"
 #include "alloc/page/page_alloc.h"
@@ -51,9 +52,9 @@ void kn_budget_init(void)
 		KN_MAX(kn_machine.total_ram() / RAM_SHARE, LEAST_BYTES);
 }
 
-static uint64_t budget(void)
+static uint64_t budget_of(uint64_t setting)
 {
-	return kn_load(&kn_tun.rcu_budget) ?: built_in_bytes;
+	return setting ?: built_in_bytes;
 }
 
 /* The name that liburcu gives the flavour, or its address. */
@@ -104,12 +105,14 @@ static void print_reader(int flavor, char *buf, size_t len)
 static void watch(int flavor)
 {
 	const uint64_t ms = kn_grace_busy_ms(flavor);
+	struct kn_live live;
 
-	if (ms < kn_load(&kn_tun.rcu_stuck_ms) || !ms) {
+	kn_live_read(&live);
+	if (ms < live.rcu_stuck_ms || !ms) {
 		kn_store(&flavors[flavor].stuck, 0);
 		return;
 	}
-	if (kn_batch_bytes(flavor) <= budget() ||
+	if (kn_batch_bytes(flavor) <= budget_of(live.rcu_budget) ||
 	    ck_pr_fas_32(&flavors[flavor].stuck, 1))
 		return;
 	kn_stat_add(KN_STAT_rcu_stuck, 1);
@@ -158,10 +161,11 @@ void kn_budget_watch(void)
 static bool is_full(int flavor)
 {
 	const uint64_t ms = kn_grace_busy_ms(flavor);
+	struct kn_live live;
 
-	return kn_batch_bytes(flavor) / 2 > budget() && ms &&
-	       ms >= kn_load(&kn_tun.rcu_stuck_ms) &&
-	       (int)kn_load(&kn_tun.rcu_full) == FULL_FAIL;
+	kn_live_read(&live);
+	return kn_batch_bytes(flavor) / 2 > budget_of(live.rcu_budget) && ms &&
+	       ms >= live.rcu_stuck_ms && live.rcu_full == FULL_FAIL;
 }
 
 static void mark(uint32_t *refused, int flavor)
@@ -243,7 +247,9 @@ static kn_slow void enforce(int flavor)
 
 void kn_budget_enforce(int flavor)
 {
-	if (likely(kn_batch_bytes(flavor) <= budget()) || depth || kn_forking)
+	const uint64_t most = budget_of(kn_load(&kn_tun.rcu_budget));
+
+	if (likely(kn_batch_bytes(flavor) <= most) || depth || kn_forking)
 		return;
 	depth = 1;
 	enforce(flavor);

@@ -8,6 +8,7 @@
 #include "alloc/base/assert.h"
 #include "alloc/base/bits.h"
 #include "alloc/base/probes.h"
+#include "alloc/config/live.h"
 #include "alloc/config/tunables.h"
 #include "alloc/page/away.h"
 #include "alloc/page/zone.h"
@@ -439,13 +440,16 @@ static uint64_t cache_pages(void)
 
 void kn_vmap_trim(uint64_t now, bool all)
 {
-	const uint64_t delay = kn_load(&kn_tun.vmalloc_delay_ms);
-	const uint64_t before = all ? UINT64_MAX :
-				now > delay ? now - delay : 0;
+	struct kn_live live;
+	uint64_t before = UINT64_MAX;
 
+	kn_live_read(&live);
+	if (!all)
+		before = now - KN_MIN(now, live.vmalloc_delay_ms);
 	for (int node = 0; node < kn_topo.nr_nodes; node++)
 		for (int i = 0; i < 2; i++)
-			trim_arena(&arenas[node][i], before, cache_pages(),
+			trim_arena(&arenas[node][i], before,
+				   live.vmalloc_cache >> KN_PAGE_SHIFT,
 				   all ? UINT32_MAX : TRIM_AREAS);
 }
 

@@ -50,7 +50,8 @@ int knuma_conf_get(const char *name, char *buf,
  * read again; its values, and those of knuma_conf_set(), win as before.
  *
  * Whoever has read a value of a reload by knuma_conf_get() reads no older one
- * afterwards, of any setting.  The allocator reads one setting at a time.
+ * afterwards, of any setting.  What the allocator decides by several settings,
+ * it decides by all as they were before a reload, or all as they are after it.
  *
  * Context: any thread, no signal handler: a handler of SIGHUP sets a flag and
  *          the program calls this later.  Makes system calls; needs 8 KiB of
