@@ -61,7 +61,8 @@ static char place[KN_LIVE_PATH];
 static bool place_is_folder;
 static char path[KN_LIVE_PATH];
 static struct stat path_stat;
-static uint32_t path_pid; /* whose @path is; 0: nobody's; atomic */
+static int path_pid; /* whose @path is; 0: nobody's; lock */
+static bool ended;   /* no name is made any more; lock */
 
 static uint64_t now_ms(void)
 {
@@ -127,7 +128,7 @@ void kn_live_abandon(void)
 	}
 	nr_clients = 0;
 	/* The name is the parent's. */
-	kn_store(&path_pid, 0);
+	path_pid = 0;
 }
 
 /* Where the socket goes. */
@@ -257,18 +258,19 @@ static int listen_at_path(void)
 	if (err)
 		close(fd);
 	else
-		kn_store(&path_pid, (uint32_t)getpid());
+		path_pid = getpid();
 	return err;
 }
 
 bool kn_live_open(void)
 {
-	int err;
+	int err = 0;
 
 	if (!find_path())
 		return false;
 	kn_lock(&lock);
-	err = listen_at_path();
+	if (!ended)
+		err = listen_at_path();
 	kn_unlock(&lock);
 	if (err)
 		kn_print("socket %s cannot be made: %s%s", path,
@@ -277,18 +279,19 @@ bool kn_live_open(void)
 				 "; another process or file has that name, "
 				 "which can hold %p for the process" :
 				 "; socket can be another path, or no");
-	return !err;
+	return listener.fd >= 0;
 }
 
 void kn_live_remove(void)
 {
 	struct stat st;
 
-	if (kn_load(&path_pid) != (uint32_t)getpid())
-		return;
-	if (!lstat(path, &st) && st.st_dev == path_stat.st_dev &&
-	    st.st_ino == path_stat.st_ino)
+	kn_lock(&lock);
+	ended = true;
+	if (path_pid == getpid() && !lstat(path, &st) &&
+	    st.st_dev == path_stat.st_dev && st.st_ino == path_stat.st_ino)
 		unlink(path);
+	kn_unlock(&lock);
 }
 
 /* Clients. */

@@ -648,6 +648,39 @@ static void exit_takes_the_name_away(void)
 	remove_folder();
 }
 
+static bool linger;
+
+/* After those of the library: the process is not gone yet. */
+__attribute__((destructor(101))) static void end_slowly(void)
+{
+	if (linger)
+		usleep(20000);
+}
+
+/* The thread may be about to make the name when the process ends. */
+static void an_early_end_leaves_no_name(void)
+{
+	int status;
+	pid_t pid;
+
+	make_folder();
+	for (int i = 0; i < 50; i++) {
+		fflush(NULL);
+		pid = fork();
+		if (!pid) {
+			linger = true;
+			start_at(path_of(getpid()));
+			usleep((useconds_t)i);
+			exit(0);
+		}
+		CHECK_EQ(waitpid(pid, &status, 0), pid);
+		CHECK_EQ(status, 0);
+	}
+	/* . and .. */
+	CHECK_EQ(count_in(folder), 2);
+	remove_folder();
+}
+
 static void other_users_get_no_answer(void)
 {
 	int status;
@@ -827,6 +860,7 @@ int main(int argc, char **argv)
 		child_test(a_fork_child_has_a_socket_of_its_own),
 		child_test(a_child_that_is_gone_at_once_leaves_no_name),
 		child_test(exit_takes_the_name_away),
+		child_test(an_early_end_leaves_no_name),
 		child_test(other_users_get_no_answer),
 		child_test(descriptors_that_the_program_closed_are_left_alone),
 		child_test(without_memory_it_says_so),
