@@ -142,6 +142,12 @@ expect 1 'FAIL: the guest guest did not end in 1 s, at program' \
 	"$guest" --timeout=1 program
 boots 'echo up >$console; exec sleep 60' "$good"
 expect 1 'did not end in 1 s, before its start' "$guest" --timeout=1 program
+hangs='exec sleep 60'
+boots "$hangs" "$good"
+expect 0 'hung while it booted, again' "$guest" --boot=1 program
+boots "$hangs" "$hangs" "$hangs" "$good"
+expect 1 'did not start a program in 1 s, three times' "$guest" --boot=1 program
+expect 2 '--boot=x is no number' "$guest" --boot=x program
 killed='echo "Out of memory: Killed" >$console
 printf "start program\nend program 137\ndone\n" >$steps'
 boots "${killed/$'\n'/; }"
