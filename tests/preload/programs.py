@@ -200,16 +200,16 @@ true
 """),
 ] + [
     ("stress-ng " + options, ["stress-ng"], ["stress-ng"], LONG,
-     "stress-ng --%s --verify -t 60 >log 2>&1; echo $?\n"
+     "stress-ng --%s --verify -t 60 >log 2>&1 || { cat log; exit 1; }\n"
      "grep -cE 'fail:|error:' log\ntrue\n" % options)
     for options in (
-        "malloc 2 --malloc-bytes 64M --malloc-ops 100000",
-        "malloc 2 --malloc-pthreads 4 --malloc-bytes 32M --malloc-ops 50000",
-        "malloc 2 --malloc-thresh 8K --malloc-touch --malloc-bytes 16M --malloc-ops 50000",
-        "malloc 2 --malloc-trim --malloc-bytes 16M --malloc-ops 50000",
+        "malloc 2 --malloc-bytes 64M --malloc-ops 5000",
+        "malloc 2 --malloc-pthreads 4 --malloc-bytes 32M --malloc-ops 5000",
+        "malloc 2 --malloc-thresh 8K --malloc-touch --malloc-bytes 16M --malloc-ops 5000",
+        "malloc 2 --malloc-zerofree --malloc-bytes 16M --malloc-ops 2000",
         "bigheap 1 --bigheap-growth 1M --bigheap-ops 500",
         "qsort 1 --qsort-ops 3",
-        "tree 1 --tree-ops 20",
+        "tree 1 --tree-ops 5",
         "hash 1 --hash-ops 200",
         "fork 2 --fork-ops 2000",
         "vfork 2 --vfork-ops 2000",
