@@ -21,6 +21,14 @@
 #define kn_must_check __attribute__((warn_unused_result))
 
 /* Thread-local words of the library: static TLS, so no call and no malloc. */
+/* The compiler's own is a prefetch to read, unless told of a newer processor. */
+#if defined(__x86_64__)
+#define kn_prefetch_write(p) \
+	__asm__ __volatile__("prefetchw %0" : : "m"(*(const char *)(p)))
+#else
+#define kn_prefetch_write(p) __builtin_prefetch(p, 1)
+#endif
+
 #define kn_tls __thread __attribute__((tls_model("initial-exec")))
 
 #define KN_STATIC_ASSERT(cond, text) _Static_assert(cond, text)

@@ -210,6 +210,9 @@ static bool push_block(struct pool *pool, struct kn_block *b, uint32_t n,
 	uint32_t place;
 	const bool look = count_batch(pool, b->obj, n, &place);
 
+	/* Here they are at hand; the round then only reads. */
+	for (uint32_t i = 0; place && i < n; i++)
+		b->obj[i] = object_of((uintptr_t)b->obj[i]);
 	b->nr = block_word(n, node, place);
 	ck_stack_push_upmc(&shard(pool)->blocks, &b->link);
 	return look;
@@ -545,13 +548,17 @@ static void free_alike(struct pool *pool, struct kn_block *b)
 	const int home = block_node(b), node = node_of_place(place);
 	uint32_t kept = 0, i = 0;
 
-	for (; i < n; i++) {
-		b->obj[i] = object_of((uintptr_t)b->obj[i]);
+	for (; i < n; i++)
 		__builtin_prefetch(kn_slab_head(s, b->obj[i]));
+	for (i = 0; i < n; i++) {
+		void *p = b->obj[i];
+
+		if (unlikely(!is_freeable(pool, s, p)))
+			continue;
+		if (unlikely(kept != i))
+			b->obj[kept] = p;
+		kept++;
 	}
-	for (i = 0; i < n; i++)
-		if (likely(is_freeable(pool, s, b->obj[i])))
-			b->obj[kept++] = b->obj[i];
 	if (kept > batch || kept <= batch / 2 || home != node ||
 	    !kn_mag_hand_over_block(&s->mag, node, b, kept)) {
 		for (i = 0; i < kept; i += batch)

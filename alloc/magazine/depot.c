@@ -100,8 +100,12 @@ void kn_block_put(int node, struct kn_block *b)
 {
 	struct kn_block **own = &spare[node][kn_thread_stripe()].block;
 
-	if (!kn_load(own) && ck_pr_cas_ptr(own, NULL, b))
+	if (!kn_load(own) && ck_pr_cas_ptr(own, NULL, b)) {
+		/* Soon to be written, and other processors have read it. */
+		for (size_t at = 0; at < sizeof(*b); at += 64)
+			kn_prefetch_write((const char *)b + at);
 		return;
+	}
 	ck_stack_push_mpmc(&empty[node].stack, &b->link);
 }
 
