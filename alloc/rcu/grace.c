@@ -234,7 +234,7 @@ static void ask_for_short_slice(void)
 static void *grace_thread(void *arg)
 {
 	struct kn_grace *g = arg;
-	uint64_t nap_us = kn_load(&kn_tun.rcu_delay_ms) * 1000;
+	uint64_t nap_us = 0;
 
 	pthread_setname_np(pthread_self(), "knuma/rcu");
 	ask_for_short_slice();
