@@ -35,10 +35,10 @@ static uint64_t built_in_bytes = LEAST_BYTES;
 
 static struct {
 	uint32_t refusing; /* caches of the flavour may not grow */
-	uint32_t stuck;	   /* the grace period under way was told */
-	uint32_t told;	   /* as was one before */
+	uint32_t told;	   /* of a grace period that was stuck */
 	uint32_t told_full;
 	uint32_t inside_tid; /* last seen queueing inside a section */
+	uint64_t stuck;	     /* when the last one that was counted began */
 } flavors[KN_MAX_FLAVORS];
 
 static bool to_tell; /* a grace period was counted as stuck, and not told */
@@ -101,19 +101,22 @@ static void print_reader(int flavor, char *buf, size_t len)
 	}
 }
 
-/* Counts, in any context; a grace period once. */
+/*
+ * Counts, in any context; a grace period once.  It is known by when it began: a
+ * flag that is to be taken back when it has ended would miss the next one, if
+ * nobody looked between the two.
+ */
 static void watch(int flavor)
 {
-	const uint64_t ms = kn_grace_busy_ms(flavor);
+	const uint64_t last = kn_load(&flavors[flavor].stuck);
 	struct kn_live live;
+	uint64_t since;
+	const uint64_t ms = kn_grace_busy_ms(flavor, &since);
 
 	kn_live_read(&live);
-	if (ms < live.rcu_stuck_ms || !ms) {
-		kn_store(&flavors[flavor].stuck, 0);
-		return;
-	}
-	if (kn_batch_bytes(flavor) <= budget_of(live.rcu_budget) ||
-	    ck_pr_fas_32(&flavors[flavor].stuck, 1))
+	if (!ms || ms < live.rcu_stuck_ms || since <= last ||
+	    kn_batch_bytes(flavor) <= budget_of(live.rcu_budget) ||
+	    !ck_pr_cas_64(&flavors[flavor].stuck, last, since))
 		return;
 	kn_stat_add(KN_STAT_rcu_stuck, 1);
 	if (!kn_load(&flavors[flavor].told))
@@ -123,10 +126,11 @@ static void watch(int flavor)
 /* One message in the life of a process for each flavour; all are counted. */
 static void tell(int flavor)
 {
-	const uint64_t ms = kn_grace_busy_ms(flavor);
+	uint64_t since;
+	const uint64_t ms = kn_grace_busy_ms(flavor, &since);
 	char name[64], reader[200];
 
-	if (!kn_load(&flavors[flavor].stuck) || !ms ||
+	if (!ms || kn_load(&flavors[flavor].stuck) != since ||
 	    ck_pr_fas_32(&flavors[flavor].told, 1))
 		return;
 	print_name(flavor, name, sizeof(name));
@@ -160,7 +164,8 @@ void kn_budget_watch(void)
 /* While readers leave, the sleeps hold the sum: nothing need fail. */
 static bool is_full(int flavor)
 {
-	const uint64_t ms = kn_grace_busy_ms(flavor);
+	uint64_t since;
+	const uint64_t ms = kn_grace_busy_ms(flavor, &since);
 	struct kn_live live;
 
 	kn_live_read(&live);

@@ -134,12 +134,13 @@ void kn_grace_wake(struct kn_grace *g)
 	futex_wake(&g->wake);
 }
 
-uint64_t kn_grace_busy_ms(int i)
+uint64_t kn_grace_busy_ms(int i, uint64_t *since)
 {
-	const uint64_t since = kn_load(&graces[i].since_ms);
+	const uint64_t began = kn_load(&graces[i].since_ms);
 	const uint64_t now = now_ms();
 
-	return since && now > since ? now - since : 0;
+	*since = began;
+	return began && now > began ? now - began : 0;
 }
 
 /* What a round waits for was queued after the round before it took its own. */

@@ -75,8 +75,11 @@ bool kn_grace_start_threads(void);
  */
 void kn_grace_barrier(uint32_t mask);
 
-/* How long the grace period under way has taken; 0 if there is none. */
-uint64_t kn_grace_busy_ms(int i);
+/*
+ * How long the grace period under way has taken; 0 if there is none.  *@since is
+ * when it began: of those that took longer than 0, no two began at once.
+ */
+uint64_t kn_grace_busy_ms(int i, uint64_t *since);
 
 /* How long what waits longest may have waited, if anything does. */
 uint64_t kn_grace_lag_ms(int i);

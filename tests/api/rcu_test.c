@@ -717,6 +717,31 @@ static void a_reader_that_stays_is_told_once(void)
 	end_of_flood(s);
 }
 
+/*
+ * The next look is when that one, too, has taken too long: a machine that is slow
+ * needs as long to queue what the budget allows.
+ */
+static void one_that_stays_after_another_is_counted(void)
+{
+	struct kmem_cache *s = flood_to_the_budget("grow", "20ms");
+	int before;
+
+	flood_until_told(s, 1);
+	set(&held, 0);
+	kvfree_rcu_barrier();
+	set(&held, 1);
+	before = get(&waits);
+	flood(s, 200);
+	while (get(&waits) == before)
+		usleep(1000);
+	usleep(50000);
+	CHECK_EQ(stat_of("rcu_stuck"), 1);
+	flood(s, (2 << 20) / (int)s->size);
+	CHECK_EQ(stat_of("rcu_stuck"), 2);
+	CHECK_EQ(printed_times("has not left its section"), 1);
+	end_of_flood(s);
+}
+
 static void a_reader_that_queues_is_named(void)
 {
 	struct kmem_cache *s = flood_to_the_budget("grow", "20ms");
@@ -1026,6 +1051,7 @@ int main(void)
 		child_test(over_the_budget_the_caller_sleeps),
 		child_test(a_call_inside_the_pause_does_not_sleep),
 		child_test(a_reader_that_stays_is_told_once),
+		child_test(one_that_stays_after_another_is_counted),
 		child_test(a_reader_that_queues_is_named),
 		child_test(at_twice_the_budget_allocations_fail),
 		child_test(or_memory_grows),
