@@ -27,9 +27,7 @@ static kn_slow int find_flavor(const struct rcu_flavor_struct *flavor)
 	struct kn_grace *g = kn_grace_of(flavor);
 
 	KN_CHECK(g); /* liburcu has five flavours, the table sixteen places */
-	if (!kn_grace_has_thread(g))
-		kn_store(&wanted, true);
-	else if (!kn_grace_index(g))
+	if (!kn_grace_index(g) && kn_grace_has_thread(0))
 		kn_store(&running, flavor);
 	return kn_grace_index(g);
 }
@@ -37,6 +35,16 @@ static kn_slow int find_flavor(const struct rcu_flavor_struct *flavor)
 static inline int flavor_index(const struct rcu_flavor_struct *flavor)
 {
 	return likely(kn_load(&running) == flavor) ? 0 : find_flavor(flavor);
+}
+
+/*
+ * After the push: an allocation that comes by before it finds nothing that waits,
+ * makes no thread, and nobody would ask again.
+ */
+static void ask_for_thread(int flavor)
+{
+	if (unlikely(!kn_grace_has_thread(flavor)))
+		kn_store_release(&wanted, true);
 }
 
 /* Large allocations and areas, and what is none. */
@@ -52,6 +60,7 @@ static kn_slow void queue_large(int flavor, struct kn_rcu_entry *e, void *p)
 	}
 	e->word = (uintptr_t)e - (uintptr_t)p;
 	kn_batch_link(flavor, e);
+	ask_for_thread(flavor);
 	kn_budget_enforce(flavor);
 }
 
@@ -70,6 +79,7 @@ static void queue_headless(const struct rcu_flavor_struct *flavor, void *ptr)
 
 		e->word = (uintptr_t)ptr;
 		kn_batch_link(i, e);
+		ask_for_thread(i);
 		/* The caller may wait: no need to leave a note. */
 		kn_rcu_step();
 		kn_budget_enforce(i);
@@ -91,6 +101,7 @@ static kn_slow void queue_slow(const struct rcu_flavor_struct *flavor,
 			       struct rcu_head *head, void *ptr)
 {
 	const uintptr_t offset = (uintptr_t)head - (uintptr_t)ptr;
+	bool look;
 	int i;
 
 	if (ZERO_OR_NULL_PTR(ptr))
@@ -106,9 +117,13 @@ static kn_slow void queue_slow(const struct rcu_flavor_struct *flavor,
 		return;
 	}
 	i = flavor_index(flavor);
-	if (unlikely(kn_id_of(ptr) < KN_ID_FIRST_CACHE))
+	if (unlikely(kn_id_of(ptr) < KN_ID_FIRST_CACHE)) {
 		queue_large(i, (struct kn_rcu_entry *)head, ptr);
-	else if (kn_batch_put_slow(i, kn_batch_mark(ptr, offset)))
+		return;
+	}
+	look = kn_batch_put_slow(i, kn_batch_mark(ptr, offset));
+	ask_for_thread(i);
+	if (look)
 		look_at_bytes(i);
 }
 
@@ -232,6 +247,8 @@ void kn_rcu_step(void)
 	if (likely(!kn_load(&wanted)))
 		return;
 	kn_store(&wanted, false);
+	/* What was pushed before a note that is wiped away here is seen. */
+	ck_pr_fence_memory();
 	if (!kn_grace_start_threads())
 		kn_store(&wanted, true);
 }

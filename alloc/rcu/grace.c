@@ -124,9 +124,9 @@ int kn_grace_nr(void)
 	return n;
 }
 
-bool kn_grace_has_thread(const struct kn_grace *g)
+bool kn_grace_has_thread(int i)
 {
-	return kn_load(&g->has_thread) == 2;
+	return kn_load(&graces[i].has_thread) == 2;
 }
 
 void kn_grace_wake(struct kn_grace *g)

@@ -50,7 +50,7 @@ const struct rcu_flavor_struct *kn_grace_flavor(int i);
 int kn_grace_nr(void);
 
 /* The flavour has its thread. */
-bool kn_grace_has_thread(const struct kn_grace *g);
+bool kn_grace_has_thread(int i);
 
 /* Has the thread look at once.  A system call. */
 void kn_grace_wake(struct kn_grace *g);

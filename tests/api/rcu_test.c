@@ -22,6 +22,7 @@
 
 #include "alloc/deferred/kfree_rcu.h"
 #include "alloc/slab/cache.h"
+#include "numa/machine.h"
 #include "tests/support/child.h"
 #include "tests/support/fake_nodes.h"
 #include "tests/support/heap.h"
@@ -249,6 +250,37 @@ static void one_that_may_sleep_starts_the_thread(void)
 	for (int i = 0; i < 2000 && stat_of("rcu_freed") < 2; i++)
 		usleep(10000);
 	CHECK_EQ(stat_of("rcu_freed"), 2);
+}
+
+static int (*real_getcpu)(void);
+static int came_by;
+
+/* Asked on the way to the array of the CPU, where there is no rseq. */
+static int an_allocation_comes_by(void)
+{
+	came_by++;
+	kn_rcu_step();
+	return real_getcpu();
+}
+
+/* Another thread allocates when the first object is about to be queued. */
+static void what_starts_the_thread_comes_before_the_object(void)
+{
+	struct conn *c;
+
+	conf("rseq", "no");
+	start_quiet();
+	c = new_conn(1);
+	real_getcpu = kn_machine.getcpu;
+	kn_machine.getcpu = an_allocation_comes_by;
+	kfree_rcu(c, rcu);
+	kn_machine.getcpu = real_getcpu;
+	CHECK(came_by > 0);
+	for (int i = 0; i < 2000 && !stat_of("rcu_freed"); i++) {
+		kn_rcu_step();
+		usleep(10000);
+	}
+	CHECK_EQ(stat_of("rcu_freed"), 1);
 }
 
 static void a_barrier_of_nothing(void)
@@ -1033,6 +1065,7 @@ int main(void)
 		child_test(a_head_far_into_the_object),
 		child_test(of_nothing_and_evaluated_once),
 		child_test(one_that_may_sleep_starts_the_thread),
+		child_test(what_starts_the_thread_comes_before_the_object),
 		child_test(a_barrier_of_nothing),
 		child_test(destroy_waits_for_what_is_deferred),
 		child_test(destroy_of_a_typesafe_cache_waits_for_readers),
