@@ -355,6 +355,11 @@ class Top(Live):
         app = self.start()
         _, err = self.knuma("top", str(app.pid), code=2)
         self.assertIn("--batch needs none", err)
+        out = subprocess.run(
+            [KNUMA, "top", str(app.pid)], env={**self.env, "TERM": "xterm"},
+            stdin=subprocess.DEVNULL, capture_output=True, text=True)
+        self.assertEqual(out.returncode, 2)
+        self.assertIn("are not a terminal; --batch needs none", out.stderr)
 
     def screen(self, top, wanted):
         """Reads what is drawn until WANTED comes."""

@@ -69,8 +69,9 @@ void stress_init(int argc, char **argv)
 	}
 	fprintf(stderr, "%s --seed=%llu --ms=%u\n", argv[0],
 		(unsigned long long)stress_seed, stress_ms);
-	stress_watchdog(seconds && atoi(seconds) > 0 ? (unsigned)atoi(seconds) :
-						       WATCHDOG_SECONDS);
+	stress_watchdog(seconds && atoi(seconds) > 0 ?
+				(unsigned)atoi(seconds) :
+				WATCHDOG_SECONDS + 2 * stress_ms / 1000);
 }
 
 /* xorshift64*, by Marsaglia and Vigna. */

@@ -450,6 +450,8 @@ static bool take_key(struct screen *s, int key)
 		s->page = (enum page)key;
 		return true;
 	case ERR:
+		/* No key in time; or never again: the terminal is gone. */
+		return isatty(STDIN_FILENO);
 	case KEY_RESIZE:
 		return true;
 	default:
@@ -484,6 +486,9 @@ static void open_screen(struct screen *s)
 	const char *no_color = getenv("NO_COLOR");
 
 	setlocale(LC_ALL, "");
+	if (!isatty(STDIN_FILENO) || !isatty(STDOUT_FILENO))
+		fail("standard input and output are not a terminal; --batch "
+		     "needs none");
 	if (!getenv("TERM") || !newterm(NULL, stdout, stdin))
 		fail("no terminal that can be drawn on (TERM=%s); --batch "
 		     "needs none",
