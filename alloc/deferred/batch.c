@@ -8,6 +8,7 @@
 
 #include "alloc/base/assert.h"
 #include "alloc/deferred/budget.h"
+#include "alloc/deferred/kfree_rcu.h"
 #include "alloc/magazine/drain.h"
 #include "alloc/rcu/grace.h"
 #include "alloc/slab/cache.h"
@@ -625,10 +626,12 @@ static void pass_slabs(int flavor)
 			kn_container_of(pool->slabs_taken, struct page, link);
 
 		pool->slabs_taken = head->link.next;
-		if (flavor + 1 < kn_grace_nr())
+		if (flavor + 1 < kn_grace_nr()) {
 			kn_batch_slab(flavor + 1, head);
-		else
+			kn_rcu_ask_for_thread(flavor + 1);
+		} else {
 			kn_slab_give_back(head);
+		}
 	}
 }
 

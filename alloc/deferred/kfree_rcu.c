@@ -37,11 +37,7 @@ static inline int flavor_index(const struct rcu_flavor_struct *flavor)
 	return likely(kn_load(&running) == flavor) ? 0 : find_flavor(flavor);
 }
 
-/*
- * After the push: an allocation that comes by before it finds nothing that waits,
- * makes no thread, and nobody would ask again.
- */
-static void ask_for_thread(int flavor)
+void kn_rcu_ask_for_thread(int flavor)
 {
 	if (unlikely(!kn_grace_has_thread(flavor)))
 		kn_store_release(&wanted, true);
@@ -60,7 +56,7 @@ static kn_slow void queue_large(int flavor, struct kn_rcu_entry *e, void *p)
 	}
 	e->word = (uintptr_t)e - (uintptr_t)p;
 	kn_batch_link(flavor, e);
-	ask_for_thread(flavor);
+	kn_rcu_ask_for_thread(flavor);
 	kn_budget_enforce(flavor);
 }
 
@@ -79,7 +75,7 @@ static void queue_headless(const struct rcu_flavor_struct *flavor, void *ptr)
 
 		e->word = (uintptr_t)ptr;
 		kn_batch_link(i, e);
-		ask_for_thread(i);
+		kn_rcu_ask_for_thread(i);
 		/* The caller may wait: no need to leave a note. */
 		kn_rcu_step();
 		kn_budget_enforce(i);
@@ -122,7 +118,7 @@ static kn_slow void queue_slow(const struct rcu_flavor_struct *flavor,
 		return;
 	}
 	look = kn_batch_put_slow(i, kn_batch_mark(ptr, offset));
-	ask_for_thread(i);
+	kn_rcu_ask_for_thread(i);
 	if (look)
 		look_at_bytes(i);
 }

@@ -17,7 +17,14 @@ void kn_rcu_init(void);
 /* Starts what kfree_rcu() may not start; from calls that may wait. */
 void kn_rcu_step(void);
 
-/* The same, of the background work: tells of readers that stay inside, too. */
+/*
+ * Something was queued: if the flavour has no thread, the next step makes one.
+ * Not before it was queued: a step that comes by in between finds nothing that
+ * waits, makes no thread, and nobody would ask again.
+ */
+void kn_rcu_ask_for_thread(int flavor);
+
+/* A step of the background work: tells of readers that stay inside, too. */
 void kn_rcu_tick(void);
 
 void kn_rcu_before_fork(void);

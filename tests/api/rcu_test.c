@@ -1012,6 +1012,32 @@ static void slabs_of_a_typesafe_cache_leave_after_a_grace_period(void)
 	heap_verify();
 }
 
+/* Nothing else is ever queued for the second flavour: it has no thread. */
+static void slabs_leave_through_a_flavour_that_is_only_named(void)
+{
+	struct kmem_cache *s;
+	struct conn *c[500];
+
+	start_quiet();
+	s = KMEM_CACHE(conn, SLAB_TYPESAFE_BY_RCU);
+	kfree_rcu_mightsleep(new_conn(1));
+	knuma_rcu_use(&other_flavor);
+	for (int i = 0; i < 500; i++)
+		c[i] = alloc_on_first(s);
+	kmem_cache_free_bulk(s, 500, (void **)c);
+	CHECK_EQ(kmem_cache_shrink(s), 1);
+	CHECK(s->node[0].nr_slabs > 0 || kn_slab_leaving(s) > 0);
+	for (int i = 0; i < 2000 && kn_slab_leaving(s); i++) {
+		kn_rcu_step();
+		usleep(10000);
+	}
+	CHECK_EQ(kn_slab_leaving(s), 0);
+	CHECK(stat_of("slab_freed") > 0);
+	kmem_cache_destroy(s);
+	CHECK_EQ(strlen(printed()), 0);
+	heap_verify();
+}
+
 static void twice(void)
 {
 	struct conn *c = new_conn(1), *same = launder(c);
@@ -1095,6 +1121,7 @@ int main(void)
 		child_test(objects_that_wait_refuse_no_large_memory),
 		child_test(
 			slabs_of_a_typesafe_cache_leave_after_a_grace_period),
+		child_test(slabs_leave_through_a_flavour_that_is_only_named),
 		child_test(a_second_free_aborts),
 		child_test(every_barrier_covers_what_came_before_it),
 	};
