@@ -148,6 +148,15 @@ class Manual(unittest.TestCase):
             "./bazelw run //tools:gen_conf -- --reference "
             ">docs/reference/settings.md")
 
+    def test_the_synopsis_has_each_form(self):
+        synopsis = re.search(r"(?s)\.SH SYNOPSIS\n(.*?)\.SH",
+                             read("docs/man/knuma.1")).group(1)
+        forms = re.findall(r"(?m)^(?:Usage:|  or: ) knuma bench (\w+)",
+                           knuma("bench", "--help"))
+        self.assertIn("flood", forms)
+        for form in forms:
+            self.assertIn("\\fBknuma bench %s\\fR" % form, synopsis)
+
     def test_knuma_has_each_command_and_option(self):
         page = read("docs/man/knuma.1").replace("\\-", "-")
         commands = re.findall(r"(?m)^  (\w+) {2,}\S", knuma("--help"))
@@ -165,7 +174,7 @@ class Manual(unittest.TestCase):
 
     def test_knuma_bench_has_each_option_and_measure(self):
         page = read("docs/man/knuma-bench.1").replace("\\-", "-")
-        for command in [], ["numa"], ["locality"]:
+        for command in [], ["numa"], ["locality"], ["flood"]:
             options = re.findall(r"(?m)^ +(?:-o, )?(--[\w-]+)",
                                  knuma("bench", *command, "--help"))
             self.assertIn("--output", options)
@@ -207,6 +216,10 @@ class Manual(unittest.TestCase):
                     r"(?m)^\.BR (\S+) \((\d+knuma)\)", text):
                 self.assertIn("%s.%s" % (name.replace("\\-", "-"), section),
                               pages, page)
+
+    def test_made_pages_are_of_functions_and_structures(self):
+        self.assertIn("man3/knuma_alloc_tag.3knuma", MADE)
+        self.assertNotIn("man3/__attribute__.3knuma", MADE)
 
     def test_made_pages_have_the_parts_of_their_comments(self):
         for page in MADE:

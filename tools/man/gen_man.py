@@ -88,7 +88,7 @@ def declarations(code):
     found = []
     # Bodies of inline functions, from the inside out.
     code = re.sub(r"=\s*\{[^{}]*\};", ";", code)
-    struct = re.match(r"\s*((?:struct|enum) (\w+) \{.*?\n\};)", code, re.S)
+    struct = re.match(r"\s*((?:struct|enum) (\w+) \{.*?\n\}[^;]*;)", code, re.S)
     if struct:
         return [(struct.group(2), struct.group(1))]
     while True:

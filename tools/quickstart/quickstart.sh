@@ -146,4 +146,4 @@ grep -E '^(knuma |allocated_bytes|active_bytes|page_free_bytes|magazine_|alloc_s
 sed -n '/^ .*node/,$p' "$tmp/stat" | grep -E 'Total|numa_|_node' | sed 's/^/  /'
 
 ((result == 0)) || fail "$result" "a step could not run here, see above"
-step "Done. Now: README.md, and tools/knuma --help."
+step "Done. Now: README.md, and bazel-bin/tools/knuma --help."
