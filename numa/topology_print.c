@@ -159,10 +159,13 @@ static void text_column(struct kn_text *t, int node)
 
 static void print_text(struct kn_text *t)
 {
+	const int possible = nodes_possible();
+
 	kn_text_add(t,
-		    "%d %snodes possible, %d online; %d CPUs possible; "
+		    "%d %snode%s possible, %d online; %d CPUs possible; "
 		    "distances from %s\n",
-		    nodes_possible(), kn_fake_on ? "FAKE " : "",
+		    possible, kn_fake_on ? "FAKE " : "",
+		    possible == 1 ? "" : "s",
 		    __builtin_popcountll(kn_load(&kn_topo.online)),
 		    kn_topo.nr_cpus, source());
 	kn_text_add(t, "\nnode memory allowed  total MiB   free MiB"

@@ -211,7 +211,7 @@ class Conf(Cli):
 
     def test_what_cannot_be_dumped(self):
         for args, why in ((("--file", "none"), "none cannot be read"),
-                          (("--pid", "4194305"), "/proc/4194305/auxv")):
+                          (("--pid", "4194305"), "no process 4194305: ")):
             out, err = self.knuma("conf", "dump", *args, code=2)
             self.assertEqual(out, "")
             self.assertIn(why, err)
@@ -253,6 +253,10 @@ class FakeNodes(Cli):
         self.assertEqual({row["source"] for row in rows}, {"fake"})
         self.assertIn("2: 2 ", self.knuma("topology", "--zonelists",
                                           env=self.FAKE)[0])
+
+    def test_one_node_is_one(self):
+        out, _ = self.knuma("topology", env={"KNUMA_FAKE_NODES": "1"})
+        self.assertRegex(out, r"^1 FAKE node possible, 1 online;")
 
     def test_levels_too(self):
         levels = {"KNUMA_FAKE_NODES": "pack:2 [numa] core:3 pu:2"}
@@ -488,6 +492,7 @@ class Stat(Cli):
             self.assertIn("not the whole statistics", err)
         _, err = self.knuma("stat", self.path("none"), code=2)
         self.assertIn("No such file", err)
+        self.assertIn("the number or socket of a process", err)
         _, err = self.knuma("stat", self.folder, code=2)
         self.assertIn("Is a directory", err)
 

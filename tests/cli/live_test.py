@@ -156,7 +156,24 @@ class NoSocket(Live):
 
     def test_no_process(self):
         _, err = self.knuma("stat", "4194303", code=2)
-        self.assertEqual(err, "knuma: there is no process 4194303\n")
+        self.assertEqual(err, "knuma: there is no process 4194303: it has "
+                         "ended, or `pgrep NAME' finds the right one\n")
+
+    @unittest.skipIf(os.getuid(), "who is not root has no rights to drop")
+    def test_a_process_that_may_not_be_asked(self):
+        app = self.start()
+        os.chmod(self.path(app.pid), 0)
+        for args in (["stat"], ["top"], ["trim"], ["check"],
+                     ["conf", "dump", "--pid"]):
+            done = subprocess.run(
+                ["setpriv", "--inh-caps=-all", "--bounding-set=-all", KNUMA,
+                 *args, str(app.pid)], env=self.env, capture_output=True,
+                text=True, timeout=60, check=False)
+            self.assertEqual(done.returncode, 2, args)
+            self.assertEqual(done.stdout, "", args)
+            self.assertEqual(
+                done.stderr, "knuma: process %d is of another user: ask as "
+                "that user or as root\n" % app.pid, args)
 
     def test_usage(self):
         for args in (["top"], ["top", "x"], ["top", "1", "2"], ["whatis", "1"],

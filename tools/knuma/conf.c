@@ -93,6 +93,10 @@ static char *read_proc(const char *pid, const char *name, size_t *len)
 
 	snprintf(path, sizeof(path), "/proc/%s/%s", pid, name);
 	f = fopen(path, "re");
+	if (!f && errno == ENOENT)
+		fail(NO_PROCESS, atoi(pid));
+	if (!f && errno == EACCES)
+		fail(NOT_YOURS, atoi(pid));
 	if (!f)
 		fail("%s: %s", path, strerror(errno));
 	*len = 0;

@@ -20,6 +20,14 @@ enum {
 	EXIT_USAGE = 2
 };
 
+/* Why a process cannot be looked at, and what to do. */
+#define NO_PROCESS                               \
+	"there is no process %d: it has ended, " \
+	"or `pgrep NAME' finds the right one"
+#define NOT_YOURS                         \
+	"process %d is of another user: " \
+	"ask as that user or as root"
+
 /* Each gets argv[0] = "knuma NAME" and returns an exit code. */
 #define COMMAND(name, help) int cmd_##name(int argc, char **argv);
 #include "tools/knuma/commands.def"

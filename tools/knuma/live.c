@@ -130,7 +130,7 @@ static int connect_process(struct process *p, char *why, size_t len)
 
 	snprintf(path, sizeof(path), "/proc/%d", p->pid);
 	if (stat(path, &st)) {
-		snprintf(why, len, "there is no process %d", p->pid);
+		snprintf(why, len, NO_PROCESS, p->pid);
 		return -ESRCH;
 	}
 	p->uid = st.st_uid;
@@ -147,10 +147,7 @@ static int connect_process(struct process *p, char *why, size_t len)
 		denied |= fd == -EACCES;
 	}
 	if (denied)
-		snprintf(why, len,
-			 "process %d is of another user: ask as that user or "
-			 "as root",
-			 p->pid);
+		snprintf(why, len, NOT_YOURS, p->pid);
 	else
 		snprintf(why, len,
 			 "process %d has no socket: start it with "

@@ -258,7 +258,9 @@ int cmd_stat(int argc, char **argv)
 		     "by _exit(), as dash does, leaves no statistics",
 		     last);
 	if (!text)
-		fail("%s: %s", a.file, strerror(errno));
+		fail("%s: %s; give the file of a run, or the number or socket "
+		     "of a process",
+		     a.file, strerror(errno));
 	if (!take_file(&job.view, text))
 		fail("%s: not the whole statistics of a run", a.file);
 	job.fmt = a.fmt;
