@@ -57,6 +57,11 @@ static int machine_mlock(void *addr, size_t len)
 	return RESULT(int, mlock2(addr, len, MLOCK_ONFAULT));
 }
 
+static int machine_mincore(void *addr, size_t len, unsigned char *in_memory)
+{
+	return RESULT(int, mincore(addr, len, in_memory));
+}
+
 static void *machine_mremap(void *from, size_t old_len, size_t new_len,
 			    int flags, void *to)
 {
@@ -217,6 +222,7 @@ struct kn_machine kn_machine = {
 	.mprotect = machine_mprotect,
 	.madvise = machine_madvise,
 	.mlock = machine_mlock,
+	.mincore = machine_mincore,
 	.mremap = machine_mremap,
 	.mbind_preferred = machine_mbind_preferred,
 	.mbind_interleave = machine_mbind_interleave,

@@ -33,6 +33,8 @@ struct kn_machine {
 	int (*mprotect)(void *addr, size_t len, int prot);
 	int (*madvise)(void *addr, size_t len, int advice);
 	int (*mlock)(void *addr, size_t len);	/* pages as they are faulted */
+	/* Bit 0 of in_memory[i]: page i is. */
+	int (*mincore)(void *addr, size_t len, unsigned char *in_memory);
 	void *(*mremap)(void *from, size_t old_len, size_t new_len, int flags,
 			void *to);
 	/*

@@ -9,6 +9,7 @@
 #include "alloc/base/assert.h"
 #include "alloc/base/bits.h"
 #include "alloc/stats/stats.h"
+#include "numa/density.h"
 #include "numa/hugetlb.h"
 #include "numa/machine.h"
 
@@ -237,34 +238,78 @@ static int make_writable(uintptr_t addr, size_t len)
  */
 static struct huge_range {
 	uintptr_t from, to;
+	uint32_t sparse;	/* few of its pages are used; the grower */
 } huge_ranges[KN_MAX_NODES][2];
 
 /* Nodes whose memory comes in base pages for now. */
 static uint64_t base_pages;
 
-static void advise(uintptr_t from, size_t len, bool huge)
+static struct huge_range *range_of(uintptr_t addr)
 {
-	kn_machine.madvise((void *)from, len,
-			   huge ? MADV_HUGEPAGE : MADV_NOHUGEPAGE);
+	const int node = kn_window_of((void *)addr);
+	const size_t in_window = addr - kn_window_base(node);
+
+	return &huge_ranges[node][in_window >= kn_window_half()];
+}
+
+static bool asks_for_huge(int node, const struct huge_range *r)
+{
+	return kn_span_is_huge(node) && !kn_load(&r->sparse);
+}
+
+/*
+ * For a part of @r or all of it.  Who changes his mind meanwhile may have been
+ * the first of the two to advise.
+ */
+static void advise(int node, const struct huge_range *r, uintptr_t from,
+		   size_t len)
+{
+	bool huge;
+
+	do {
+		huge = asks_for_huge(node, r);
+		kn_machine.madvise((void *)from, len,
+				   huge ? MADV_HUGEPAGE : MADV_NOHUGEPAGE);
+		ck_pr_fence_memory();
+	} while (huge != asks_for_huge(node, r));
 }
 
 static void grow_huge(uintptr_t addr, size_t len)
 {
-	const int node = kn_window_of((void *)addr);
-	const size_t in_window = addr - kn_window_base(node);
-	struct huge_range *r =
-		&huge_ranges[node][in_window >= kn_window_half()];
-	bool huge;
+	struct huge_range *r = range_of(addr);
 
 	if (!r->from)
 		kn_store(&r->from, addr);
-	/* A change of mind meanwhile may have missed the new memory. */
-	do {
-		huge = kn_span_is_huge(node);
-		advise(addr, len, huge);
-		kn_store_release(&r->to, addr + len);
-		ck_pr_fence_memory();
-	} while (huge != kn_span_is_huge(node));
+	kn_store_release(&r->to, addr + len);
+	/* A change of mind sees the new memory, or is seen here. */
+	ck_pr_fence_memory();
+	advise(kn_window_of((void *)addr), r, addr, len);
+}
+
+static void advise_all(int node, const struct huge_range *r)
+{
+	const uintptr_t to = kn_load_acquire(&r->to);
+
+	if (to)
+		advise(node, r, r->from, to - r->from);
+}
+
+void kn_span_judge(uintptr_t from, uintptr_t to, uint64_t used)
+{
+	struct huge_range *r = range_of(from);
+	const int sparse = kn_density_is_sparse(from, to, used);
+
+	if (sparse < 0) {
+		kn_stat_inc(KN_STAT_huge_unmeasured);
+		return;
+	}
+	if ((uint32_t)sparse == r->sparse)
+		return;
+	if (sparse)
+		kn_stat_inc(KN_STAT_huge_sparse);
+	kn_store(&r->sparse, (uint32_t)sparse);
+	ck_pr_fence_memory();
+	advise_all(kn_window_of((void *)from), r);
 }
 
 bool kn_span_is_huge(int node)
@@ -282,13 +327,8 @@ bool kn_span_set_huge(int node, bool on)
 		if (new == old)
 			return false;
 	} while (!ck_pr_cas_64_value(&base_pages, old, new, &old));
-	for (int i = 0; i < 2; i++) {
-		const struct huge_range *r = &huge_ranges[node][i];
-		const uintptr_t to = kn_load_acquire(&r->to);
-
-		if (to)
-			advise(r->from, to - r->from, on);
-	}
+	for (int i = 0; i < 2; i++)
+		advise_all(node, &huge_ranges[node][i]);
 	return true;
 }
 

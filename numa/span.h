@@ -93,9 +93,16 @@ int kn_span_grow(uintptr_t addr, size_t len, unsigned flags, size_t *pool);
 int kn_span_put_ordinary(uintptr_t addr, size_t len);
 
 /*
- * Whether what was grown on @node with KN_GROW_HUGE asks for huge pages; changes
- * it for all of it, so that no mapping is cut.  What is in memory stays as it
- * is.  True when that is a change.
+ * Told by who grows a part of a window, before: [@from, @to) of it was handed
+ * out, and @used pages of that are in use.  What is grown with KN_GROW_HUGE asks
+ * for huge pages only as long as those are not used sparsely.
+ */
+void kn_span_judge(uintptr_t from, uintptr_t to, uint64_t used);
+
+/*
+ * Whether what was grown on @node with KN_GROW_HUGE asks for huge pages, where it
+ * is not used sparsely; changes it for all of it, so that no mapping is cut.
+ * What is in memory stays as it is.  True when that is a change.
  */
 bool kn_span_is_huge(int node);
 bool kn_span_set_huge(int node, bool on);

@@ -525,6 +525,15 @@ static bool somebody_grows(struct kn_zone *z)
 	return yes;
 }
 
+/* Huge pages pay where most of what was handed out is used. */
+static void judge(const struct kn_zone *z, int node)
+{
+	const uint64_t managed = ck_pr_load_64(&z->managed);
+
+	kn_span_judge(kn_window_base(node), z->grown,
+		      managed - KN_MIN(managed, kn_load(&z->nr_free)));
+}
+
 /*
  * One thread grows a zone, the others wait for it, since what it adds is for
  * them, too, and get -EAGAIN.  A limit on the process may refuse a large step
@@ -541,6 +550,8 @@ static int grow(struct kn_zone *z, int node)
 		return -EAGAIN;
 	}
 	step = grow_step(node, z->grown, &flags);
+	if (flags & KN_GROW_HUGE && kn_tun.huge_after)
+		judge(z, node);
 	err = grow_by(z, node, step, flags);
 	if (err && step > GROW_LEAST)
 		err = grow_by(z, node, GROW_LEAST, flags);

@@ -23,6 +23,12 @@
 #define GROW_STEP ((size_t)64 << 20)
 #define GROW_FIRST ((size_t)4 << 20)
 
+/*
+ * An area of so many bytes gets huge pages before anything is known: whether
+ * most of it is used shows by the number of huge pages, too.
+ */
+#define SELF_EVIDENT (16 * KN_HUGE_SIZE)
+
 /* Areas looked at in one list of the cache. */
 #define CACHE_SEARCH 8
 
@@ -242,15 +248,38 @@ static uint32_t from_top(struct arena *a, uint64_t pages, uint64_t align)
 }
 
 /*
+ * Whether memory from @from on, for an area of @bytes, may come in huge pages.
+ * As in the page part the first of it does not: base pages show how many of
+ * them are used.
+ */
+static bool may_be_huge(const struct arena *a, uintptr_t from, size_t bytes)
+{
+	return a->huge && kn_tun.huge_pages &&
+	       (from - a->base >= kn_tun.huge_after || bytes >= SELF_EVIDENT);
+}
+
+/* Of areas that were handed out, when there are enough of them to tell. */
+static void judge(const struct arena *a, uintptr_t grown)
+{
+	const uintptr_t top = kn_load(&a->top);
+
+	if (kn_tun.huge_after && grown - a->base >= kn_tun.huge_after)
+		kn_span_judge(a->base, top,
+			      kn_load(&a->used_pages) +
+				      kn_load(&a->cached_pages));
+}
+
+/*
  * Makes room for @pages more behind the top.  The lock is dropped over the
  * system calls; one thread at a time grows an arena.
  */
 static int grow(struct arena *a, uint64_t pages, uint64_t align)
 {
-	const size_t least = a->huge ? GROW_STEP : GROW_FIRST;
+	const size_t bytes = pages << KN_PAGE_SHIFT;
 	unsigned flags = kn_tun.lock_memory ? KN_GROW_LOCK : 0;
-	size_t need, step;
+	size_t least, need, step;
 	uintptr_t from;
+	bool huge;
 	int err;
 
 	kn_lock(&a->lock);
@@ -260,7 +289,9 @@ static int grow(struct arena *a, uint64_t pages, uint64_t align)
 		return -EAGAIN;
 	}
 	from = a->grown;
-	need = KN_ALIGN_UP(a->top, align) + (pages << KN_PAGE_SHIFT) - from;
+	huge = may_be_huge(a, from, bytes);
+	least = huge ? GROW_STEP : GROW_FIRST;
+	need = KN_ALIGN_UP(a->top, align) + bytes - from;
 	if (a->top > from || (intptr_t)need <= 0)
 		need = 0;
 	step = KN_ALIGN_UP(KN_MAX(need, least), GROW_FIRST);
@@ -273,8 +304,10 @@ static int grow(struct arena *a, uint64_t pages, uint64_t align)
 	kn_store(&a->growing, 1);
 	kn_unlock(&a->lock);
 
-	if (a->huge && kn_tun.huge_pages)
+	if (huge) {
 		flags |= KN_GROW_HUGE;
+		judge(a, from);
+	}
 	err = kn_span_grow(from, step, flags, NULL);
 	if (err && step > KN_ALIGN_UP(need, GROW_FIRST)) {
 		step = KN_ALIGN_UP(need, GROW_FIRST);

@@ -3,8 +3,8 @@
  * alloc/vmalloc/vmap.h - address space of vmalloc areas, by node
  *
  * The vmalloc part of a window has two halves, each grown from its bottom: one
- * on base pages for areas below 2 MiB, one that asks for huge pages for the
- * rest.  A freed area is first cached whole, memory, guard and all, so that a
+ * on base pages for areas below 2 MiB, one for the rest that asks for huge pages
+ * as long as most of what it gave out is used.  A freed area is first cached whole, memory, guard and all, so that a
  * loop of vmalloc and vfree makes no system call; when it was not reused for a
  * while its memory is given back, and the address space joins free neighbours.
  *

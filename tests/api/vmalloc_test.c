@@ -4,6 +4,7 @@
 
 #include <signal.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
 
@@ -533,6 +534,36 @@ static void untouched_pages_cost_nothing(void)
 	vfree(p);
 }
 
+/* Whether a mapping of which nothing was asked comes in huge pages. */
+static bool huge_pages_anyway(void)
+{
+	char mode[64] = "";
+	FILE *f = fopen("/sys/kernel/mm/transparent_hugepage/enabled", "r");
+	const bool read = f && fgets(mode, sizeof(mode), f);
+
+	if (f)
+		fclose(f);
+	return read && strstr(mode, "[always]");
+}
+
+/* A byte of each area is not as much memory as all of it in huge pages. */
+static void areas_of_which_little_is_written(void)
+{
+	size_t before;
+
+	if (huge_pages_anyway())
+		skip_child("the machine gives huge pages to everybody");
+	start_here();
+	before = resident_bytes();
+	for (int i = 0; i < 200; i++) {
+		char *p = vmalloc(2 * MIB);
+
+		CHECK(p);
+		mark(p, 1, 1);
+	}
+	CHECK(resident_bytes() < before + 16 * MIB);
+}
+
 static void the_kept_areas_are_bounded(void)
 {
 	start_here();
@@ -603,6 +634,7 @@ int main(void)
 		child_test(a_free_makes_no_system_call),
 		child_test(flags_that_forbid_waiting),
 		child_test(untouched_pages_cost_nothing),
+		child_test(areas_of_which_little_is_written),
 		child_test(the_kept_areas_are_bounded),
 		child_test(address_space_is_used_again),
 	};

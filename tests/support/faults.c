@@ -21,7 +21,7 @@ const char *fault_name(enum fault_call call)
 	static const char *const name[] = {"mmap",    "munmap",	    "mprotect",
 					   "madvise", "mlock",	    "mremap",
 					   "mbind",   "membarrier", "read_file",
-					   "any call"};
+					   "mincore", "any call"};
 
 	return name[call];
 }
@@ -113,6 +113,13 @@ static ssize_t fault_read_file(const char *path, char *buf, size_t len)
 	return err ? err : real.read_file(path, buf, len);
 }
 
+static int fault_mincore(void *addr, size_t len, unsigned char *in_memory)
+{
+	const int err = next(FAULT_MINCORE);
+
+	return err ? err : real.mincore(addr, len, in_memory);
+}
+
 void faults_install(void)
 {
 	real = kn_machine;
@@ -125,6 +132,7 @@ void faults_install(void)
 	kn_machine.mbind_preferred = fault_mbind;
 	kn_machine.membarrier = fault_membarrier;
 	kn_machine.read_file = fault_read_file;
+	kn_machine.mincore = fault_mincore;
 }
 
 uint64_t faults_calls(enum fault_call call)

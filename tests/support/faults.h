@@ -20,6 +20,7 @@ enum fault_call {
 	FAULT_MBIND,
 	FAULT_MEMBARRIER,
 	FAULT_READ_FILE,
+	FAULT_MINCORE,
 	FAULT_CALLS,
 	FAULT_ANY = FAULT_CALLS, /* counts all of the above */
 };

@@ -151,8 +151,11 @@ static void past_huge_after(int node)
 {
 	struct page *page[8 * MIB / HUGE];
 
-	for (size_t i = 0; i < 8 * MIB / HUGE; i++)
+	for (size_t i = 0; i < 8 * MIB / HUGE; i++) {
 		page[i] = alloc_pages_node(node, GFP_KERNEL, HUGE_ORDER);
+		CHECK(page[i]);
+		touch_pages(page_address(page[i]), HUGE);
+	}
 	blocks_on(node);
 	for (size_t i = 0; i < 8 * MIB / HUGE; i++)
 		__free_pages(page[i], HUGE_ORDER);
