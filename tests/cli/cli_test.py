@@ -297,6 +297,24 @@ class Run(Cli):
         self.knuma("run", "--", "sh", "-c", "kill -TERM $$",
                    code=-signal.SIGTERM)
 
+    def test_settings_are_the_commands_alone(self):
+        mine = self.path("mine")
+        env = {"KNUMA_STATS_FILE": mine, "KNUMA_STATS": "yes"}
+        _, err = self.knuma("run", "--", "true", env=env)
+        self.assertEqual(err.count("knuma: version"), 1, err)
+        with open(mine, encoding="utf-8") as f:
+            before = f.read()
+        self.assertIn("knuma_build_info", before)
+        env["KNUMA_METRICS_FILE"] = self.path("metrics")
+        env["KNUMA_SOCKET"] = self.path("socket")
+        for args in ("stat", mine), ("conf", "show"), ("topology",):
+            _, err = self.knuma(*args, env=env)
+            self.assertEqual(err, "", args)
+        with open(mine, encoding="utf-8") as f:
+            self.assertEqual(f.read(), before)
+        for name in "metrics", "socket":
+            self.assertFalse(os.path.exists(self.path(name)), name)
+
     def test_commands_that_do_not_start(self):
         _, err = self.knuma("run", "--", self.path("none"), code=127)
         self.assertIn("No such file", err)
@@ -342,6 +360,8 @@ class Run(Cli):
         self.assertEqual(out, "2s no\n")
         self.assertIn("the nearest is 'trim_delay_ms'", self.usage_error(
             "run", "--set", "trim_dely_ms=1", "true"))
+        self.assertIn("unknown key 'x'; `knuma conf dump'", self.usage_error(
+            "run", "--set", "x=1", "true"))
         self.assertIn("'maybe'", self.usage_error(
             "run", "--set", "stats=maybe", "true"))
         self.assertIn("out of range", self.usage_error(

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <knuma/version.h>
 
@@ -20,6 +21,34 @@ static const struct command {
 };
 
 const char *argp_program_version = "knuma " KNUMA_VERSION_STRING;
+
+/* Variables that stand before what environ shows. */
+static size_t nr_hidden;
+
+/*
+ * KNUMA_STATS and its like are for the command that is run, and for processes
+ * that are looked at.  The library in this program, which looks at them when
+ * it is loaded, would print statistics of its own, into the same files too.
+ * Its constructor is a later one, and finds none of them.
+ */
+__attribute__((constructor(101))) static void hide_settings(void)
+{
+	for (size_t i = 0; environ[i]; i++) {
+		char *variable = environ[i];
+
+		if (strncmp(variable, "KNUMA_", strlen("KNUMA_")))
+			continue;
+		memmove(environ + nr_hidden + 1, environ + nr_hidden,
+			(i - nr_hidden) * sizeof(*environ));
+		environ[nr_hidden++] = variable;
+	}
+	environ += nr_hidden;
+}
+
+static void show_settings(void)
+{
+	environ -= nr_hidden;
+}
 
 /* Where the command stands in argv. */
 struct arguments {
@@ -97,6 +126,7 @@ int main(int argc, char **argv)
 	const struct command *command;
 	char name[64];
 
+	show_settings();
 	argp_err_exit_status = EXIT_USAGE;
 	atexit(check_output);
 	if (argc > 0)

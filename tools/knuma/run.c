@@ -104,9 +104,11 @@ static void set_tunable(struct argp_state *state, char *item)
 		return;
 	case -ENOENT:
 		near = kn_tunable_nearest(item);
-		argp_error(state, "unknown key '%s'%s%s%s", item,
-			   near ? "; the nearest is '" : "",
-			   near ? near->name : "", near ? "'" : "");
+		argp_error(state, "unknown key '%s'; %s%s%s", item,
+			   near ? "the nearest is '" : "",
+			   near ? near->name :
+				  "`knuma conf dump' lists the keys",
+			   near ? "'" : "");
 		return;
 	case -ERANGE:
 		argp_error(state, "%s: '%s' is out of range", item, value);
