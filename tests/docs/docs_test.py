@@ -96,6 +96,25 @@ class Readme(unittest.TestCase):
                 pages = (1 << 20) // os.sysconf("SC_PAGE_SIZE")
                 self.assertRegex(out, r"^%d pages on node \d+\n$" % pages)
 
+    def test_its_first_words_are_those_of_the_figures(self):
+        head = self.text.split("\n## ")[0]
+        rows = {name: cells.split("|") for name, cells in re.findall(
+            r"(?m)^\| `([\w-]+)` \|(.*)\|$", self.text)}
+        self.assertIn("a thousandth of the CPU time of `numa_alloc_onnode`",
+                      head)
+        self.assertAlmostEqual(float(rows["node-touch-64"][4]), 0.001, 3)
+        self.assertIn("thirds of glibc's CPU time, and more than gperftools'",
+                      head)
+        self.assertAlmostEqual(float(rows["pair-64"][0]), 2 / 3, delta=0.1)
+        self.assertGreater(float(rows["pair-64"][3]), 1)
+
+    def test_the_commands_of_its_blocks_exist(self):
+        blocks = "".join(re.findall(r"(?ms)^```\n(.*?)^```", self.text))
+        names = set(re.findall(r"(?m)(?:^|; |bin/)knuma ([a-z]+)", blocks))
+        self.assertLessEqual({"run", "stat", "top", "topology"}, names)
+        self.assertLessEqual(names, set(re.findall(
+            r"(?m)^  (\w+) {2,}\S", knuma("--help"))))
+
     def test_its_settings_are_the_built_in_ones(self):
         rows = re.findall(r"(?m)^\| `(\w+)` \| `(\w+)` \|", self.text)
         self.assertGreater(len(rows), 5)

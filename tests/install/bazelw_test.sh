@@ -90,6 +90,9 @@ installs 'gcc|cpio' gcc 2 'gcc cpio' gcc
 
 out=$("$tmp/tree/bazelw" --help) || fail "--help fails"
 [[ $out == usage:* ]] || fail "--help: $out"
+for package in bazel-bootstrap libhwloc-dev qemu-system-x86; do
+	[[ $out == *" $package"* ]] || fail "--help does not name $package"
+done
 
 echo "$failed failed"
 ((failed == 0))
