@@ -109,7 +109,7 @@ class Readme(unittest.TestCase):
         self.assertGreater(float(rows["pair-64"][3]), 1)
 
     def test_the_commands_of_its_blocks_exist(self):
-        blocks = "".join(re.findall(r"(?ms)^```\n(.*?)^```", self.text))
+        blocks = "".join(re.findall(r"(?ms)^```\w*\n(.*?)^```", self.text))
         names = set(re.findall(r"(?m)(?:^|; |bin/)knuma ([a-z]+)", blocks))
         self.assertLessEqual({"run", "stat", "top", "topology"}, names)
         self.assertLessEqual(names, set(re.findall(
