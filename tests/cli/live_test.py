@@ -282,6 +282,8 @@ class Actions(Live):
         write("vmalloc_delay_ms = 5s\n")
         app = self.start(KNUMA_CONF_FILE=conf)
         self.assertEqual(delay(), "5s")
+        out, _ = self.knuma("reload", str(app.pid))
+        self.assertRegex(out, r"^said +none\n$")
         write("vmalloc_delay_ms = 7s\nspan = 2G\n")
         out, _ = self.knuma("reload", str(app.pid))
         self.assertIn("span", out)

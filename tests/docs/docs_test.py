@@ -78,6 +78,12 @@ class Readme(unittest.TestCase):
     def test_it_is_short(self):
         self.assertLess(len(self.text.splitlines()), 200)
 
+    def test_it_leads_to_each_howto(self):
+        pages = [p for p in PAGES if p.startswith("docs/howto/")]
+        self.assertGreater(len(pages), 5)
+        for page in pages:
+            self.assertIn("(%s" % page, self.text)
+
     def test_its_program_runs(self):
         source, = re.findall(r"(?ms)^```c\n(.*?)^```", self.text)
         with tempfile.TemporaryDirectory() as folder:

@@ -269,7 +269,9 @@ void live_print(const json_t *object)
 			continue;
 		printf("%-22s ", name);
 		if (json_is_string(value))
-			puts(json_string_value(value));
+			puts(*json_string_value(value) ?
+				     json_string_value(value) :
+				     "none");
 		else if (json_is_boolean(value))
 			puts(json_is_true(value) ? "yes" : "no");
 		else if (json_is_integer(value))
