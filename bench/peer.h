@@ -11,10 +11,10 @@ enum kn_calls {
 	KN_CALLS_malloc,       /* preloaded, through the linkage table */
 	KN_CALLS_kmalloc,      /* opened, through a function pointer */
 	KN_CALLS_kmalloc_node, /* the same */
-	KN_CALLS_kfree_rcu,    /* the same; kmalloc, and a deferred free */
-	KN_CALLS_call_rcu,     /* malloc preloaded, liburcu's call_rcu opened */
 	KN_CALLS_numa,	       /* the same */
 	KN_CALLS_memkind,      /* the same; of the matrix of nodes only */
+	KN_CALLS_kfree_rcu,    /* opened; kmalloc, and a deferred free */
+	KN_CALLS_call_rcu,     /* malloc preloaded, liburcu's call_rcu opened */
 	KN_NR_CALLS
 };
 

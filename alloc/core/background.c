@@ -104,6 +104,8 @@ static void *background(void *unused)
 		}
 		if (kn_load(&kn_tun.trim_delay_ms))
 			tick(false);
+		/* In no tick: it may wait for readers. */
+		kn_rcu_run_threadless();
 		due = now_ms() + delay();
 	}
 	return NULL;

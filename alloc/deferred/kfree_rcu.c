@@ -223,6 +223,11 @@ void kn_rcu_init(void)
 	kn_stat_gauge(KN_STAT_rcu_lag_ms, lag_ms);
 }
 
+void kn_rcu_run_threadless(void)
+{
+	kn_grace_run_threadless();
+}
+
 void kn_rcu_tick(void)
 {
 	kn_rcu_step();

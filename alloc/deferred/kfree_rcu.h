@@ -24,6 +24,12 @@ void kn_rcu_step(void);
  */
 void kn_rcu_ask_for_thread(int flavor);
 
+/*
+ * What the threads of flavours would do, where the system refused to make them:
+ * for the background thread, which may wait for readers.
+ */
+void kn_rcu_run_threadless(void);
+
 /* A step of the background work: tells of readers that stay inside, too. */
 void kn_rcu_tick(void);
 

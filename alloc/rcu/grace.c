@@ -352,6 +352,17 @@ static void run_round_here(struct kn_grace *g)
 	pthread_mutex_unlock(&g->in_round);
 }
 
+void kn_grace_run_threadless(void)
+{
+	for (int i = 0; i < KN_MAX_FLAVORS && kn_load(&graces[i].flavor); i++) {
+		struct kn_grace *g = &graces[i];
+
+		if (kn_load(&g->retry_ms) && !kn_load(&g->has_thread) &&
+		    !g->cut_off && kn_grace_owner.waits(i))
+			run_round_here(g);
+	}
+}
+
 static void wait_for_round(struct kn_grace *g)
 {
 	const uint32_t last = (ck_pr_fence_memory(), kn_load(&g->LAST_ROUND));

@@ -69,6 +69,12 @@ bool kn_grace_dozes(int i);
 bool kn_grace_start_threads(void);
 
 /*
+ * A round of each flavour whose thread the system refused.  By a caller that is
+ * no reader, and may wait for readers.
+ */
+void kn_grace_run_threadless(void);
+
+/*
  * Waits until all that was queued so far in the flavours of @mask was handed on,
  * one after the other, from the first.  Where no thread can be made, the caller
  * does its work.

@@ -158,6 +158,26 @@ static void no_memory_for_a_batch(void)
 	CHECK_EQ(strlen(printed()), 0);
 }
 
+/* For ever; but the background thread was made before. */
+static void without_a_thread_the_background_does_its_work(void)
+{
+	struct kmem_cache *s;
+
+	conf("background", "yes");
+	conf("trim_delay_ms", "10ms");
+	kfree(kmalloc(1, GFP_KERNEL));
+	s = KMEM_CACHE(conn, 0);
+	for (int i = 0; i < OBJECTS; i++)
+		conns[i] = kmem_cache_alloc(s, GFP_KERNEL);
+	refuse_threads(1000000);
+	queue(0, OBJECTS);
+	for (int i = 0; i < 6000 && stat_of("rcu_freed") < OBJECTS; i++)
+		usleep(10000);
+	CHECK_EQ(stat_of("rcu_freed"), OBJECTS);
+	CHECK(creations >= fail_from);
+	end(s);
+}
+
 /* All that comes out of the round goes to the slabs. */
 static void no_depot(void)
 {
@@ -442,6 +462,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		child_test(no_memory_for_a_batch),
 		child_test(no_depot),
+		child_test(without_a_thread_the_background_does_its_work),
 		child_test(no_memory_for_a_head),
 		child_test(the_first_threads_are_refused),
 		child_test(no_thread_at_all),
