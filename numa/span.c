@@ -294,6 +294,11 @@ static void advise_all(int node, const struct huge_range *r)
 		advise(node, r, r->from, to - r->from);
 }
 
+bool kn_span_is_sparse(uintptr_t addr)
+{
+	return kn_load(&range_of(addr)->sparse);
+}
+
 void kn_span_judge(uintptr_t from, uintptr_t to, uint64_t used)
 {
 	struct huge_range *r = range_of(from);

@@ -99,6 +99,9 @@ int kn_span_put_ordinary(uintptr_t addr, size_t len);
  */
 void kn_span_judge(uintptr_t from, uintptr_t to, uint64_t used);
 
+/* Whether the part of @addr was found to be used sparsely; a hint. */
+bool kn_span_is_sparse(uintptr_t addr);
+
 /*
  * Whether what was grown on @node with KN_GROW_HUGE asks for huge pages, where it
  * is not used sparsely; changes it for all of it, so that no mapping is cut.

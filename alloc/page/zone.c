@@ -198,12 +198,14 @@ static uint32_t find_warm(struct kn_zone *z, unsigned order, bool sure)
 	return KN_PFN_NONE;
 }
 
+/* Whether memory comes and goes in huge pages there. */
 static bool in_huge_part(const struct kn_zone *z, uint32_t pfn)
 {
 	const uintptr_t at = (uintptr_t)kn_pfn_address(pfn);
 
 	return kn_tun.huge_pages &&
-	       at >= kn_window_base((int)(z - kn_zones)) + kn_tun.huge_after;
+	       at >= kn_window_base((int)(z - kn_zones)) + kn_tun.huge_after &&
+	       !kn_span_is_sparse(at);
 }
 
 /*

@@ -226,6 +226,29 @@ static void blocks_that_are_hardly_used_get_base_pages(void)
 	CHECK_EQ(stat_of("huge_sparse"), 1);
 }
 
+/* Nothing but its own pages goes with it: huge ones go as a whole. */
+static void a_block_of_base_pages_goes_back(void)
+{
+	struct page *page[24];
+	char *p[24];
+
+	begin();
+	for (int i = 0; i < 24; i++) {
+		page[i] = alloc_pages_node(0, GFP_KERNEL, 8);
+		CHECK(page[i]);
+		p[i] = page_address(page[i]);
+		write_each(p[i], MIB, 8);
+	}
+	CHECK_EQ(stat_of("huge_sparse"), 1);
+	CHECK((uintptr_t)p[20] >= kn_window_base(0) + 8 * MIB);
+	CHECK(is_present(p[20], 1));
+	__free_pages(page[20], 8);
+	CHECK_EQ(knuma_trim(), 0);
+	CHECK(!is_present(p[20], 1));
+	CHECK(is_present(p[19], 1) && is_present(p[21], 1));
+	heap_verify();
+}
+
 static void blocks_that_are_used_get_huge_pages(void)
 {
 	begin();
@@ -263,6 +286,7 @@ int main(void)
 		child_test(areas_given_back_do_not_count),
 		child_test(asked_for_from_the_start),
 		child_test(blocks_that_are_hardly_used_get_base_pages),
+		child_test(a_block_of_base_pages_goes_back),
 		child_test(blocks_that_are_used_get_huge_pages),
 		child_test(where_the_system_does_not_tell),
 	};
