@@ -360,6 +360,8 @@ class Run(Cli):
         self.assertEqual(out, "2s no\n")
         self.assertIn("the nearest is 'trim_delay_ms'", self.usage_error(
             "run", "--set", "trim_dely_ms=1", "true"))
+        self.assertIn("--no-stat-file", self.usage_error(
+            "run", "--stat-file", "", "true"))
         self.assertIn("unknown key 'x'; `knuma conf dump'", self.usage_error(
             "run", "--set", "x=1", "true"))
         self.assertIn("'maybe'", self.usage_error(

@@ -150,6 +150,9 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 		set_variable("stats", "yes");
 		return 0;
 	case OPT_STAT_FILE:
+		if (!*arg)
+			argp_error(state, "--stat-file needs a name; "
+					  "--no-stat-file writes none");
 		a->stat_file = arg;
 		return 0;
 	case OPT_NO_STAT_FILE:

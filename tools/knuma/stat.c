@@ -254,8 +254,9 @@ int cmd_stat(int argc, char **argv)
 	}
 	text = read_whole(a.file);
 	if (!text && errno == ENOENT && a.file == last)
-		fail("%s does not exist: a command that ends by a signal or "
-		     "by _exit(), as dash does, leaves no statistics",
+		fail("%s does not exist: no `knuma run' left statistics, and "
+		     "one whose command ends by a signal or by _exit(), as "
+		     "dash does, leaves none",
 		     last);
 	if (!text)
 		fail("%s: %s; give the file of a run, or the number or socket "
