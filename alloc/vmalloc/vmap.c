@@ -27,7 +27,7 @@
  * An area of so many bytes gets huge pages before anything is known: whether
  * most of it is used shows by the number of huge pages, too.
  */
-#define SELF_EVIDENT (16 * KN_HUGE_SIZE)
+#define SELF_EVIDENT (8 * KN_HUGE_SIZE)
 
 /* Areas looked at in one list of the cache. */
 #define CACHE_SEARCH 8
