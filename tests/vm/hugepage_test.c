@@ -77,7 +77,8 @@ static size_t free_in_huge_pages(int node)
 	return bytes;
 }
 
-static void blocks_on(int node)
+/* Blocks of pages, and an area of @bytes. */
+static void expect_huge_pages_on(int node, size_t bytes)
 {
 	struct page *page[BLOCKS];
 	char *area;
@@ -89,14 +90,20 @@ static void blocks_on(int node)
 		expect_on(page_address(page[i]), HUGE, node, "a huge page");
 		expect_one_huge_page(page_address(page[i]));
 	}
-	area = vmalloc_node(2 * HUGE, node);
+	area = vmalloc_node(bytes, node);
+	CHECK(area);
 	CHECK_EQ((uintptr_t)area % HUGE, 0);
-	touch_pages(area, 2 * HUGE);
-	expect_one_huge_page(area);
-	expect_one_huge_page(area + HUGE);
+	touch_pages(area, bytes);
+	for (size_t at = 0; at < bytes; at += HUGE)
+		expect_one_huge_page(area + at);
 	vfree(area);
 	for (int i = 0; i < BLOCKS; i++)
 		__free_pages(page[i], HUGE_ORDER);
+}
+
+static void blocks_on(int node)
+{
+	expect_huge_pages_on(node, 2 * HUGE);
 }
 
 /* A smaller block lies inside one huge page. */
@@ -146,7 +153,10 @@ static void a_smaller_block_is_contiguous(void)
 	on_nodes_with_huge_pages(small_blocks_on);
 }
 
-/* By default the first 8 MiB of a node stay on base pages. */
+/*
+ * By default the first 8 MiB of a node stay on base pages, and as much of its
+ * areas, but for those of 16 MiB and more.
+ */
 static void past_huge_after(int node)
 {
 	struct page *page[8 * MIB / HUGE];
@@ -156,7 +166,7 @@ static void past_huge_after(int node)
 		CHECK(page[i]);
 		touch_pages(page_address(page[i]), HUGE);
 	}
-	blocks_on(node);
+	expect_huge_pages_on(node, 16 * MIB);
 	for (size_t i = 0; i < 8 * MIB / HUGE; i++)
 		__free_pages(page[i], HUGE_ORDER);
 }
