@@ -79,15 +79,20 @@ class Server:
 
     def __init__(self, address, limit=None, env=None):
         self.log = ""
+        # No buffer here, in which wait() would miss what follows the line.
         self.process = subprocess.Popen(
-            [SERVER, "--listen", address], stderr=subprocess.PIPE, text=True,
+            [SERVER, "--listen", address], stderr=subprocess.PIPE, bufsize=0,
             env={**os.environ, **(env or {})}, preexec_fn=limit)
-        self.first = self.process.stderr.readline()
+        self.first = self.process.stderr.readline().decode()
+
+    def wait(self):
+        _, log = self.process.communicate(timeout=DEADLINE_S)
+        self.log = log.decode()
+        return self.process.returncode
 
     def stop(self, how=signal.SIGTERM):
         self.process.send_signal(how)
-        _, self.log = self.process.communicate(timeout=DEADLINE_S)
-        return self.process.returncode
+        return self.wait()
 
     def figure(self, name):
         return int(re.search(r"kvserver: %s (\d+)$" % name, self.log,
@@ -391,7 +396,7 @@ class Mistakes(ServerCase):
         with self.session(limit=limit) as server:
             first = self.client()
             many = [self.client() for _ in range(32)]
-            line = server.process.stderr.readline()
+            line = server.process.stderr.readline().decode()
             self.assertEqual(line, "kvserver: accept: Too many open files\n")
             self.assertEqual(first.ask(GET, 1), (MISSING, b""))
             for c in many[1:]:
@@ -422,9 +427,9 @@ class Mistakes(ServerCase):
             resource.setrlimit(resource.RLIMIT_NOFILE, (7, 7))
 
         server = self.start(limit=limit)
-        _, log = server.process.communicate(timeout=DEADLINE_S)
-        self.assertEqual(server.process.returncode, 2, log)
-        self.assertRegex(log, r"kvserver: event loop of CPU \d+: Too many open")
+        self.assertEqual(server.wait(), 2, server.log)
+        self.assertRegex(server.log,
+                         r"kvserver: event loop of CPU \d+: Too many open")
         self.assertFalse(os.path.exists(self.path))
 
 
