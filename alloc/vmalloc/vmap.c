@@ -247,15 +247,26 @@ static uint32_t from_top(struct arena *a, uint64_t pages, uint64_t align)
 	return pfn + (uint32_t)skip;
 }
 
+/* The page part of the arena's node is past huge_after, and is used. */
+static bool pages_are_huge(const struct arena *a)
+{
+	const int node = kn_window_of((const void *)a->base);
+	const uintptr_t base = kn_window_base(node);
+
+	return kn_load(&kn_zones[node].grown) > base + kn_tun.huge_after &&
+	       !kn_span_is_sparse(base);
+}
+
 /*
  * Whether memory from @from on, for an area of @bytes, may come in huge pages.
  * As in the page part the first of it does not: base pages show how many of
- * them are used.
+ * them are used.  Unless the page part has shown it.
  */
 static bool may_be_huge(const struct arena *a, uintptr_t from, size_t bytes)
 {
 	return a->huge && kn_tun.huge_pages &&
-	       (from - a->base >= kn_tun.huge_after || bytes >= SELF_EVIDENT);
+	       (from - a->base >= kn_tun.huge_after || bytes >= SELF_EVIDENT ||
+		pages_are_huge(a));
 }
 
 /* Of areas that were handed out, when there are enough of them to tell. */

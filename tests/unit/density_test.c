@@ -265,7 +265,7 @@ static void where_the_system_does_not_tell(void)
 	begin();
 	faults_fail(FAULT_MINCORE, 1, FAULTS_FOR_EVER, ENOSYS);
 	take_blocks(24, 8);
-	for (int i = 0; i < 6; i++)
+	for (int i = 0; i < 24; i++)
 		taken(4 * MIB, 4 * MIB);
 	CHECK(nr_huge >= 2);
 	CHECK_EQ(nr_base, 0);
