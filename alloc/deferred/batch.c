@@ -547,11 +547,11 @@ static void free_alike(struct pool *pool, struct kn_block *b)
 	struct kmem_cache *s = kn_cache_by_id(id);
 	const uint32_t n = block_nr(b), batch = s->mag.batch;
 	const int home = block_node(b), node = node_of_place(place);
-	uint32_t kept = 0, i = 0;
+	uint32_t kept = 0;
 
-	for (; i < n; i++)
+	for (uint32_t i = 0; i < n; i++)
 		__builtin_prefetch(kn_slab_head(s, b->obj[i]));
-	for (i = 0; i < n; i++) {
+	for (uint32_t i = 0; i < n; i++) {
 		void *p = b->obj[i];
 
 		if (unlikely(!is_freeable(pool, s, p)))
@@ -562,7 +562,7 @@ static void free_alike(struct pool *pool, struct kn_block *b)
 	}
 	if (kept > batch || kept <= batch / 2 || home != node ||
 	    !kn_mag_hand_over_block(&s->mag, node, b, kept)) {
-		for (i = 0; i < kept; i += batch)
+		for (uint32_t i = 0; i < kept; i += batch)
 			kn_mag_hand_over(&s->mag, node, b->obj + i,
 					 KN_MIN(kept - i, batch));
 		kn_block_put(home, b);

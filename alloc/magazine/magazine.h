@@ -115,7 +115,7 @@ enum kn_rseq_ret kn_mag_push_some(struct kn_magcache *c, int node,
  */
 void kn_mag_hand_over(struct kn_magcache *c, int node, void **obj, uint32_t n);
 
-/* The same for the first @n of @b, an empty block's place; false: it is full. */
+/* The same for the first @n of @b, which is the depot's then; false: it is full. */
 bool kn_mag_hand_over_block(struct kn_magcache *c, int node, struct kn_block *b,
 			    uint32_t n);
 

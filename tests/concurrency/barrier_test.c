@@ -89,21 +89,13 @@ static bool both_happened(void)
 	       stress_stat("rcu_grace_periods") != rounds;
 }
 
-static void run_until(bool (*enough)(void), unsigned ms)
+static void run_until(bool (*found)(void), unsigned ms)
 {
-	struct stress_thread t[CALLERS + PUSHERS + READERS];
-	const uint64_t until = stress_now_ms() + ms;
-
 	for (int i = 0; i < CALLERS; i++)
 		own[i] = stress_cache(i ? "deferred, too" : "deferred", 256);
 	rounds = stress_stat("rcu_grace_periods");
-	stress_go_on();
-	stress_start(t, CALLERS + PUSHERS + READERS, push_read_and_wait, NULL);
-	/* Both happen, side by side, however slow the machine is. */
-	while (!enough() && (stress_now_ms() < until || !both_happened()))
-		stress_sleep_ms(1);
-	stress_stop();
-	stress_join(t, CALLERS + PUSHERS + READERS);
+	stress_search(CALLERS + PUSHERS + READERS, push_read_and_wait, NULL, ms,
+		      both_happened, found);
 	rounds = stress_stat("rcu_grace_periods") - rounds;
 	print_message("%llu barriers, %llu grace periods, %llu objects late\n",
 		      (unsigned long long)barriers, (unsigned long long)rounds,
@@ -116,15 +108,10 @@ static void run_until(bool (*enough)(void), unsigned ms)
 
 #ifndef KN_BARRIER_EARLY
 
-static bool never(void)
-{
-	return false;
-}
-
 static void what_was_pushed_before_a_barrier_is_free(void **state)
 {
 	(void)state;
-	run_until(never, stress_ms);
+	run_until(stress_never, stress_ms);
 	assert_int_equal(late, 0);
 	stress_verify_pages();
 }

@@ -82,22 +82,15 @@ static bool both_happened(void)
 	       __atomic_load_n(&pushed, __ATOMIC_RELAXED);
 }
 
-static void run_until(bool (*enough)(void), unsigned ms)
+static void run_until(bool (*found)(void), unsigned ms)
 {
-	struct stress_thread t[CALLERS + PUSHERS];
-	const uint64_t until = stress_now_ms() + ms;
-
 	assert_int_equal(knuma_conf_set("rcu_budget", "64M"), 0);
 	assert_int_equal(knuma_conf_set("rcu_full", "grow"), 0);
 	for (int i = 0; i < CALLERS; i++)
 		own[i] =
 			stress_cache(i ? "given away, too" : "given away", 256);
-	stress_go_on();
-	stress_start(t, CALLERS + PUSHERS, give_or_push, NULL);
-	while (!enough() && (stress_now_ms() < until || !both_happened()))
-		stress_sleep_ms(1);
-	stress_stop();
-	stress_join(t, CALLERS + PUSHERS);
+	stress_search(CALLERS + PUSHERS, give_or_push, NULL, ms,
+		      both_happened, found);
 	print_message("%llu barriers, %llu others given away, %llu objects "
 		      "late\n",
 		      (unsigned long long)barriers, (unsigned long long)pushed,
@@ -109,15 +102,10 @@ static void run_until(bool (*enough)(void), unsigned ms)
 
 #ifndef KN_MOVING_UNSEEN
 
-static bool never(void)
-{
-	return false;
-}
-
 static void what_was_given_away_before_a_barrier_is_free(void **state)
 {
 	(void)state;
-	run_until(never, stress_ms);
+	run_until(stress_never, stress_ms);
 	assert_int_equal(late, 0);
 	assert_int_equal(stress_stat("rcu_waiting_bytes"), 0);
 	stress_verify_pages();

@@ -84,18 +84,11 @@ static bool both_happened(void)
 	       __atomic_load_n(&updates, __ATOMIC_RELAXED);
 }
 
-static void run_until(bool (*enough)(void), unsigned ms)
+static void run_until(bool (*found)(void), unsigned ms)
 {
-	struct stress_thread t[READERS + UPDATERS];
-	const uint64_t until = stress_now_ms() + ms;
-
 	assert_int_equal(knuma_conf_set("rcu_delay_ms", "0"), 0);
-	stress_go_on();
-	stress_start(t, READERS + UPDATERS, read_or_update, NULL);
-	while (!enough() && (stress_now_ms() < until || !both_happened()))
-		stress_sleep_ms(1);
-	stress_stop();
-	stress_join(t, READERS + UPDATERS);
+	stress_search(READERS + UPDATERS, read_or_update, NULL, ms,
+		      both_happened, found);
 	print_message("%llu reads, %llu updates, %llu grace periods, %llu "
 		      "deaths\n",
 		      (unsigned long long)reads, (unsigned long long)updates,
@@ -110,15 +103,10 @@ static void run_until(bool (*enough)(void), unsigned ms)
 
 #ifndef KN_SKIP_GRACE
 
-static bool never(void)
-{
-	return false;
-}
-
 static void what_a_reader_sees_stays(void **state)
 {
 	(void)state;
-	run_until(never, stress_ms);
+	run_until(stress_never, stress_ms);
 	assert_int_equal(deaths, 0);
 	assert_int_equal(stress_stat("rcu_waiting_bytes"), 0);
 	stress_verify_pages();

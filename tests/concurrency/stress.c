@@ -147,16 +147,27 @@ void stress_run(int n, void (*fn)(struct stress_thread *t), void *arg)
 	stress_run_until(n, fn, arg, at_once);
 }
 
+bool stress_never(void)
+{
+	return false;
+}
+
 void stress_run_until(int n, void (*fn)(struct stress_thread *t), void *arg,
 		      bool (*enough)(void))
 {
+	stress_search(n, fn, arg, stress_ms, enough, stress_never);
+}
+
+void stress_search(int n, void (*fn)(struct stress_thread *t), void *arg,
+		   unsigned ms, bool (*enough)(void), bool (*found)(void))
+{
 	struct stress_thread *t = calloc((size_t)n, sizeof(*t));
+	const uint64_t until = stress_now_ms() + ms;
 
 	assert_non_null(t);
 	stress_go_on();
 	stress_start(t, n, fn, arg);
-	stress_sleep_ms(stress_ms);
-	while (!enough())
+	while (!found() && (stress_now_ms() < until || !enough()))
 		stress_sleep_ms(1);
 	stress_stop();
 	stress_join(t, n);

@@ -81,6 +81,11 @@ void stress_run(int n, void (*fn)(struct stress_thread *t), void *arg);
 void stress_run_until(int n, void (*fn)(struct stress_thread *t), void *arg,
 		      bool (*enough)(void));
 
+/* The same for @ms, but no longer than until @found; stress_never: nothing is. */
+void stress_search(int n, void (*fn)(struct stress_thread *t), void *arg,
+		   unsigned ms, bool (*enough)(void), bool (*found)(void));
+bool stress_never(void);
+
 void stress_sleep_ms(unsigned ms);
 uint64_t stress_now_ms(void);
 
