@@ -196,7 +196,8 @@ static uint64_t run_round(struct kn_grace *g)
  */
 static uint64_t next_nap(uint64_t nap_us, uint64_t bytes)
 {
-	const uint64_t delay_us = KN_MAX(kn_load(&kn_tun.rcu_delay_ms), 1) * 1000;
+	const uint64_t delay_us =
+		KN_MAX(kn_load(&kn_tun.rcu_delay_ms), 1) * 1000;
 
 	if (!bytes)
 		return KN_MIN(nap_us * 2 + 1000, NAP_MOST_US);
@@ -300,8 +301,7 @@ bool kn_grace_dozes(int i)
 
 static bool start_or_wake(struct kn_grace *g)
 {
-	if (!kn_load(&g->has_thread) &&
-	    kn_grace_owner.waits(kn_grace_index(g)))
+	if (!kn_load(&g->has_thread) && kn_grace_owner.waits(kn_grace_index(g)))
 		return start_thread(g);
 	if (kn_load(&g->dozes))
 		futex_wake(&g->wake);
@@ -442,9 +442,10 @@ static bool pause_rounds(struct kn_grace *g, bool inside)
 	/* Inside a section the thread may be waiting for us. */
 	if (inside)
 		return pthread_mutex_trylock(&g->in_round) == 0;
-	clock_gettime(CLOCK_REALTIME, &until);
+	clock_gettime(CLOCK_MONOTONIC, &until);
 	until.tv_sec += PAUSE_SECONDS;
-	return pthread_mutex_timedlock(&g->in_round, &until) == 0;
+	return pthread_mutex_clocklock(&g->in_round, CLOCK_MONOTONIC, &until) ==
+	       0;
 }
 
 /*
