@@ -18,6 +18,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "alloc/base/print.h"
 #include "alloc/config/cache_conf.h"
 #include "alloc/config/fake_spec.h"
 
@@ -130,6 +131,19 @@ void kn_conf_bad_value(struct kn_conf_sink *sink, const char *where,
 		not_a_value(sink, where, row, value);
 	if (err == -ERANGE)
 		out_of_range(sink, where, row, value);
+}
+
+static void add_message(void *arg, const char *message)
+{
+	kn_text_add(arg, "%s", message);
+}
+
+void kn_tunable_explain(const struct kn_tunable *row, const char *where,
+			const char *value, int err, struct kn_text *t)
+{
+	struct kn_conf_sink sink = {.report = add_message, .arg = t};
+
+	kn_conf_bad_value(&sink, where, row, value, err);
 }
 
 bool kn_conf_item(struct kn_conf_sink *sink, const char *where,

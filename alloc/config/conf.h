@@ -89,6 +89,16 @@ void kn_conf_print_rest(int shown);
 const struct kn_tunable *kn_conf_nearest(const struct kn_tunable *row, int nr,
 					 const char *name);
 
+/* The search for the name that a misspelt @name most likely means. */
+struct kn_conf_near {
+	const char *name;
+	size_t distance; /* of the nearest so far */
+	bool found;
+};
+
+/* Whether @candidate is near to the name, and nearer than all before it. */
+bool kn_conf_nearer(struct kn_conf_near *near, const char *candidate);
+
 bool kn_tunables_sealed(void);
 
 /* Lets kn_tunables_load() run again. */

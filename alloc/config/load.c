@@ -29,7 +29,10 @@ enum {
 };
 static int state;
 
-#define PATH_LEN 512
+#define PATH_LEN     512
+
+#define PREFIX	     "KNUMA_"
+#define VARIABLE_LEN 64 /* longer names are near to none */
 
 /* The files to read; empty is none. */
 static struct {
@@ -201,35 +204,110 @@ static void read_list(struct kn_conf_sink *sink, const char *list)
 	}
 }
 
+static const char *const own_variables[] = {
+#define VARIABLE(name) #name,
+#include "alloc/config/variables.def"
+#undef VARIABLE
+};
+
+static bool is_own_variable(const char *name)
+{
+	for (size_t i = 0; i < KN_ARRAY_SIZE(own_variables); i++)
+		if (!strcmp(name, own_variables[i]))
+			return true;
+	return false;
+}
+
+static const char *nearest_variable(const char *name)
+{
+	const struct kn_tunable *row = kn_tunable_nearest(name);
+	struct kn_conf_near near = {.name = name};
+	const char *nearest = NULL;
+
+	if (row && kn_conf_nearer(&near, row->name))
+		nearest = row->name;
+	for (size_t i = 0; i < KN_ARRAY_SIZE(own_variables); i++)
+		if (kn_conf_nearer(&near, own_variables[i]))
+			nearest = own_variables[i];
+	return nearest;
+}
+
+/* @to has room for what @from has; only letters change. */
+static void change_case(char *to, const char *from, char first, char to_first)
+{
+	for (; *from; from++)
+		*to++ = *from >= first && *from <= first + ('z' - 'a') ?
+				(char)(*from - first + to_first) :
+				*from;
+	*to = '\0';
+}
+
+static void unknown_variable(struct kn_conf_sink *sink, const char *variable,
+			     const char *near)
+{
+	char name[VARIABLE_LEN];
+
+	change_case(name, near, 'a', 'A');
+	kn_conf_mistake(sink, variable,
+			"unknown variable; the nearest is " PREFIX "%s", name);
+}
+
+/* What is left: told to who asks for it. */
+static struct {
+	int nr;
+	char names[200];
+} others;
+
+static void note_other(const char *variable)
+{
+	const size_t at = strlen(others.names);
+
+	if (at + strlen(variable) + 3 > sizeof(others.names)) {
+		others.nr++;
+		return;
+	}
+	snprintf(others.names + at, sizeof(others.names) - at, "%s%s",
+		 at ? ", " : "", variable);
+}
+
+void kn_conf_tell_others(void)
+{
+	char more[32] = "";
+
+	if (others.nr)
+		snprintf(more, sizeof(more), " and %d more", others.nr);
+	if (*others.names)
+		kn_print("%s%s: no setting has a name like this; `knuma conf "
+			 "dump' lists them",
+			 others.names, more);
+}
+
 /*
  * KNUMA_<NAME>.  Other programs may use the prefix for variables of their own,
- * so a name that is near to no tunable is theirs.
+ * so a name that is near to none of knuma's is no mistake.
  */
 static void read_variable(struct kn_conf_sink *sink, const char *variable)
 {
-	const size_t prefix = strlen("KNUMA_");
-	char name[64] = "", where[64] = "";
+	char name[VARIABLE_LEN], where[VARIABLE_LEN];
 	const char *value = strchr(variable, '=');
+	const char *near;
 	size_t len;
 
-	if (strncmp(variable, "KNUMA_", prefix) || !value)
+	if (strncmp(variable, PREFIX, strlen(PREFIX)) || !value)
 		return;
-	len = (size_t)(value - variable);
-	if (len >= sizeof(where))
-		return;
+	len = KN_MIN((size_t)(value - variable), sizeof(where) - 1);
 	memcpy(where, variable, len);
-	for (size_t i = prefix; i < len; i++)
-		name[i - prefix] = variable[i] >= 'A' && variable[i] <= 'Z' ?
-					   (char)(variable[i] - 'A' + 'a') :
-					   variable[i];
-	if (!strcmp(name, "conf") || !strcmp(name, "conf_file"))
+	where[len] = '\0';
+	change_case(name, where + strlen(PREFIX), 'A', 'a');
+	if (is_own_variable(name))
 		return;
+	near = nearest_variable(name);
 	if (kn_tunable_find(name))
 		kn_conf_item(sink, where, name, value + 1);
-	else if (kn_tunable_nearest(name))
-		kn_conf_mistake(sink, where,
-				"unknown variable; the nearest key is '%s'",
-				kn_tunable_nearest(name)->name);
+	else if (near)
+		unknown_variable(sink, where, near);
+	else
+		note_other(where);
 }
 
 /* The order of variables means nothing, so a profile comes before the others. */
@@ -263,6 +341,7 @@ int kn_tunables_load_with(void (*report)(void *arg, const char *message),
 		return 0;
 	if (__atomic_compare_exchange_n(&state, &expected, LOADING, false,
 					__ATOMIC_ACQUIRE, __ATOMIC_ACQUIRE)) {
+		memset(&others, 0, sizeof(others));
 		find_files(&sink, environment());
 		kn_conf_files(&sink);
 		if (!is_secure())

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The tunable that a misspelt name means: the least number of letters to
- * insert, remove, replace or swap with their neighbour.
+ * The name that a misspelt one means: the least number of letters to insert,
+ * remove, replace or swap with their neighbour; else one that goes on after it,
+ * as huge_pages does after huge.
  */
 #include "alloc/config/conf.h"
 
@@ -49,23 +50,43 @@ static unsigned distance(const char *a, const char *b)
 	return d[n][m];
 }
 
+/* Whether @name is the first words of @longer. */
+static bool begins(const char *longer, const char *name)
+{
+	while (*name && *longer && plain(*name) == plain(*longer)) {
+		name++;
+		longer++;
+	}
+	return !*name && *longer == '_';
+}
+
+bool kn_conf_nearer(struct kn_conf_near *near, const char *candidate)
+{
+	const size_t len = strlen(near->name);
+	/* A third of the letters may be wrong: more is another word. */
+	size_t d = len / 3 + 1;
+
+	if (!len || len > LETTERS)
+		return false;
+	if (begins(candidate, near->name))
+		d = len / 3;
+	d = KN_MIN(d, distance(near->name, candidate));
+	if (d > len / 3 || (near->found && d >= near->distance))
+		return false;
+	near->distance = d;
+	near->found = true;
+	return true;
+}
+
 const struct kn_tunable *kn_conf_nearest(const struct kn_tunable *row, int nr,
 					 const char *name)
 {
+	struct kn_conf_near near = {.name = name};
 	const struct kn_tunable *nearest = NULL;
-	/* A third of the letters may be wrong: more is another word. */
-	size_t best = strlen(name) / 3 + 1;
 
-	if (!*name || strlen(name) > LETTERS)
-		return NULL;
-	for (int i = 0; i < nr; i++) {
-		const size_t d = distance(name, row[i].name);
-
-		if (d < best) {
-			best = d;
+	for (int i = 0; i < nr; i++)
+		if (kn_conf_nearer(&near, row[i].name))
 			nearest = &row[i];
-		}
-	}
 	return nearest;
 }
 

@@ -25,6 +25,8 @@
 
 #include "alloc/base/compiler.h"
 
+struct kn_text;
+
 #define KN_KIB	       (1ull << 10)
 #define KN_MIB	       (1ull << 20)
 #define KN_GIB	       (1ull << 30)
@@ -113,6 +115,9 @@ int kn_tunables_load(void);
 int kn_tunables_load_with(void (*report)(void *arg, const char *message),
 			  void *arg);
 
+/* One line of variables KNUMA_<NAME> that are nothing and near to nothing. */
+void kn_conf_tell_others(void);
+
 /* Whether the INIT rows can be set no more. */
 void kn_tunables_seal(bool seal);
 
@@ -171,6 +176,10 @@ const struct kn_tunable *kn_tunable_find(const char *name);
 
 /* The row a misspelt @name most likely means, or NULL when none is near. */
 const struct kn_tunable *kn_tunable_nearest(const char *name);
+
+/* Adds what is wrong with @value of @row at @where; @err is of kn_tunable_set(). */
+void kn_tunable_explain(const struct kn_tunable *row, const char *where,
+			const char *value, int err, struct kn_text *t);
 
 /*
  * Reads a file as kn_tunables_load() does, but sets nothing.  Each mistake is

@@ -111,6 +111,7 @@ static void finish(void)
 	if (kn_tun.stats) {
 		kn_banner();
 		kn_limits_banner();
+		kn_conf_tell_others();
 	}
 	if (kn_load_acquire(&loaded))
 		kn_live_start();

@@ -323,6 +323,8 @@ static void answer_set(struct kn_text *t, char *arguments)
 {
 	const char *name = word(&arguments);
 	const int err = knuma_conf_set(name, arguments);
+	char buf[1024] = "";
+	struct kn_text why = {buf, sizeof(buf), 0};
 
 	switch (err) {
 	case 0:
@@ -338,9 +340,9 @@ static void answer_set(struct kn_text *t, char *arguments)
 				 name);
 		break;
 	default:
-		kn_request_error(
-			t, err, "set: %s = %.200s: %s", name, arguments,
-			err == -ERANGE ? "out of range" : "not a value of it");
+		kn_tunable_explain(kn_tunable_find(name), "set", arguments, err,
+				   &why);
+		kn_request_error(t, err, "%s", buf);
 	}
 }
 

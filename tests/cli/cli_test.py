@@ -16,7 +16,7 @@ import unittest
 
 ROOT = os.environ.get("KNUMA_TEST_ROOT", os.getcwd())
 KNUMA = os.environ.get("KNUMA_TEST_BIN", os.path.join(ROOT, "tools/knuma"))
-COMMANDS = ("run", "stat", "top", "whatis", "trim", "reload", "topology",
+COMMANDS = ("run", "stat", "top", "whatis", "trim", "reload", "get", "set", "topology",
             "check", "conf", "bench")
 
 
@@ -134,6 +134,25 @@ class Check(Cli):
         self.assertIn(self.path("none") + ": does not exist", out)
         out, _ = self.knuma("check", self.folder, code=2)
         self.assertIn("Is a directory", out)
+
+
+class Variables(Cli):
+    def test_a_misspelt_one_is_named_once(self):
+        _, err = self.knuma("run", "--", "true", env={
+            "KNUMA_SOKET": "yes", "KNUMA_BANANA": "1"})
+        self.assertEqual(err, "knuma: KNUMA_SOKET: unknown variable; the "
+                         "nearest is KNUMA_SOCKET\n")
+        _, err = self.knuma("run", "--", "true", code=2, env={
+            "KNUMA_CONFIG_FILE": "k.conf", "KNUMA_STRICT": "yes"})
+        self.assertIn("the nearest is KNUMA_CONF_FILE\n", err)
+
+    def test_one_near_to_nothing_is_named_to_who_asks(self):
+        env = {"KNUMA_BANANA": "1"}
+        said = "knuma: KNUMA_BANANA: no setting has a name like this"
+        self.assertEqual(self.knuma("run", "--", "true", env=env)[1], "")
+        self.assertIn(said, self.knuma("run", "--stats", "--", "true",
+                                       env=env)[1])
+        self.assertIn(said, self.knuma("conf", "show", env=env)[1])
 
 
 class Conf(Cli):
@@ -364,9 +383,9 @@ class Run(Cli):
             "run", "--stat-file", "", "true"))
         self.assertIn("unknown key 'x'; `knuma conf dump'", self.usage_error(
             "run", "--set", "x=1", "true"))
-        self.assertIn("'maybe'", self.usage_error(
+        self.assertIn("stats = maybe: expected yes or no", self.usage_error(
             "run", "--set", "stats=maybe", "true"))
-        self.assertIn("out of range", self.usage_error(
+        self.assertIn("outside of", self.usage_error(
             "run", "--set", "span=1", "true"))
         self.assertIn("KEY=VALUE", self.usage_error(
             "run", "--set", "stats", "true"))

@@ -178,6 +178,8 @@ class NoSocket(Live):
     def test_usage(self):
         for args in (["top"], ["top", "x"], ["top", "1", "2"], ["whatis", "1"],
                      ["whatis"], ["trim"], ["trim", "x"], ["reload", "1", "2"],
+                     ["get", "1"], ["set", "1", "span"], ["get", "x", "span"],
+                     ["set", "1", "span", "1G", "2G"],
                      ["top", "-d", "0", "1"], ["top", "-n", "x", "1"],
                      ["top", "-s", "x", "1"], ["whatis", "-o", "csv", "1", "2"]):
             _, err = self.knuma(*args, code=2)
@@ -292,6 +294,37 @@ class Actions(Live):
         _, err = self.knuma("reload", str(app.pid), code=2)
         self.assertIn("banana", err)
         self.assertEqual(delay(), "7s")
+
+    def test_a_setting_is_asked_for_and_changed(self):
+        conf = os.path.join(self.folder, "k.conf")
+        with open(conf, "w", encoding="utf-8") as f:
+            f.write("vmalloc_cache = 8M\n")
+        pid = str(self.start(KNUMA_CONF_FILE=conf).pid)
+
+        def get(name):
+            return json.loads(self.knuma("get", "-o", "json", pid, name)[0])
+
+        self.assertEqual(get("vmalloc_cache"), {
+            "schema": 1, "name": "vmalloc_cache", "value": "8M",
+            "source": conf + ":1", "runtime": True})
+        self.assertFalse(get("span")["runtime"])
+        out, _ = self.knuma("set", pid, "vmalloc_cache", "16M")
+        self.assertRegex(out, r"(?m)^value +16M$")
+        self.assertEqual(get("vmalloc_cache")["value"], "16M")
+        self.knuma("reload", pid)
+        self.assertEqual(get("vmalloc_cache")["value"], "16M")
+        for name, value, said in (
+                ("vmalloc_cach", "1M", "the nearest is 'vmalloc_cache'"),
+                ("span", "2G", "set: span is read at start"),
+                ("vmalloc_cache", "lots", "expected a size, as 65536"),
+                ("vmalloc_cache", "2T", "outside of 0 to 1T"),
+                ("rcu_full", "wait", "expected one of fail|grow")):
+            out, err = self.knuma("set", pid, name, value, code=2)
+            self.assertEqual((out, len(err.splitlines())), ("", 1), err)
+            self.assertIn(said, err)
+        self.assertIn("the nearest is 'span'",
+                      self.knuma("get", pid, "spam", code=2)[1])
+        self.assertEqual(get("vmalloc_cache")["value"], "16M")
 
     def test_a_fork_child_answers_for_itself(self):
         app = self.start()

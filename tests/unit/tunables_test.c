@@ -19,6 +19,7 @@
 
 #include <knuma/tunables.h>
 
+#include "alloc/base/print.h"
 #include "alloc/config/cache_conf.h"
 #include "alloc/config/conf.h"
 #include "alloc/config/profile.h"
@@ -268,6 +269,10 @@ static void nearest_names(void **state)
 		{"stat", "stats"},
 		{"initonalloc", "init_on_alloc"},
 		{"rsqe", "rseq"},
+		{"huge", "huge_pages"},
+		{"trim", "trim_delay_ms"},
+		{"vmalloc", "vmalloc_cache"},
+		{"metrics", "metrics_file"},
 		{"banana", NULL},
 		{"", NULL},
 		{"x", NULL},
@@ -754,10 +759,96 @@ static void mistakes_in_the_environment(void **state)
 		"KNUMA_CONF_FILE: /nonexistent does not exist\n"
 		"KNUMA_CONF: 'banana' is not key=value\n"
 		"KNUMA_CONF: unknown key 'spam'; the nearest is 'span'\n"
-		"KNUMA_STAT: unknown variable; the nearest key is 'stats'\n"
+		"KNUMA_STAT: unknown variable; the nearest is KNUMA_STATS\n"
 		"KNUMA_HUGE_AFTER: huge_after = lots: expected a size, as "
 		"65536, 64K or 8M\n");
 	assert_string_equal(value("span"), "1G");
+}
+
+/* What a variable is said to be; "" when it is nobody's business. */
+static const char *said_of(const char *variable)
+{
+	report[0] = '\0';
+	setenv(variable, "1", 1);
+	load();
+	unsetenv(variable);
+	return report;
+}
+
+static void misspelt_variables(void **state)
+{
+	static const struct {
+		const char *variable, *nearest;
+	} row[] = {
+		{"KNUMA_SOKET", "KNUMA_SOCKET"},
+		{"KNUMA_HUGEPAGES", "KNUMA_HUGE_PAGES"},
+		{"KNUMA_stat", "KNUMA_STATS"},
+		{"KNUMA_HUGE", "KNUMA_HUGE_PAGES"},
+		{"KNUMA_TRIM_DELAY", "KNUMA_TRIM_DELAY_MS"},
+		{"KNUMA_CONFIG", "KNUMA_CONF"},
+		{"KNUMA_CONFIG_FILE", "KNUMA_CONF_FILE"},
+		{"KNUMA_PRELAOD", "KNUMA_PRELOAD"},
+		{"KNUMA_PROFLE", "KNUMA_PROFILE"},
+	};
+	char expected[128];
+
+	(void)state;
+	for (size_t i = 0; i < KN_ARRAY_SIZE(row); i++) {
+		snprintf(expected, sizeof(expected),
+			 "%s: unknown variable; the nearest is %s\n",
+			 row[i].variable, row[i].nearest);
+		assert_string_equal(said_of(row[i].variable), expected);
+	}
+	assert_string_equal(said_of("KNUMA_PRELOAD"), "");
+	assert_string_equal(said_of("KNUMA_TEST_SECONDS"), "");
+	assert_string_equal(said_of("KNUMA_"), "");
+	assert_string_equal(said_of("KNUMA"), "");
+}
+
+static void tell_others(void)
+{
+	char text[512];
+	struct kn_text said = {text, sizeof(text), 0};
+
+	text[0] = '\0';
+	report[0] = '\0';
+	load();
+	assert_string_equal(report, "");
+	kn_print_into = &said;
+	kn_conf_tell_others();
+	kn_print_into = NULL;
+	strcpy(report, text);
+}
+
+static void variables_near_to_nothing_are_told_when_asked(void **state)
+{
+	char name[100];
+
+	(void)state;
+	tell_others();
+	assert_string_equal(report, "");
+	setenv("KNUMA_BANANA", "1", 1);
+	setenv("KNUMA_VM_DIR", "1", 1);
+	tell_others();
+	assert_string_equal(report,
+			    "KNUMA_BANANA, KNUMA_VM_DIR: no setting has a name "
+			    "like this; `knuma conf dump' lists them\n");
+	for (int i = 0; i < 20; i++) {
+		snprintf(name, sizeof(name), "KNUMA_%s_%d",
+			 i == 7 ? "OF_MORE_THAN_SIXTY_FOUR_LETTERS_IN_ALL_"
+				  "WHICH_IS_TOO_MANY_FOR_A_NAME" :
+				  "WORD_OF_NOBODY",
+			 i);
+		setenv(name, "1", 1);
+	}
+	tell_others();
+	assert_non_null(strstr(report, "KNUMA_WORD_OF_NOBODY_0, "));
+	assert_non_null(strstr(report, " more: no setting"));
+	/* What was said is of this environment, not of the one before. */
+	clearenv();
+	setenv("KNUMA_CONF_FILE", "", 1);
+	tell_others();
+	assert_string_equal(report, "");
 }
 
 static void an_item_too_long_is_skipped(void **state)
@@ -935,6 +1026,8 @@ int main(void)
 		TEST(later_sources_win),
 		TEST(home_when_there_is_no_xdg_folder),
 		TEST(mistakes_in_the_environment),
+		TEST(misspelt_variables),
+		TEST(variables_near_to_nothing_are_told_when_asked),
 		TEST(an_item_too_long_is_skipped),
 		TEST(strict_refuses_to_start),
 		TEST(a_flood_of_mistakes_is_cut),

@@ -174,6 +174,7 @@ static void load(const struct arguments *a)
 	/* The first look may have come before main(). */
 	kn_tunables_reset();
 	kn_tunables_load_with(tell, NULL);
+	kn_conf_tell_others();
 }
 
 static void show(void)

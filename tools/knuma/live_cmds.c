@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* knuma whatis, trim, reload - a request and its answer */
+/* knuma whatis, trim, reload, get, set - a request and its answer */
 #define _GNU_SOURCE
 #include "tools/knuma/knuma.h"
 
@@ -21,7 +21,7 @@ static const char *const formats[] = {"text", "json", NULL};
 struct arguments {
 	const char *request; /* its first word */
 	unsigned nr;	     /* arguments, the process among them */
-	char *argument[3];
+	char *argument[3];   /* PID NAME VALUE at most */
 	unsigned given;
 	int fmt;
 };
@@ -121,6 +121,36 @@ int cmd_reload(int argc, char **argv)
 		       "again, all or nothing.",
 	};
 	struct arguments a = {.request = "reload", .nr = 1};
+
+	return run(&argp, &a, argc, argv);
+}
+
+int cmd_get(int argc, char **argv)
+{
+	const struct argp argp = {
+		.options = options,
+		.parser = parse,
+		.args_doc = "PID|SOCKET NAME",
+		.doc = "Prints the setting NAME of a running process, where "
+		       "its value comes from, and whether it may change while "
+		       "the process runs.",
+	};
+	struct arguments a = {.request = "get", .nr = 2};
+
+	return run(&argp, &a, argc, argv);
+}
+
+int cmd_set(int argc, char **argv)
+{
+	const struct argp argp = {
+		.options = options,
+		.parser = parse,
+		.args_doc = "PID|SOCKET NAME VALUE",
+		.doc = "Changes the setting NAME of a running process, until "
+		       "it ends, and prints it as get does.  A reload does "
+		       "not take that back.",
+	};
+	struct arguments a = {.request = "set", .nr = 3};
 
 	return run(&argp, &a, argc, argv);
 }

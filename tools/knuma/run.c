@@ -92,13 +92,17 @@ static void set_tunable(struct argp_state *state, char *item)
 {
 	char *value = strchr(item, '=');
 	const struct kn_tunable *near;
+	char buf[1024] = "";
+	struct kn_text why = {buf, sizeof(buf), 0};
+	int err;
 
 	if (!value) {
 		argp_error(state, "'%s' is not KEY=VALUE", item);
 		return;
 	}
 	*value++ = '\0';
-	switch (kn_tunable_set(item, value, "--set")) {
+	err = kn_tunable_set(item, value, "--set");
+	switch (err) {
 	case 0:
 		set_variable(item, value);
 		return;
@@ -110,11 +114,10 @@ static void set_tunable(struct argp_state *state, char *item)
 				  "`knuma conf dump' lists the keys",
 			   near ? "'" : "");
 		return;
-	case -ERANGE:
-		argp_error(state, "%s: '%s' is out of range", item, value);
-		return;
 	default:
-		argp_error(state, "%s: '%s' is not a value of it", item, value);
+		kn_tunable_explain(kn_tunable_find(item), "--set", value, err,
+				   &why);
+		argp_error(state, "%s", buf);
 	}
 }
 
