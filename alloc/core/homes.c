@@ -103,26 +103,19 @@ static void refuse(int err)
 		-err);
 }
 
-/* One question, counted.  False when it was not answered. */
-static bool ask(int node, void **pages, size_t n, bool move,
-		struct kn_homes *found)
+/* Counts the answer @got to a question.  False when there was none: @err. */
+static bool count(int node, const struct kn_homes *got, int err)
 {
-	struct kn_homes got = {.where = -1};
-	const int err = kn_homes_ask(node, pages, n, move, &got);
-
 	if (err == -EPERM || err == -EACCES || err == -ENOSYS)
 		refuse(err);
-	kn_node_stat_add(node, KN_NODE_STAT_home_checked, got.checked);
-	kn_node_stat_add(node, KN_NODE_STAT_home_stale, got.stale);
-	kn_node_stat_add(node, KN_NODE_STAT_home_moved, got.moved);
-	if (got.stale)
+	kn_node_stat_add(node, KN_NODE_STAT_home_checked, got->checked);
+	kn_node_stat_add(node, KN_NODE_STAT_home_stale, got->stale);
+	kn_node_stat_add(node, KN_NODE_STAT_home_moved, got->moved);
+	if (got->stale)
 		kn_warn_once("pages of node %d lie on node %d: it was full or "
 			     "not usable, or the system moved them; home_stale "
 			     "in the statistics counts further ones",
-			     kn_topo.kernel_id[node], got.where);
-	found->checked += got.checked;
-	found->stale += got.stale;
-	found->moved += got.moved;
+			     kn_topo.kernel_id[node], got->where);
 	return !err;
 }
 
@@ -131,7 +124,7 @@ static bool sample_strays(int node)
 {
 	struct kn_home_range r[KN_HOME_RANGES];
 	const size_t pages = kn_home_pages(node, r, true);
-	struct kn_homes found = {0};
+	struct kn_homes found = {.where = -1};
 	void *page[SAMPLE_PAGES];
 	size_t n = 0;
 
@@ -141,7 +134,7 @@ static bool sample_strays(int node)
 		page[n] = kn_home_page(r, random_below(pages));
 		n += !kn_is_away(page[n]);
 	}
-	ask(node, page, n, false, &found);
+	count(node, &found, kn_homes_ask(node, page, n, &found));
 	return found.stale != 0;
 }
 
@@ -177,31 +170,52 @@ static void end_walk(int node)
 		begin_walk(node);
 }
 
+/*
+ * The next @n pages of a walk.  False when the node takes no more, or nobody
+ * answers.
+ */
+static bool walk_on(int node, const struct kn_home_range r[KN_HOME_RANGES],
+		    size_t n, uint64_t *moved)
+{
+	struct kn_homes *found = &walks[node].found, got = {.where = -1};
+	void *page[KN_HOMES_MAX], *stay[KN_HOMES_MAX];
+	size_t nr = 0, nr_stay = 0;
+	int err;
+
+	for (size_t i = 0; i < n; i++) {
+		void *p = kn_home_page(r, walks[node].at + i);
+
+		if (kn_is_away(p))
+			stay[nr_stay++] = p;
+		else
+			page[nr++] = p;
+	}
+	err = kn_homes_bring(node, page, nr, stay, nr_stay, &got);
+	found->stale += got.stale;
+	found->moved += got.moved;
+	*moved = got.moved;
+	return count(node, &got, err);
+}
+
 /* Brings home what the window has elsewhere, until it has cost @most. */
 static void walk(int node, size_t most)
 {
-	struct kn_homes *found = &walks[node].found;
 	struct kn_home_range r[KN_HOME_RANGES];
 	const size_t pages = kn_home_pages(node, r, true);
-	void *page[KN_HOMES_MAX];
 
 	while (most && walks[node].at < pages) {
-		const size_t at = walks[node].at;
-		const size_t n = KN_MIN(pages - at, (size_t)KN_HOMES_MAX);
-		const uint64_t moved = found->moved;
-		size_t asked = 0, cost;
+		const size_t n =
+			KN_MIN(pages - walks[node].at, (size_t)KN_HOMES_MAX);
+		uint64_t moved;
+		size_t cost;
 
-		for (size_t i = 0; i < n; i++) {
-			page[asked] = kn_home_page(r, at + i);
-			asked += !kn_is_away(page[asked]);
-		}
 		/* A node without room: what is left of it has to wait. */
-		if (!ask(node, page, asked, true, found)) {
+		if (!walk_on(node, r, n, &moved)) {
 			walks[node].at = pages;
 			break;
 		}
 		walks[node].at += n;
-		cost = n / ASK_PER_MOVE + (size_t)(found->moved - moved) + 1;
+		cost = n / ASK_PER_MOVE + (size_t)moved + 1;
 		most -= KN_MIN(most, cost);
 	}
 	if (walks[node].at >= pages)

@@ -16,7 +16,6 @@
 
 #include <errno.h>
 #include <string.h>
-#include <sys/mman.h>
 
 #include "alloc/base/assert.h"
 #include "alloc/core/start.h"
@@ -25,11 +24,8 @@
 #include "alloc/slab/cache.h"
 #include "alloc/stats/stats.h"
 #include "alloc/vmalloc/vmap.h"
+#include "numa/homes.h"
 #include "numa/machine.h"
-
-#ifndef MADV_COLD
-#define MADV_COLD 20
-#endif
 
 /* Pages in one step: 19 KiB of arrays on the stack. */
 #define CHUNK 512
@@ -61,36 +57,8 @@ static bool is_wanted(const struct job *j, int node)
 }
 
 /*
- * The system moves huge pages whole, with what else is in them.  Advice for a
- * part of one makes it split it; refused (for locked memory, or by a kernel
- * before 5.4), the rest goes along, and comes back as pages that strayed.
- *
- * A huge page that some CPU's list of new pages still holds is not split, and
- * the advice does not say so.  A move empties those lists first: one page, to
- * where it is.
- */
-static void split_huge(void **page, const int *at, size_t n)
-{
-	size_t first = 0;
-	int status;
-
-	for (size_t i = 1; i <= n; i++) {
-		const uintptr_t from = (uintptr_t)page[first];
-		const uintptr_t end = (uintptr_t)page[i - 1] + KN_PAGE_SIZE;
-
-		if (i < n && (uintptr_t)page[i] == end)
-			continue;
-		if ((from | end) & (KN_HUGE_SIZE - 1)) {
-			kn_machine.move_pages(1, &page[first], &at[first],
-					      &status);
-			kn_machine.madvise(page[first], end - from, MADV_COLD);
-		}
-		first = i;
-	}
-}
-
-/*
- * Steps 2 and 3.  Pages of the node's pool stay: the system would move all of a
+ * Steps 2 and 3.  Where a huge page was not split, the rest of it goes along,
+ * and comes back as pages that strayed.  Pages of the node's pool stay: the system would move all of a
  * huge page, and cannot split it.
  */
 static int move(const struct job *j, const int where[CHUNK])
@@ -112,7 +80,7 @@ static int move(const struct job *j, const int where[CHUNK])
 	}
 	if (!n)
 		return 0;
-	split_huge(page, at, n);
+	kn_homes_split(page, at, n);
 	ret = kn_machine.move_pages(n, page, nodes, status);
 	return ret < 0 ? ret : 0;
 }

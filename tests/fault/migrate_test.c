@@ -5,6 +5,7 @@
  */
 #include <pthread.h>
 #include <string.h>
+#include <sys/mman.h>
 
 #include <knuma/numa.h>
 #include <knuma/page.h>
@@ -451,6 +452,71 @@ static void a_filter_that_refuses(void)
 	vfree(p);
 }
 
+/* A huge page that somebody holds: it moves whole until advice may split it. */
+static bool held, whole;
+
+static int moves_whole(size_t n, void **pages, const int *nodes, int *status)
+{
+	for (size_t i = 0; whole && n > 1 && i < n; i++) {
+		char *first = (char *)((uintptr_t)pages[i] & -(2 * MIB));
+
+		for (size_t at = 0; at < 2 * MIB; at += page_size) {
+			void *page = first + at;
+			int ignored;
+
+			below.move_pages(1, &page, &nodes[i], &ignored);
+		}
+	}
+	return below.move_pages(n, pages, nodes, status);
+}
+
+static int cold_splits(void *addr, size_t len, int advice)
+{
+	if (advice == MADV_COLD && !held)
+		whole = false;
+	return below.madvise(addr, len, advice);
+}
+
+static void a_part_of_a_huge_page_that_is_held(void)
+{
+	unsigned long pages;
+	struct knuma_homes row[4];
+	void *others[200], *p;
+
+	fake_start();
+	p = kmalloc_node(5000, GFP_KERNEL, 1);
+	memset(p, 1, 5000);
+	pages = pages_of(p, 5000);
+	for (int i = 0; i < 200; i++) {
+		others[i] = kmalloc_node(5000, GFP_KERNEL, 1);
+		memset(others[i], 1, 5000);
+	}
+	below = kn_machine;
+	kn_machine.move_pages = moves_whole;
+	kn_machine.madvise = cold_splits;
+	held = whole = true;
+	CHECK_EQ(knuma_migrate(p, NUMA_NO_NODE, 3, NULL), 0);
+	for (int i = 0; i < 3; i++) {
+		/* The rest cannot come home without it, and so stays, too. */
+		lies_on(p, 5000, 3);
+		CHECK(knuma_verify_placement(1ul << 30, row, 4) >
+		      (long)pages + 100);
+		CHECK_EQ(row[1].on_purpose, pages);
+		CHECK_EQ(knuma_trim(), 0);
+	}
+	held = false;
+	CHECK_EQ(knuma_trim(), 0);
+	lies_on(p, 5000, 3);
+	away_is(pages, pages);
+	kn_machine = below;
+	kfree(p);
+	for (int i = 0; i < 200; i++)
+		kfree(others[i]);
+	CHECK_EQ(knuma_trim(), 0);
+	away_is(0, 0);
+	heap_verify();
+}
+
 static void strays_are_found(void)
 {
 	struct knuma_homes row[3];
@@ -528,6 +594,7 @@ int main(void)
 		child_test(what_is_no_allocation_is_refused),
 		child_test(a_node_that_fills_up),
 		child_test(a_filter_that_refuses),
+		child_test(a_part_of_a_huge_page_that_is_held),
 		child_test(strays_are_found),
 		child_test(a_sample_touches_nothing),
 		child_test(bad_samples),

@@ -314,6 +314,23 @@ static void objects_in_huge_pages_always(void **state)
 	on_each_node(full_nodes_pass_objects_on, &in_huge_pages_always);
 }
 
+/*
+ * A step of @node's memory.  False when the system no longer gives it there,
+ * which it may do before its files say that the node is full.
+ */
+static bool hog_step(void)
+{
+	void *p = mmap(NULL, STEP, PROT_READ | PROT_WRITE,
+		       MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	CHECK(p != MAP_FAILED);
+	touch_pages(p, STEP);
+	if (!pages_off(p, STEP, node))
+		return true;
+	CHECK(!munmap(p, STEP));
+	return false;
+}
+
 /* Another program takes the memory of @node; the pipe tells that it has it. */
 static pid_t hog(int to_parent)
 {
@@ -324,13 +341,8 @@ static pid_t hog(int to_parent)
 		return pid;
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	numa_set_preferred(node);
-	while (node_spare(node, 0) > STEP) {
-		void *p = mmap(NULL, STEP, PROT_READ | PROT_WRITE,
-			       MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-
-		CHECK(p != MAP_FAILED);
-		touch_pages(p, STEP);
-	}
+	while (node_spare(node, 0) > STEP && hog_step())
+		;
 	CHECK(write(to_parent, "", 1) == 1);
 	for (;;)
 		pause();
