@@ -356,6 +356,29 @@ int kn_span_put_ordinary(uintptr_t addr, size_t len)
 	return 0;
 }
 
+static bool is_in_range(const struct huge_range *r, uintptr_t addr)
+{
+	return addr < kn_load_acquire(&r->to) && addr >= r->from;
+}
+
+int kn_span_renew(uintptr_t addr, size_t len)
+{
+	const struct huge_range *r = range_of(addr);
+	const int err = kn_span_put_ordinary(addr, len);
+
+	if (!err && is_in_range(r, addr))
+		advise(kn_window_of((void *)addr), r, addr, len);
+	return err;
+}
+
+bool kn_span_comes_huge(uintptr_t addr)
+{
+	const struct huge_range *r = range_of(addr);
+
+	return is_in_range(r, addr) &&
+	       asks_for_huge(kn_window_of((void *)addr), r);
+}
+
 int kn_span_grow(uintptr_t addr, size_t len, unsigned flags, size_t *pool)
 {
 	const size_t pfn = (addr - kn_span.base) >> KN_PAGE_SHIFT;

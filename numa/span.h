@@ -93,6 +93,16 @@ int kn_span_grow(uintptr_t addr, size_t len, unsigned flags, size_t *pool);
 int kn_span_put_ordinary(uintptr_t addr, size_t len);
 
 /*
+ * Puts fresh memory as it was grown into the place of whatever is there: of one
+ * mapping with its neighbours again.  0, or -Exxx and the range must not be
+ * touched.
+ */
+int kn_span_renew(uintptr_t addr, size_t len) kn_must_check;
+
+/* Whether memory at @addr comes in huge pages; a hint. */
+bool kn_span_comes_huge(uintptr_t addr);
+
+/*
  * Told by who grows a part of a window, before: [@from, @to) of it was handed
  * out, and @used pages of that are in use.  What is grown with KN_GROW_HUGE asks
  * for huge pages only as long as those are not used sparsely.

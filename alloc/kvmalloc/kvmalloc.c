@@ -20,6 +20,7 @@
 #include "alloc/base/start.h"
 #include "alloc/config/tunables.h"
 #include "alloc/stats/stats.h"
+#include "alloc/vmalloc/move.h"
 #include "alloc/vmalloc/vmap.h"
 
 /* Flags of a try that has another way behind it. */
@@ -88,6 +89,18 @@ static size_t size_of(const void *p)
 	return area ? area->nr_pages << KN_PAGE_SHIFT : 0;
 }
 
+/* An area that stays one, with its new size; NULL: it is as before. */
+static void *resize(const void *p, size_t size, gfp_t gfp)
+{
+	struct page *area = kn_vmap_find(p);
+
+	/* What is not valid, or names a node, is for kvmalloc_node(). */
+	if (!area || size > INT_MAX || gfp & ~__GFP_BITS_MASK ||
+	    gfp & __GFP_THISNODE || size <= kn_load(&kn_tun.kvmalloc_pages_max))
+		return NULL;
+	return kn_vmalloc_resize(area, size, gfp);
+}
+
 void *kvrealloc(const void *p, size_t size, gfp_t gfp)
 {
 	const size_t have = size_of(p);
@@ -103,11 +116,15 @@ void *kvrealloc(const void *p, size_t size, gfp_t gfp)
 		kvfree(p);
 		return ZERO_SIZE_PTR;
 	}
+	new = resize(p, size, gfp);
 	if (size <= have) {
+		/* Of what is left behind a shrink. */
 		if (gfp & __GFP_ZERO)
-			memset((char *)p + size, 0, have - size);
+			memset((char *)p + size, 0, size_of(p) - size);
 		return (void *)p;
 	}
+	if (new)
+		return new;
 	new = kvmalloc_node(size, gfp, NUMA_NO_NODE);
 	if (new) {
 		memcpy(new, p, have);

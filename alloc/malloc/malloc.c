@@ -21,6 +21,7 @@
 #include "alloc/page/page_alloc.h"
 #include "alloc/slab/kmalloc.h"
 #include "alloc/stats/stats.h"
+#include "alloc/vmalloc/move.h"
 #include "alloc/vmalloc/vmap.h"
 
 #define GFP_MALLOC (GFP_KERNEL | __GFP_NOWARN | KN_GFP_MALLOC)
@@ -148,29 +149,46 @@ size_t knuma_malloc_usable_size(void *p)
 	return area ? area->nr_pages << KN_PAGE_SHIFT : ksize(p);
 }
 
-/*
- * Memory for the content of @p, which grew too small.  An area that grows will
- * grow again: it gets a quarter more, which costs address space and no memory,
- * so that what is copied in all is a few times the last size.
- */
-static void *larger(void *p, size_t size)
+static bool is_area_size(size_t size)
 {
-	const size_t more = size / 4;
+	return size > kn_load(&kn_tun.kvmalloc_pages_max);
+}
+
+/*
+ * What grows will grow again: it gets a quarter more, which costs address space
+ * and no memory.  SIZE_MAX where that is too much.
+ */
+static size_t with_room(size_t size)
+{
+	return size <= PTRDIFF_MAX - size / 4 ? size + size / 4 : SIZE_MAX;
+}
+
+/* An area with its new size, where it is or elsewhere; NULL: it cannot. */
+static void *resize_area(struct page *area, size_t size)
+{
+	const bool grows = size > area->nr_pages << KN_PAGE_SHIFT;
+	void *p = NULL;
+
+	if (!is_area_size(size))
+		return NULL;
+	if (grows)
+		p = kn_vmalloc_resize(area, with_room(size), GFP_MALLOC);
+	return p ? p : kn_vmalloc_resize(area, size, GFP_MALLOC);
+}
+
+/* Memory for the content of what grew too small, or became much too large. */
+static void *other(size_t size, bool grows)
+{
 	void *new = NULL;
 
-	if (size > kn_tun.kvmalloc_pages_max && size <= PTRDIFF_MAX - more &&
-	    kn_vmap_find(p)) {
-		const int saved_errno = errno;
-
-		new = knuma_malloc(size + more);
-		if (!new)
-			errno = saved_errno;
-	}
+	if (grows && is_area_size(size))
+		new = kn_vmalloc_growing(with_room(size), GFP_MALLOC);
 	return new ? new : knuma_malloc(size);
 }
 
 void *knuma_realloc(void *p, size_t size)
 {
+	struct page *area;
 	size_t have;
 	void *new;
 
@@ -186,10 +204,14 @@ void *knuma_realloc(void *p, size_t size)
 		errno = ENOMEM;
 		return NULL;
 	}
+	area = kn_vmap_find(p);
+	new = area ? resize_area(area, size) : NULL;
+	if (new)
+		return new;
 	/* A shrink below half gives memory back. */
 	if (size <= have && size >= have / 2)
 		return p;
-	new = size > have ? larger(p, size) : knuma_malloc(size);
+	new = other(size, size > have);
 	if (new) {
 		memcpy(new, p, KN_MIN(have, size));
 		knuma_free(p);

@@ -35,6 +35,7 @@ enum kn_page_flags {
 	KN_PAGE_SURE = 2,	/* every page of it known to be in memory */
 	KN_PAGE_WARM = 4,	/* free block: on the lists that are purged */
 	KN_PAGE_LISTED = 4,	/* slab: on the partial list; slab lock */
+	KN_PAGE_MOVED = 4,	/* area: page tables were moved in, see move.h */
 	KN_PAGE_EXACT = 8,	/* large: freed by free_pages_exact() */
 	KN_PAGE_SPREAD = 8,	/* area: has a memory policy of its own */
 	KN_PAGE_POOL = 16,	/* free block: reserved, never purged */
@@ -63,9 +64,15 @@ struct page {
 	uint8_t order;
 	uint8_t flags;			/* enum kn_page_flags; the owner */
 	uint8_t away;			/* marks, atomic, see away.h */
-	uint16_t touched;		/* slab: pages from the first in memory */
-	uint32_t pool;			/* first of 2 MiB: all of them are a page
+	union {
+		uint16_t touched;	/* slab: pages from the first in memory */
+		uint16_t moves;		/* area: moves that cut mappings */
+	};
+	union {
+		uint32_t pool;		/* first of 2 MiB: all of them are a page
 					   of the node's pool; by the grower */
+		uint32_t piece;		/* area: pages that were moved here at once */
+	};
 };
 KN_STATIC_ASSERT(sizeof(struct page) == KN_PAGE_DESC_SIZE,
 		 "one cache line; numa/span.c lays out the array");

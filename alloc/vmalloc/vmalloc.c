@@ -12,8 +12,14 @@
 #include "alloc/magazine/magazine.h"
 #include "alloc/page/page_alloc.h"
 #include "alloc/stats/stats.h"
+#include "alloc/vmalloc/move.h"
 #include "alloc/vmalloc/vmap.h"
 #include "numa/machine.h"
+
+static uint64_t pages_of(size_t size)
+{
+	return KN_ALIGN_UP(size, KN_PAGE_SIZE) >> KN_PAGE_SHIFT;
+}
 
 /* The area from the first node of the zonelist that has room for it. */
 static struct page *by_zonelist(int node, uint64_t nr, uint64_t align, gfp_t gfp,
@@ -84,8 +90,8 @@ void *__vmalloc_node(unsigned long size, unsigned long align, gfp_t gfp,
 	if (kn_large_is_refused(gfp))
 		return refuse(size, ENOMEM, gfp, nid);
 	kn_slow_step(gfp);
-	area = by_zonelist(node, KN_ALIGN_UP(size, KN_PAGE_SIZE) >> KN_PAGE_SHIFT,
-			   KN_MAX(align, KN_PAGE_SIZE), gfp, &dirty);
+	area = by_zonelist(node, pages_of(size), KN_MAX(align, KN_PAGE_SIZE),
+			   gfp, &dirty);
 	if (!area)
 		return refuse(size, ENOMEM, gfp, nid);
 	if (dirty && (gfp & __GFP_ZERO || kn_tun.init_on_alloc))
@@ -117,6 +123,54 @@ void *vmalloc_node(unsigned long size, int nid)
 void *vzalloc_node(unsigned long size, int nid)
 {
 	return __vmalloc_node(size, 1, GFP_KERNEL | __GFP_ZERO, nid, NULL);
+}
+
+/* Areas that change their size. */
+
+static bool is_zero_wanted(gfp_t gfp)
+{
+	return gfp & __GFP_ZERO || kn_tun.init_on_alloc;
+}
+
+void *kn_vmalloc_growing(size_t size, gfp_t gfp)
+{
+	const struct kn_zonelist *zl;
+	struct page *area = NULL;
+	bool dirty;
+	int node;
+
+	if (!kn_start() || size > kn_window_half() ||
+	    kn_load(&kn_large_refused))
+		return NULL;
+	kn_slow_step(gfp);
+	node = kn_mag_node();
+	zl = kn_zonelist(node);
+	for (int i = 0; i < zl->nr && !area; i++)
+		area = kn_vmap_get_growing(zl->node[i], pages_of(size), &dirty);
+	if (!area)
+		return NULL;
+	kn_node_account(node, kn_pfn_node(kn_page_pfn(area)));
+	if (dirty && is_zero_wanted(gfp))
+		memset(kn_page_addr(area), 0, area->nr_pages << KN_PAGE_SHIFT);
+	return kn_page_addr(area);
+}
+
+void *kn_vmalloc_resize(struct page *area, size_t size, gfp_t gfp)
+{
+	const uint64_t had = area->nr_pages, nr = pages_of(size);
+	bool dirty;
+
+	if (!gfpflags_allow_blocking(gfp) || size > kn_window_half() ||
+	    (nr > had && kn_load(&kn_large_refused)))
+		return NULL;
+	kn_slow_step(gfp);
+	area = kn_vmap_resize(area, nr, &dirty);
+	if (!area)
+		return NULL;
+	if (dirty && is_zero_wanted(gfp))
+		memset(kn_page_addr(area + had), 0,
+		       (nr - had) << KN_PAGE_SHIFT);
+	return kn_page_addr(area);
 }
 
 /* Interleaved over nodes. */
@@ -174,7 +228,7 @@ static int get_spread(uint64_t mask, uint64_t nr, struct page **area)
 
 void *knuma_vmalloc_interleave(unsigned long size, const int *nodes, int n)
 {
-	const uint64_t nr = KN_ALIGN_UP(size, KN_PAGE_SIZE) >> KN_PAGE_SHIFT;
+	const uint64_t nr = pages_of(size);
 	struct page *area = NULL;
 	uint64_t mask;
 	int err;

@@ -14,6 +14,7 @@
 #include "alloc/page/zone.h"
 #include "alloc/stats/stats.h"
 #include "alloc/vmalloc/guard.h"
+#include "alloc/vmalloc/move.h"
 #include "alloc/vmalloc/spread.h"
 #include "numa/machine.h"
 
@@ -200,6 +201,19 @@ static uint64_t skip_to(uint32_t pfn, uint64_t align)
 	return (KN_ALIGN_UP(at, align) - at) >> KN_PAGE_SHIFT;
 }
 
+/* What lies at @pfn has been of many types before. */
+static uint32_t hand_out(uint32_t pfn, uint64_t pages)
+{
+	struct page *area = kn_page(pfn);
+
+	kn_store(&area->type, KN_PAGE_VM_USED);
+	area->capacity = pages;
+	area->flags = 0;
+	area->moves = 0;
+	area->piece = 0;
+	return pfn;
+}
+
 /* Cuts @pages at a multiple of @align out of [pfn, pfn + have). */
 static uint32_t cut(struct arena *a, uint32_t pfn, uint64_t have, uint64_t pages,
 		    uint64_t align)
@@ -211,7 +225,7 @@ static uint32_t cut(struct arena *a, uint32_t pfn, uint64_t have, uint64_t pages
 	if (have > skip + pages)
 		extent_list(a, pfn + (uint32_t)(skip + pages),
 			    have - skip - pages);
-	return pfn + (uint32_t)skip;
+	return hand_out(pfn + (uint32_t)skip, pages);
 }
 
 static uint32_t from_extents(struct arena *a, uint64_t pages, uint64_t align)
@@ -244,7 +258,7 @@ static uint32_t from_top(struct arena *a, uint64_t pages, uint64_t align)
 	a->top = at + (pages << KN_PAGE_SHIFT);
 	if (skip)
 		extent_list(a, pfn, skip);
-	return pfn + (uint32_t)skip;
+	return hand_out(pfn + (uint32_t)skip, pages);
 }
 
 /* The page part of the arena's node is past huge_after, and is used. */
@@ -343,8 +357,10 @@ static void cache_add(struct arena *a, struct page *area)
 	bin_add(&a->cached, kn_page_pfn(area));
 }
 
+/* It is the caller's from here on, and nobody's neighbour to grow into. */
 static void cache_del(struct arena *a, struct page *area)
 {
+	kn_store(&area->type, KN_PAGE_VM_USED);
 	bin_del(&a->cached, kn_page_pfn(area));
 	kn_store(&a->cached_pages, a->cached_pages - area->capacity);
 }
@@ -371,6 +387,54 @@ static void take_deferred(struct arena *a)
 	}
 }
 
+/* What a cached area must not have to be part of another one. */
+static bool is_plain(const struct page *area)
+{
+	return !(area->flags & (KN_PAGE_PROTECTED | KN_PAGE_SPREAD));
+}
+
+/*
+ * Takes the first @pages, fewer than were asked for, off a cached area; the rest
+ * stays cached, with the guard, wherever that is.
+ */
+static void cut_front(struct arena *a, struct page *area, uint64_t pages)
+{
+	struct page *rest = area + pages;
+
+	cache_del(a, area);
+	rest->capacity = area->capacity - pages;
+	rest->nr_pages = area->nr_pages - pages;
+	rest->freed_ms = area->freed_ms;
+	rest->flags = area->flags;
+	rest->moves = 0;
+	rest->piece = 0;
+	cache_add(a, rest);
+	area->capacity = pages;
+	area->flags &= KN_PAGE_MOVED;
+}
+
+/*
+ * For an area that will grow again: the first part of the largest cached one, so
+ * that what it grows into is in memory, too.
+ */
+static struct page *from_largest(struct arena *a, uint64_t pages, uint64_t align)
+{
+	for (unsigned w = NR_BINS / 64; w--;) {
+		const uint64_t any = a->cached.any[w];
+		struct page *area;
+
+		if (!any)
+			continue;
+		area = kn_page(a->cached.head[w * 64 + kn_log2(any)]);
+		if (area->nr_pages < pages + pages / 4 || !is_plain(area) ||
+		    skip_to(kn_page_pfn(area), align))
+			return NULL;
+		cut_front(a, area, pages);
+		return area;
+	}
+	return NULL;
+}
+
 /* A cached area that wastes at most a quarter; its protection is untouched. */
 static struct page *from_cache(struct arena *a, uint64_t pages, uint64_t align)
 {
@@ -386,7 +450,7 @@ static struct page *from_cache(struct arena *a, uint64_t pages, uint64_t align)
 
 			pfn = area->next;
 			if (area->capacity < pages || area->capacity > most ||
-			    area->flags & (KN_PAGE_PROTECTED | KN_PAGE_SPREAD) ||
+			    !is_plain(area) ||
 			    skip_to(kn_page_pfn(area), align))
 				continue;
 			cache_del(a, area);
@@ -409,6 +473,8 @@ static bool make_plain(struct page *area)
 					  PROT_READ | PROT_WRITE);
 	if (!err && area->flags & KN_PAGE_SPREAD)
 		err = kn_spread_end(area);
+	if (!err && area->flags & KN_PAGE_MOVED)
+		err = kn_move_end(area);
 	if (err) {
 		kn_store(&kn_span.purge_error, err);
 		return false;
@@ -499,13 +565,41 @@ void kn_vmap_trim(uint64_t now, bool all)
 
 /* Areas. */
 
-/*
- * Address space for an area; the lock is taken for each try.  @room: the node is
- * known to have the memory.
- */
-static struct page *find_area(int node, struct arena *a, uint64_t pages,
-			      uint64_t align, bool room, bool *dirty)
+/* What is wanted. */
+struct want {
+	uint64_t pages;	/* with the guard */
+	uint64_t align;	/* bytes */
+	bool room;	/* the node is known to have the memory */
+	bool grows;	/* the area will grow again */
+};
+
+/* 1. A cached area of about that size; of one that grows, room behind it. */
+static struct page *find_cached(struct arena *a, const struct want *w)
 {
+	struct page *area = NULL;
+
+	if (w->grows)
+		area = from_largest(a, w->pages, w->align);
+	return area ? area : from_cache(a, w->pages, w->align);
+}
+
+/* 2. Free address space between areas, then behind them; or the reverse. */
+static uint32_t find_fresh(struct arena *a, const struct want *w)
+{
+	uint32_t pfn = w->grows ? from_top(a, w->pages, w->align) :
+				  from_extents(a, w->pages, w->align);
+
+	if (pfn == KN_PFN_NONE)
+		pfn = w->grows ? from_extents(a, w->pages, w->align) :
+				 from_top(a, w->pages, w->align);
+	return pfn;
+}
+
+/* Address space for an area; the lock is taken for each try. */
+static struct page *find_area(int node, struct arena *a, const struct want *w,
+			      bool *dirty)
+{
+	bool room = w->room;
 	struct page *area = NULL;
 	uint32_t pfn = KN_PFN_NONE;
 
@@ -515,34 +609,25 @@ static struct page *find_area(int node, struct arena *a, uint64_t pages,
 
 		kn_lock(&a->lock);
 		take_deferred(a);
-		/* 1. A cached area of about that size. */
-		area = from_cache(a, pages, align);
+		area = find_cached(a, w);
 		*dirty = area != NULL;
-		/* 2. Free address space between areas, then behind them. */
 		if (!area && room)
-			pfn = from_extents(a, pages, align);
-		if (!area && room && pfn == KN_PFN_NONE)
-			pfn = from_top(a, pages, align);
+			pfn = find_fresh(a, w);
 		kn_unlock(&a->lock);
 		if (area)
 			return area;
 		if (pfn != KN_PFN_NONE)
 			break;
 		/* 3. More of it, on a node that has memory for it. */
-		if (!room && !kn_zone_take_room(node, pages - 1))
+		if (!room && !kn_zone_take_room(node, w->pages - 1))
 			return NULL;
-		err = room ? grow(a, pages, align) : 0;
+		err = room ? grow(a, w->pages, w->align) : 0;
 		if (err && err != -EAGAIN)
 			return NULL;
 		room = true;
 		tries += !err;
 	}
-	if (pfn == KN_PFN_NONE)
-		return NULL;
-	area = kn_page(pfn);
-	area->capacity = pages;
-	area->flags = 0;
-	return area;
+	return pfn == KN_PFN_NONE ? NULL : kn_page(pfn);
 }
 
 /*
@@ -559,10 +644,11 @@ static bool place_guard(struct page *area, uint64_t nr)
 	return true;
 }
 
-static struct page *get_from(int node, struct arena *a, uint64_t nr,
-			     uint64_t align, bool room, bool *dirty)
+static struct page *get_from(int node, struct arena *a, const struct want *w,
+			     bool *dirty)
 {
-	struct page *area = find_area(node, a, nr + 1, align, room, dirty);
+	struct page *area = find_area(node, a, w, dirty);
+	const uint64_t nr = w->pages - 1;
 
 	if (!area)
 		return NULL;
@@ -573,7 +659,6 @@ static struct page *get_from(int node, struct arena *a, uint64_t nr,
 		return NULL;
 	}
 	area->nr_pages = nr;
-	kn_store(&area->type, KN_PAGE_VM_USED);
 	ck_pr_add_64(&a->used_pages, nr);
 	ck_pr_inc_64(&a->used_areas);
 	kn_stat_add(*dirty ? KN_STAT_vmalloc_reused : KN_STAT_vmalloc_new, 1);
@@ -584,49 +669,68 @@ static struct page *get_from(int node, struct arena *a, uint64_t nr,
 }
 
 /* Address space is scarce under a limit: @a has none for @nr pages. */
-static bool is_full(struct arena *a, uint64_t nr, uint64_t align)
+static bool is_full(struct arena *a, const struct want *w)
 {
-	return KN_ALIGN_UP(kn_load(&a->top), align) +
-		       ((nr + 1) << KN_PAGE_SHIFT) > a->end;
+	return KN_ALIGN_UP(kn_load(&a->top), w->align) +
+		       (w->pages << KN_PAGE_SHIFT) > a->end;
 }
 
-static struct page *get(int node, uint64_t nr, uint64_t align, bool room,
-			bool *dirty)
+/* Which half areas of @nr pages belong to. */
+static bool is_huge(uint64_t nr)
 {
-	const bool huge = nr << KN_PAGE_SHIFT >= KN_HUGE_SIZE;
-	const uint64_t at = huge ? KN_MAX(align, KN_HUGE_SIZE) : align;
+	return nr << KN_PAGE_SHIFT >= KN_HUGE_SIZE;
+}
+
+static struct page *get(int node, uint64_t nr, uint64_t align,
+			struct want *w, bool *dirty)
+{
+	const bool huge = is_huge(nr);
 	struct arena *a = &arenas[node][huge];
 	struct page *area;
+
+	w->pages = nr + 1;
+	w->align = huge ? KN_MAX(align, KN_HUGE_SIZE) : align;
 
 	if (nr >= kn_window_half() >> KN_PAGE_SHIFT)
 		return NULL;
 	if (kn_load(&a->cached_pages) > cache_pages())
 		trim_arena(a, 0, cache_pages(), TRIM_AREAS);
-	area = get_from(node, a, nr, at, room, dirty);
-	if (likely(area) || !is_full(a, nr, at))
+	area = get_from(node, a, w, dirty);
+	if (likely(area) || !is_full(a, w))
 		return area;
 	/* What is cached in other sizes; then the half for other sizes. */
 	trim_arena(a, 0, 0, UINT32_MAX);
-	area = get_from(node, a, nr, at, room, dirty);
+	area = get_from(node, a, w, dirty);
 	if (area)
 		return area;
 	a = &arenas[node][!huge];
 	trim_arena(a, 0, 0, UINT32_MAX);
-	return get_from(node, a, nr, align, room, dirty);
+	w->align = align;
+	return get_from(node, a, w, dirty);
 }
 
 struct page *kn_vmap_get(int node, uint64_t nr, uint64_t align, bool *dirty)
 {
-	return get(node, nr, align, kn_topo.nr_nodes == 1, dirty);
+	struct want w = {.room = kn_topo.nr_nodes == 1};
+
+	return get(node, nr, align, &w, dirty);
+}
+
+struct page *kn_vmap_get_growing(int node, uint64_t nr, bool *dirty)
+{
+	struct want w = {.room = kn_topo.nr_nodes == 1, .grows = true};
+
+	return get(node, nr, KN_PAGE_SIZE, &w, dirty);
 }
 
 int kn_vmap_get_spread(int node, uint64_t nr, uint64_t nodes,
 		       struct page **area)
 {
+	struct want w = {.room = true};
 	bool dirty;
 	int err;
 
-	*area = get(node, nr, KN_PAGE_SIZE, true, &dirty);
+	*area = get(node, nr, KN_PAGE_SIZE, &w, &dirty);
 	if (!*area)
 		return -ENOMEM;
 	/* A page that is in memory already would stay where it is. */
@@ -658,6 +762,170 @@ void kn_vmap_put(struct page *area, bool may_block)
 	kn_unlock_if(&a->lock, may_block);
 	if (may_block && kn_load(&a->cached_pages) > cache_pages())
 		trim_arena(a, 0, cache_pages(), TRIM_AREAS);
+}
+
+/* Growth in place. */
+
+/*
+ * Whether @more pages behind @area are free or cached; *@at_top of them are
+ * behind the last area.
+ */
+static bool is_free_behind(const struct arena *a, const struct page *area,
+			   uint64_t more, uint64_t *at_top)
+{
+	const struct page *const top = kn_page(kn_pfn((void *)a->top));
+	const struct page *next = area + area->capacity;
+
+	*at_top = 0;
+	for (; next < top; next += next->capacity) {
+		if (next->type != KN_PAGE_VM_FREE &&
+		    (next->type != KN_PAGE_VM_CACHED || !is_plain(next)))
+			return false;
+		if (next->capacity >= more)
+			return true;
+		more -= next->capacity;
+	}
+	*at_top = more;
+	return a->top + (more << KN_PAGE_SHIFT) <= a->end;
+}
+
+/* What moved in takes the marks of it along. */
+static void inherit(struct page *area, const struct page *part)
+{
+	area->flags |= part->flags & KN_PAGE_MOVED;
+	area->moves = (uint16_t)(area->moves + part->moves);
+}
+
+/*
+ * Takes up to @more pages of what lies behind @area, which is_free_behind().
+ * Return: a cached area that was taken whole, its guard inside; or NULL.
+ */
+static struct page *take_behind(struct arena *a, struct page *area,
+				uint64_t more)
+{
+	struct page *next = area + area->capacity, *whole = NULL;
+	const uint32_t pfn = kn_page_pfn(next);
+
+	if ((uintptr_t)kn_page_addr(next) == a->top) {
+		a->top += more << KN_PAGE_SHIFT;
+	} else if (next->type == KN_PAGE_VM_FREE) {
+		const uint64_t have = next->capacity;
+
+		more = KN_MIN(more, have);
+		extent_unlist(a, pfn);
+		if (have > more)
+			extent_list(a, pfn + (uint32_t)more, have - more);
+	} else if (next->nr_pages > more) {
+		cut_front(a, next, more);
+		inherit(area, next);
+	} else {
+		cache_del(a, next);
+		more = next->capacity;
+		whole = next;
+	}
+	kn_store(&next->type, KN_PAGE_NONE);
+	area->capacity += more;
+	return whole;
+}
+
+/* Makes @part, the end of @area, memory like the rest of it. */
+static bool absorb(struct arena *a, struct page *area, struct page *part)
+{
+	if (kn_guard_remove(part, part->nr_pages)) {
+		inherit(area, part);
+		return true;
+	}
+	kn_lock(&a->lock);
+	area->capacity -= part->capacity;
+	cache_add(a, part);
+	kn_unlock(&a->lock);
+	return false;
+}
+
+/* One step towards @capacity pages for @area: 0, or -Exxx and it ends there. */
+static int extend(struct arena *a, struct page *area, uint64_t capacity)
+{
+	struct page *whole = NULL;
+	uint64_t at_top;
+	bool grown, is_free;
+
+	kn_lock(&a->lock);
+	take_deferred(a);
+	is_free = is_free_behind(a, area, capacity - area->capacity, &at_top);
+	grown = a->top + (at_top << KN_PAGE_SHIFT) <= a->grown;
+	if (is_free && grown)
+		whole = take_behind(a, area, capacity - area->capacity);
+	kn_unlock(&a->lock);
+	if (!is_free)
+		return -ENOMEM;
+	if (!grown)
+		return grow(a, at_top, KN_PAGE_SIZE);
+	return !whole || absorb(a, area, whole) ? 0 : -EBUSY;
+}
+
+bool kn_vmap_extend(struct page *area, uint64_t nr)
+{
+	struct arena *a = arena_of(kn_page_pfn(area));
+	int err = 0;
+
+	while (area->capacity <= nr && (!err || err == -EAGAIN))
+		err = extend(a, area, nr + 1);
+	if (area->capacity <= nr || !place_guard(area, nr))
+		return false;
+	ck_pr_add_64(&a->used_pages, nr - area->nr_pages);
+	area->nr_pages = nr;
+	return true;
+}
+
+/*
+ * A mapping that moved in is made anew as a whole when the area is given back:
+ * its address space stays with it until then.
+ */
+static void give_tail(struct arena *a, struct page *area, uint64_t keep)
+{
+	const uint64_t tail = area->capacity - keep;
+	const size_t bytes = tail << KN_PAGE_SHIFT;
+
+	if (kn_span_purge((uintptr_t)kn_page_addr(area + keep), bytes))
+		return;
+	kn_stat_add(KN_STAT_purged_bytes, bytes);
+	if (area->flags & KN_PAGE_MOVED)
+		return;
+	kn_lock(&a->lock);
+	area->capacity = keep;
+	extent_add(a, kn_page_pfn(area + keep), tail);
+	kn_unlock(&a->lock);
+}
+
+void kn_vmap_shrink(struct page *area, uint64_t nr)
+{
+	struct arena *a = arena_of(kn_page_pfn(area));
+	uint64_t keep = nr + 1;
+
+	/* A part of a huge page frees nothing. */
+	if (kn_span_comes_huge((uintptr_t)kn_page_addr(area)))
+		keep = KN_ALIGN_UP(keep, KN_HUGE_SIZE >> KN_PAGE_SHIFT);
+	if (keep + keep / 4 >= area->capacity || !place_guard(area, nr))
+		return;
+	ck_pr_sub_64(&a->used_pages, area->nr_pages - nr);
+	area->nr_pages = nr;
+	give_tail(a, area, keep);
+}
+
+bool kn_vmap_is_misplaced(const struct page *area, uint64_t nr)
+{
+	return !arena_of(kn_page_pfn(area))->huge && is_huge(nr);
+}
+
+void kn_vmap_drop(struct page *area)
+{
+	struct arena *a = arena_of(kn_page_pfn(area));
+
+	kn_probe_vfree(kn_page_addr(area), area->nr_pages << KN_PAGE_SHIFT);
+	kn_map_set(kn_page_pfn(area), KN_ID_NONE);
+	count_freed(a, area);
+	area->freed_ms = now_ms();
+	purge(a, area);
 }
 
 struct page *kn_vmap_find(const void *p)

@@ -50,6 +50,31 @@ struct page *kn_vmap_get(int node, uint64_t nr, uint64_t align, bool *dirty);
 int kn_vmap_get_spread(int node, uint64_t nr, uint64_t nodes,
 		       struct page **area) kn_must_check;
 
+/*
+ * The same for an area that will grow: with free address space behind it, or
+ * cached areas, where there are some.
+ */
+struct page *kn_vmap_get_growing(int node, uint64_t nr, bool *dirty);
+
+/*
+ * Makes a used area one of @nr pages, more than it has, where it is: into free
+ * address space and cached areas behind it.  What it gets may hold the content
+ * of earlier areas.  False: it is as before, and cannot.  Context: may wait.
+ */
+bool kn_vmap_extend(struct page *area, uint64_t nr);
+
+/*
+ * Makes it one of @nr pages, fewer than it has, and gives back the memory behind
+ * if that is more than a quarter of what is left.  Context: may wait.
+ */
+void kn_vmap_shrink(struct page *area, uint64_t nr);
+
+/* An area of @nr pages belongs into the other half of the vmalloc part. */
+bool kn_vmap_is_misplaced(const struct page *area, uint64_t nr);
+
+/* Takes a used area back of which the memory is gone.  Context: may wait. */
+void kn_vmap_drop(struct page *area);
+
 /* Takes a used area back.  With @may_block, also trims an overfull cache. */
 void kn_vmap_put(struct page *area, bool may_block);
 

@@ -66,9 +66,11 @@ void *kvmalloc_node(size_t size, gfp_t gfp, int node) KN_SYM(kvmalloc_node)
  * @size: bytes in [0, INT_MAX]; 0 frees @p and returns ZERO_SIZE_PTR
  * @gfp: how hard to try, see gfp.h
  *
- * The memory stays where it is when it is large enough.  Else it is copied to
- * memory near the running CPU, and keeps its content up to the lesser of both
- * sizes.  __GFP_ZERO holds as for krealloc().
+ * The memory stays where it is when it is large enough.  Memory above
+ * kvmalloc_pages_max grows on its node: where it is, or by moving its pages, or
+ * as a copy; what a shrink leaves over goes back to the system.  All else is
+ * copied to memory near the running CPU.  The content is kept up to the lesser
+ * of both sizes.  __GFP_ZERO holds as for krealloc().
  *
  * Context: as kvmalloc_node().  Not at the same time as any other use of @p.
  * Return:  the memory; NULL on failure, and then @p is as before.

@@ -60,6 +60,7 @@ void *knuma_calloc(size_t n, size_t size) KN_API KN_ALLOC(1, 2)
  *
  * Memory above kvmalloc_pages_max that grows gets a quarter more than @size,
  * where there is address space, and stays where it is until that is used up.
+ * Growth and shrinks of it are those of kvrealloc().
  *
  * Alignment: 16 bytes.
  * Context:   any thread, no signal handler.  May wait.

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include <knuma/kvmalloc.h>
+#include <knuma/malloc.h>
 #include <knuma/numa.h>
 #include <knuma/tunables.h>
 #include <knuma/vmalloc.h>
@@ -24,7 +25,7 @@
 
 static struct area {
 	char *at;
-	size_t size;
+	size_t size, pages;
 	uint64_t seed;
 } live[LIVE];
 
@@ -98,16 +99,44 @@ static void allocate(void)
 		      all_bytes(a.at + a.size - 5000, 5000, 0));
 	apart(&a);
 	mark(&a, false);
+	a.pages = pages_of(a.size);
 	live[nr_live++] = a;
-	pages_live += pages_of(a.size);
+	pages_live += a.pages;
 }
 
 static void release(int i)
 {
 	mark(&live[i], true);
-	pages_live -= pages_of(live[i].size);
+	pages_live -= live[i].pages;
 	vfree(live[i].at);
 	live[i] = live[--nr_live];
+}
+
+/* Larger or smaller, where it is or elsewhere. */
+static void change(struct area *a)
+{
+	const size_t size = 300000 + rng_size(&rng, 4 * MIB);
+	struct area was = *a;
+	char *p;
+
+	mark(a, true);
+	p = kvrealloc(a->at, size, GFP_KERNEL);
+	CHECK(p && is_vmalloc_addr(p));
+	if (was.size > size)
+		was.size = size;
+	was.at = p;
+	CHECK(pattern_holds(p, was.size < 16 ? was.size : 16, was.seed));
+	pages_live -= a->pages;
+	*a = live[--nr_live];
+	was.size = size;
+	was.pages = knuma_malloc_usable_size(p) / knuma_page_size();
+	/* A shrink may leave a quarter, and the rest of a huge page. */
+	CHECK(was.pages >= pages_of(size));
+	CHECK(was.pages <= (pages_of(size) + 512) * 5 / 4 + 2);
+	apart(&was);
+	mark(&was, false);
+	live[nr_live++] = was;
+	pages_live += was.pages;
 }
 
 static void protect(void)
@@ -128,6 +157,8 @@ static void steps(int n)
 
 		if (!nr_live || (what < 520 && nr_live < LIVE))
 			allocate();
+		else if (what < 545)
+			change(&live[rng_below(&rng, (uint64_t)nr_live)]);
 		else if (what < 980)
 			release((int)rng_below(&rng, (uint64_t)nr_live));
 		else if (what < 995)

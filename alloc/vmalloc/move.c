@@ -1,0 +1,193 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#define _GNU_SOURCE
+#include "alloc/vmalloc/move.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#include "alloc/base/bits.h"
+#include "alloc/config/tunables.h"
+#include "alloc/page/zone.h"
+#include "alloc/stats/stats.h"
+#include "alloc/vmalloc/guard.h"
+#include "alloc/vmalloc/vmap.h"
+#include "numa/machine.h"
+
+#ifndef MREMAP_DONTUNMAP
+#define MREMAP_DONTUNMAP 4
+#endif
+
+/* Below this a copy costs less than a mapping that is cut, and made anew. */
+#define MOVE_LEAST ((size_t)1 << 20)
+
+/*
+ * The kernel takes VM_LOCKED off the whole mapping that pages are moved out of.
+ * Locked memory refuses this advice, here for the page behind the area.
+ */
+static bool is_locked(const struct page *area)
+{
+	void *guard = kn_page_addr(area + area->nr_pages);
+
+	return kn_tun.lock_memory ||
+	       kn_machine.madvise(guard, KN_PAGE_SIZE, MADV_DONTNEED);
+}
+
+/* Pages that lie elsewhere on purpose are marked by address, see away.h. */
+static bool is_movable(const struct page *area)
+{
+	return area->nr_pages << KN_PAGE_SHIFT >= MOVE_LEAST &&
+	       !kn_load(&area->away) && !is_locked(area);
+}
+
+static int move(char *to, char *from, size_t bytes)
+{
+	void *at = kn_machine.mremap(
+		from, bytes, bytes,
+		MREMAP_MAYMOVE | MREMAP_FIXED | MREMAP_DONTUNMAP, to);
+
+	return kn_is_err(at) ? kn_ptr_err(at) : 0;
+}
+
+/*
+ * Pages from @at on that are in one mapping, of @nr in all, as far as moves cut
+ * it: most kernels move one mapping in one call.
+ */
+static uint64_t piece_at(const struct page *area, uint64_t at, uint64_t nr)
+{
+	const uint64_t piece = area->flags & KN_PAGE_MOVED ? area[at].piece : 0;
+
+	return piece ? KN_MIN(piece, nr - at) : nr - at;
+}
+
+/*
+ * Moves as many of the pages of @area as can be, from the first on.  How many;
+ * *@err: what ended it.
+ */
+static uint64_t move_tables(struct page *to, const struct page *area, int *err)
+{
+	const uint64_t nr = area->nr_pages;
+	uint64_t done = 0;
+
+	*err = 0;
+	while (done < nr && kn_mappings_take()) {
+		const uint64_t n = piece_at(area, done, nr);
+
+		*err = move(kn_page_addr(to + done),
+			    kn_page_addr((struct page *)area + done),
+			    n << KN_PAGE_SHIFT);
+		if (*err) {
+			kn_mappings_give();
+			break;
+		}
+		to->flags |= KN_PAGE_MOVED;
+		to->moves++;
+		to[done].piece = (uint32_t)n;
+		done += n;
+	}
+	to[done].piece = 0;
+	return done;
+}
+
+static void copy(char *to, const char *from, size_t bytes)
+{
+	memcpy(to, from, bytes);
+}
+
+static bool is_zero(const char *page)
+{
+	return !page[0] && !memcmp(page, page + 1, KN_PAGE_SIZE - 1);
+}
+
+/*
+ * After a move that failed: kernels from 6.17 on may have moved a part of it.
+ * What was moved is gone here, and there is nothing yet where nothing was moved.
+ */
+static void merge(char *to, const char *from, size_t bytes)
+{
+	for (size_t at = 0; at < bytes; at += KN_PAGE_SIZE)
+		if (is_zero(to + at))
+			memcpy(to + at, from + at, KN_PAGE_SIZE);
+}
+
+/* Brings the content of @area to @to, which is larger, and frees @area. */
+static void bring(struct page *to, struct page *area, bool fresh)
+{
+	const uint64_t nr = area->nr_pages;
+	uint64_t done = 0;
+	int err = 0;
+
+	if (fresh && is_movable(area))
+		done = move_tables(to, area, &err);
+	if (done == nr) {
+		kn_stat_add(KN_STAT_vmalloc_moved, 1);
+		kn_vmap_drop(area);
+		return;
+	}
+	(err ? merge : copy)(kn_page_addr(to + done), kn_page_addr(area + done),
+			     (nr - done) << KN_PAGE_SHIFT);
+	kn_vmap_put(area, true);
+}
+
+static struct page *grow_elsewhere(struct page *area, uint64_t nr, bool *dirty)
+{
+	const int node = kn_pfn_node(kn_page_pfn(area));
+	struct page *to = kn_vmap_get_growing(node, nr, dirty);
+
+	/* Memory that is there already costs less than page faults. */
+	if (to)
+		bring(to, area, !*dirty);
+	return to;
+}
+
+static struct page *grow_in_place(struct page *area, uint64_t nr, bool *dirty)
+{
+	const int node = kn_pfn_node(kn_page_pfn(area));
+
+	if (!kn_zone_take_room(node, nr - area->nr_pages) ||
+	    !kn_vmap_extend(area, nr))
+		return NULL;
+	*dirty = true;
+	kn_stat_add(KN_STAT_vmalloc_grown, 1);
+	return area;
+}
+
+struct page *kn_vmap_resize(struct page *area, uint64_t nr, bool *dirty)
+{
+	const bool leaves = kn_vmap_is_misplaced(area, nr);
+	struct page *to = NULL;
+
+	*dirty = false;
+	if (area->flags & (KN_PAGE_PROTECTED | KN_PAGE_SPREAD | KN_PAGE_EXEC))
+		return NULL;
+	if (nr <= area->nr_pages) {
+		kn_vmap_shrink(area, nr);
+		return area;
+	}
+	/* 1. Where it is. */
+	if (!leaves)
+		to = grow_in_place(area, nr, dirty);
+	/* 2. To a place with room behind it, where huge pages can come. */
+	if (!to)
+		to = grow_elsewhere(area, nr, dirty);
+	/* 3. Where it is, on base pages. */
+	if (!to && leaves)
+		to = grow_in_place(area, nr, dirty);
+	return to;
+}
+
+int kn_move_end(struct page *area)
+{
+	const int err = kn_span_renew((uintptr_t)kn_page_addr(area),
+				      area->capacity << KN_PAGE_SHIFT);
+
+	/* It must not be used again before that was done. */
+	if (err) {
+		area->flags |= KN_PAGE_PROTECTED;
+		return err;
+	}
+	area->piece = 0;
+	for (; area->moves; area->moves--)
+		kn_mappings_give();
+	return 0;
+}
