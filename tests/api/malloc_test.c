@@ -95,9 +95,11 @@ static void calloc_is_zero_after_dirty_frees(void)
 static void sizes_that_cannot_be(void)
 {
 	const volatile size_t half = SIZE_MAX / 2 + 1, big = SIZE_MAX - 5000;
-	const volatile size_t most = SIZE_MAX;
+	const volatile size_t most = SIZE_MAX, wraps = SIZE_MAX / 16 + 2;
 
 	CHECK_FAILS(knuma_calloc(half, 2), ENOMEM);
+	/* A product that wraps around to a small one. */
+	CHECK_FAILS(knuma_calloc(wraps, 16), ENOMEM);
 	CHECK_FAILS(knuma_malloc(half), ENOMEM);
 	CHECK_FAILS(knuma_malloc(big), ENOMEM);
 	CHECK_FAILS(knuma_malloc(most), ENOMEM);

@@ -389,6 +389,31 @@ static void without_room_for_blocks(void)
 	CHECK_EQ(nr_handed(), 0);
 }
 
+static void a_magazine_takes_its_capacity(void)
+{
+	static void *held[400];
+	uint64_t most = 0;
+
+	begin(64);
+	CHECK(c.capacity < 400);
+	c.depot_max = 0;
+	for (int i = 0; i < 400; i++)
+		held[i] = get();
+	/* No drain, which would open it anew. */
+	for (int i = 0; i < 400; i++) {
+		kn_mag_free(&c, 0, held[i]);
+		most = KN_MAX(most, present());
+	}
+	CHECK_EQ(most, c.capacity);
+}
+
+/* A section that does something else would go unnoticed: others take over. */
+static void the_sections_pass_their_test(void)
+{
+	start_here();
+	CHECK(kn_mag_mode == KN_MAG_RSEQ || !strstr(kn_mag_reason, "test"));
+}
+
 static void all_again_without_rseq(void)
 {
 	conf("rseq", "no");
@@ -415,6 +440,8 @@ int main(void)
 		child_test(what_is_idle_is_drained_whatever_went_before),
 		child_test(a_drain_of_one_node),
 		child_test(without_room_for_blocks),
+		child_test(a_magazine_takes_its_capacity),
+		child_test(the_sections_pass_their_test),
 		child_test(all_again_without_rseq),
 	};
 
