@@ -34,11 +34,14 @@ def _library(folder, visibility, deps, copts = []):
         ],
     )
 
-    # For tools/check_layers.py.
+    # For tools/check_layers.py and tests/mutants.
     native.filegroup(
         name = "sources",
         srcs = native.glob(_SOURCES + _HEADERS + _TABLES, allow_empty = True),
-        visibility = ["//tools:__pkg__"],
+        visibility = [
+            "//tests/mutants:__pkg__",
+            "//tools:__pkg__",
+        ],
     )
 
 def knuma_layer():

@@ -1,0 +1,182 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "tests/rseq/entries.h"
+
+#include <time.h>
+
+#include <knuma/malloc.h>
+#include <knuma/rcu.h>
+#include <knuma/slab.h>
+
+#include "alloc/deferred/kfree_rcu.h"
+#include "alloc/magazine/drain.h"
+#include "alloc/rcu/grace.h"
+#include "alloc/slab/cache.h"
+#include "numa/topology.h"
+#include "tests/concurrency/flavor.h"
+#include "tests/support/child.h"
+#include "tests/support/heap.h"
+
+static struct kmem_cache *cache;
+
+static void by_kmalloc(size_t size, void **obj, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		obj[i] = kmalloc(size, GFP_KERNEL);
+}
+
+static int first_node(void)
+{
+	return kn_topo.kernel_id[kn_zonelist(0)->node[0]];
+}
+
+static void by_kmalloc_node(size_t size, void **obj, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		obj[i] = kmalloc_node(size, GFP_KERNEL, first_node());
+}
+
+static void by_cache(size_t size, void **obj, size_t n)
+{
+	(void)size;
+	for (size_t i = 0; i < n; i++)
+		obj[i] = kmem_cache_alloc(cache, GFP_KERNEL);
+}
+
+static void by_cache_node(size_t size, void **obj, size_t n)
+{
+	(void)size;
+	for (size_t i = 0; i < n; i++)
+		obj[i] = kmem_cache_alloc_node(cache, GFP_KERNEL, first_node());
+}
+
+static void by_cache_bulk(size_t size, void **obj, size_t n)
+{
+	(void)size;
+	CHECK_EQ(kmem_cache_alloc_bulk(cache, GFP_KERNEL, n, obj), n);
+}
+
+static void by_malloc(size_t size, void **obj, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		obj[i] = knuma_malloc(size);
+}
+
+static void by_calloc(size_t size, void **obj, size_t n)
+{
+	for (size_t i = 0; i < n; i++) {
+		obj[i] = knuma_calloc(1, size);
+		CHECK(all_bytes(obj[i], size, 0));
+	}
+}
+
+static void by_kfree(void **obj, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		kfree(obj[i]);
+}
+
+static void by_cache_free(void **obj, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		kmem_cache_free(cache, obj[i]);
+}
+
+static void by_cache_free_bulk(void **obj, size_t n)
+{
+	kmem_cache_free_bulk(cache, n, obj);
+}
+
+static void by_free(void **obj, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		knuma_free(obj[i]);
+}
+
+const struct entry entries[NR_ENTRIES] = {
+	{"kmalloc", 64, by_kmalloc, by_kfree},
+	{"kmalloc_node", 64, by_kmalloc_node, by_kfree},
+	{"kmem_cache_alloc", 96, by_cache, by_cache_free},
+	{"kmem_cache_alloc_node", 96, by_cache_node, by_cache_free},
+	{"kmem_cache_alloc_bulk", 96, by_cache_bulk, by_cache_free_bulk},
+	{"malloc", 64, by_malloc, by_free},
+	{"malloc, of medium size", 5000, by_malloc, by_free},
+	{"calloc", 64, by_calloc, by_free},
+};
+
+void entries_start(void)
+{
+	start_quiet();
+	cache = kmem_cache_create("entries", 96, 0, 0, NULL);
+	CHECK(cache);
+}
+
+void entries_defer(unsigned n)
+{
+	while (n--) {
+		struct canary *c = canary_new(128, n);
+
+		CHECK(c);
+		flavor_mb.free(c);
+	}
+}
+
+/* The first is queued by hand, and asks for the thread. */
+static void start_thread(void)
+{
+	entries_defer(1);
+	while (!kn_grace_has_thread(0))
+		kn_rcu_step();
+}
+
+void entries_defer_alone(unsigned n)
+{
+	const struct timespec nap = {.tv_nsec = 100000};
+	uint64_t since = 0;
+
+	flavor_register(&flavor_mb);
+	flavor_enter(&flavor_mb);
+	start_thread();
+	while (kn_grace_busy_ms(0, &since), !since)
+		nanosleep(&nap, NULL);
+	entries_defer(n);
+	flavor_leave(&flavor_mb);
+	flavor_mb.ops->unregister_thread();
+}
+
+void entries_drain(void)
+{
+	const struct kn_drain_set all = {
+		.last_id = KN_NR_IDS - 1,
+		.cid = -1,
+		.node = -1,
+	};
+
+	CHECK(kn_drain(&all));
+}
+
+static void count(struct kmem_cache *s, void *sum)
+{
+	kmem_cache_shrink(s);
+	for (int node = 0; node < kn_topo.nr_nodes; node++)
+		*(uint64_t *)sum += kn_slab_in_use(s, node);
+}
+
+static void keep(struct kmem_cache *s, void *list)
+{
+	struct kmem_cache ***at = list;
+
+	*(*at)++ = s;
+}
+
+/* What looks into a cache takes locks: not inside kn_cache_each(). */
+uint64_t entries_lost(void)
+{
+	struct kmem_cache *all[KN_NR_IDS], **end = all;
+	uint64_t sum = 0;
+
+	kvfree_rcu_barrier();
+	kn_cache_each(keep, &end);
+	for (struct kmem_cache **s = all; s < end; s++)
+		count(*s, &sum);
+	return sum;
+}
