@@ -92,7 +92,10 @@ static bool enough(uint64_t until)
 {
 	if (__atomic_load_n(&mixed, __ATOMIC_RELAXED))
 		return true;
-	return stress_now_ms() >= until && reloads > 10 && handled;
+	/* Both files were seen, however slow the machine is. */
+	return stress_now_ms() >= until && reloads > 10 && handled &&
+	       __atomic_load_n(&reads[0], __ATOMIC_RELAXED) &&
+	       __atomic_load_n(&reads[1], __ATOMIC_RELAXED);
 }
 
 static void reload_until(uint64_t until)
