@@ -21,6 +21,7 @@
 #include "alloc/magazine/drain.h"
 #include "alloc/page/page_alloc.h"
 #include "alloc/slab/cache.h"
+#include "alloc/slab/fence.h"
 #include "alloc/vmalloc/vmap.h"
 #include "numa/rseq.h"
 
@@ -57,6 +58,7 @@ static void tick(bool all)
 	kn_banks_make_wanted();
 	kn_rcu_tick();
 	kn_drain_idle();
+	kn_fence_tick();
 	kn_caches_trim();
 	kn_vmap_trim(now_ms(), all);
 	kn_probe_trim(all, kn_page_trim(all ? UINT64_MAX : PURGE_BYTES, all));

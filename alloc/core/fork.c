@@ -12,6 +12,7 @@
 #include "alloc/magazine/drain.h"
 #include "alloc/page/zone.h"
 #include "alloc/slab/cache.h"
+#include "alloc/slab/fence.h"
 #include "alloc/view/live.h"
 #include "alloc/vmalloc/vmap.h"
 #include "numa/hugetlb.h"
@@ -64,6 +65,7 @@ static void child(void)
 	kn_hugetlb_after_fork_child();
 	if (all_locked) {
 		kn_vmap_reset();
+		kn_fence_reset();
 		kn_zones_reset();
 		kn_slabs_reset();
 		kn_drain_reset();

@@ -22,6 +22,7 @@
 #include "alloc/page/away.h"
 #include "alloc/page/zone.h"
 #include "alloc/slab/cache.h"
+#include "alloc/slab/fence.h"
 #include "alloc/stats/stats.h"
 #include "alloc/vmalloc/vmap.h"
 #include "numa/homes.h"
@@ -167,6 +168,10 @@ static bool add_allocation(struct job *j, const void *p)
 		if (!kn_slab_is_object(s, kn_slab_head(s, p), p))
 			return false;
 		add_object(j, s, p);
+		return true;
+	}
+	if (id == KN_ID_GUARD && kn_fence_size(p)) {
+		add(j, head, kn_pfn(p), 1);
 		return true;
 	}
 	if (p != kn_page_addr(head))

@@ -47,7 +47,7 @@ static void open_fast_paths(void)
 	kn_store_release(&kn_hot.size, kn_span.size);
 	/* Release, both: who finds them may look at all that was made above. */
 	kn_store_release(&kn_hot.small_max,
-			 kn_tun.init_on_alloc ? 0 : KN_KMALLOC_SMALL_MAX);
+			 kn_allocs_are_slow() ? 0 : KN_KMALLOC_SMALL_MAX);
 }
 
 static bool start_layers(void)

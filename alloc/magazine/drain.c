@@ -6,6 +6,7 @@
 
 #include "alloc/base/assert.h"
 #include "alloc/base/lock.h"
+#include "alloc/config/tunables.h"
 #include "alloc/magazine/slot.h"
 #include "alloc/stats/stats.h"
 #include "numa/machine.h"
@@ -16,6 +17,9 @@
 /* Behind the regions of a bank; drain lock. */
 struct bank_end {
 	uint64_t opened;	/* nodes whose region has been used */
+	/* With guard_sample: pops of each magazine when last looked at, by node
+	 * and id.  Owner and drain lock both write: a count may be lost. */
+	uint32_t *looked;
 	/* Sum of the cur words of each, when kn_drain_idle() last looked. */
 	uint64_t last_sum[KN_MAX_NODES];
 };
@@ -54,6 +58,11 @@ static int own_number(void)
 	}
 }
 
+static size_t looked_bytes(void)
+{
+	return (size_t)kn_topo.nr_nodes * KN_NR_IDS * sizeof(uint32_t);
+}
+
 /*
  * On no node by policy: magazines lie where they are touched first, by the CPU
  * that opens them.
@@ -65,6 +74,8 @@ static void make_bank(int cid)
 
 	if (!bank)
 		return;
+	if (kn_tun.guard_sample)
+		end_of(bank)->looked = kn_meta_alloc(looked_bytes(), -1);
 	kn_lock(&drain_lock);
 	if (!kn_banks[cid]) {
 		kn_store_release(&kn_banks[cid], bank);
@@ -72,8 +83,12 @@ static void make_bank(int cid)
 		bank = NULL;
 	}
 	kn_unlock(&drain_lock);
-	if (bank)
-		kn_machine.munmap(bank, KN_ALIGN_UP(bytes, KN_PAGE_SIZE));
+	if (!bank)
+		return;
+	if (end_of(bank)->looked)
+		kn_machine.munmap(end_of(bank)->looked,
+				  KN_ALIGN_UP(looked_bytes(), KN_PAGE_SIZE));
+	kn_machine.munmap(bank, KN_ALIGN_UP(bytes, KN_PAGE_SIZE));
 }
 
 void kn_banks_make_wanted(void)
@@ -392,6 +407,91 @@ uint64_t kn_drain_sum(const struct kn_drain_set *set,
 	result = sum;
 	kn_unlock(&drain_lock);
 	return result;
+}
+
+uint32_t kn_mag_nr_armed;
+
+bool kn_mag_is_counted(const struct kn_magcache *c)
+{
+	return kn_mag_mode == KN_MAG_RSEQ && c->fast_place;
+}
+
+static uint32_t given(char *bank, int node, uint32_t id)
+{
+	uint32_t *const looked = end_of(bank)->looked;
+	const uint32_t pops =
+		(uint32_t)(kn_load(&magazine(bank, node, id)->cur) >> 16);
+	uint32_t *was;
+	uint32_t n;
+
+	if (!looked)
+		return 0;
+	was = &looked[(size_t)node * KN_NR_IDS + id];
+	n = pops - kn_load(was);
+	kn_store(was, pops);
+	return n;
+}
+
+static bool is_armed(const struct kn_magazine *m)
+{
+	return kn_load(&m->end) && kn_load(&m->beg) == CLOSED;
+}
+
+uint32_t kn_mag_look(struct kn_magcache *c, int node, bool may_block,
+		     bool *armed)
+{
+	const int cid = own_number();
+	char *const bank = cid < 0 ? NULL : kn_load_acquire(&kn_banks[cid]);
+	struct kn_magazine *m;
+
+	if (!bank)
+		return 0;
+	m = magazine(bank, node, c->id);
+	/* The end of a round may look like it: the lock tells. */
+	if (unlikely(is_armed(m)) && kn_trylock(&drain_lock)) {
+		if (is_armed(m)) {
+			kn_store_release(&m->beg, 0);
+			kn_store(&kn_mag_nr_armed,
+				 KN_MAX(kn_mag_nr_armed, 1u) - 1);
+			*armed = true;
+		}
+		kn_unlock_if(&drain_lock, may_block);
+	}
+	return given(bank, node, c->id);
+}
+
+/* Of kn_mag_arm(); drain lock. */
+static bool (*is_due)(uint64_t given);
+static uint32_t nr_armed;
+
+static void arm(struct kn_magazine *m, uint32_t id, int node)
+{
+	char *const bank = (char *)m - kn_mag_place(node, id);
+	const uint32_t n = given(bank, node, id);
+
+	if (m->end && m->beg == 0 && is_due(n))
+		kn_store(&m->beg, CLOSED);
+	nr_armed += is_armed(m);
+}
+
+void kn_mag_arm(bool (*due)(uint64_t given))
+{
+	const struct kn_drain_set caches = {
+		.first_id = KN_ID_FIRST_CACHE, .last_id = KN_NR_IDS - 1,
+		.cid = -1, .node = -1,
+	};
+
+	if (kn_mag_mode != KN_MAG_RSEQ)
+		return;
+	kn_lock(&drain_lock);
+	is_due = due;
+	nr_armed = 0;
+	/* Who is sent past its fast path from here on looks. */
+	kn_store(&kn_mag_nr_armed, 1);
+	for_each(&caches, arm);
+	/* Those that a drain opened are not among them. */
+	kn_store(&kn_mag_nr_armed, nr_armed);
+	kn_unlock(&drain_lock);
 }
 
 uint64_t kn_magazine_bytes(void)

@@ -63,6 +63,31 @@ bool kn_drain_needed(uint32_t id);
 uint64_t kn_drain_sum(const struct kn_drain_set *set,
 		      uint64_t (*of)(const struct kn_magazine *m));
 
+/*
+ * For samples of what is allocated.  The gate of a magazine that is closed for
+ * pops alone sends the next allocation past its fast path: armed.  Sections that
+ * still pass commit as ever, since nobody touches cur.
+ */
+
+/* Whether kn_mag_look() counts what is allocated of @c: fast paths serve it. */
+bool kn_mag_is_counted(const struct kn_magcache *c);
+
+/* Magazines that are armed; a hint. */
+extern uint32_t kn_mag_nr_armed;
+
+/*
+ * Objects that left the caller's magazine of @c on @node since the last look at
+ * it.  *@armed: it was armed, and is open again.
+ */
+uint32_t kn_mag_look(struct kn_magcache *c, int node, bool may_block,
+		     bool *armed);
+
+/*
+ * Looks at all magazines of caches, and arms those for which @due, asked with
+ * what left them, says so.  Context: may wait; no knuma lock held.
+ */
+void kn_mag_arm(bool (*due)(uint64_t given));
+
 /* Memory of the magazines that were ever opened. */
 uint64_t kn_magazine_bytes(void);
 

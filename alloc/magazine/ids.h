@@ -18,6 +18,7 @@ enum {
 	KN_ID_PAGES,		/* first page of an alloc_pages() block */
 	KN_ID_LARGE,		/* first page of a large kmalloc */
 	KN_ID_VMALLOC,		/* first page of a vmalloc bank */
+	KN_ID_GUARD,		/* guarded objects, and the guards */
 	KN_ID_PCP,		/* magazines of page blocks: one id an order */
 	KN_NR_PCP = 5,		/* orders with page lists: 0..4 */
 	KN_ID_RCU = KN_ID_PCP + KN_NR_PCP, /* what waits: one id a flavour */

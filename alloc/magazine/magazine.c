@@ -45,6 +45,12 @@ int kn_mag_init(bool want_rseq)
 	return kn_slot_init();
 }
 
+bool kn_allocs_are_slow(void)
+{
+	return kn_tun.init_on_alloc ||
+	       (kn_tun.guard_sample && kn_tun.guard_sample < KN_SAMPLE_EXACT);
+}
+
 void kn_magcache_init(struct kn_magcache *c, uint16_t id, size_t size)
 {
 	const uint64_t fit = kn_tun.magazine_bytes / KN_MAX(size, 1);
@@ -52,7 +58,7 @@ void kn_magcache_init(struct kn_magcache *c, uint16_t id, size_t size)
 
 	c->id = id;
 	c->place = kn_mag_place(0, id);
-	c->fast_place = kn_tun.init_on_alloc ? 0 : c->place;
+	c->fast_place = kn_allocs_are_slow() ? 0 : c->place;
 	c->capacity = (uint16_t)KN_MAX(most, 2);
 	c->batch = (uint16_t)KN_MAX(KN_MIN(c->capacity / 2, KN_BATCH_MAX), 1);
 	c->depot_max = (uint32_t)KN_MIN(kn_tun.depot_batches,

@@ -82,6 +82,15 @@ extern const char *kn_mag_reason;	/* why not rseq; NULL in rseq mode */
 /* Chooses the mode.  0, or -ENOMEM. */
 int kn_mag_init(bool want_rseq);
 
+/*
+ * With a guard_sample below this fast paths are closed, and each allocation is
+ * counted; above it they are counted by what magazines gave out.
+ */
+#define KN_SAMPLE_EXACT 256
+
+/* Whether allocations go past the fast paths, by the settings. */
+bool kn_allocs_are_slow(void);
+
 /* Enters @c with its @id; objects are @size bytes. */
 void kn_magcache_init(struct kn_magcache *c, uint16_t id, size_t size);
 

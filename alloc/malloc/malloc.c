@@ -60,8 +60,8 @@ static kn_slow void *malloc_slow(size_t size, gfp_t gfp)
 		return NULL;
 	size = KN_MAX(size, 1);
 	if (size <= KMALLOC_MAX_CACHE_SIZE)
-		return kn_cache_alloc_slow(kn_kmalloc_cache(size), gfp,
-					   NUMA_NO_NODE);
+		return kn_cache_alloc_sized(kn_kmalloc_cache(size), size, gfp,
+					    NUMA_NO_NODE);
 	return large(size, 1, gfp);
 }
 

@@ -14,6 +14,7 @@
 #include "alloc/config/cache_conf.h"
 #include "alloc/magazine/drain.h"
 #include "alloc/page/page_alloc.h"
+#include "alloc/slab/fence.h"
 #include "alloc/stats/stats.h"
 
 #define DEBUG_FLAGS                                                  \
@@ -174,6 +175,7 @@ int kn_cache_init(void)
 {
 	unsigned class = 0;
 
+	kn_fence_init();
 	for (unsigned i = 0; i < NR_CLASSES; i++) {
 		struct cache_shape shape = {
 			.size = class_size[i],
@@ -282,7 +284,7 @@ bool kn_cache_gfp_usable(const struct kmem_cache *s, gfp_t gfp)
  *
  * Context: no knuma lock held; waits only if @gfp has __GFP_DIRECT_RECLAIM.
  */
-kn_slow void *kn_cache_alloc_slow(struct kmem_cache *s, gfp_t gfp, int nid)
+void *kn_cache_alloc_sized(struct kmem_cache *s, size_t size, gfp_t gfp, int nid)
 {
 	int node, got;
 	void *obj;
@@ -292,9 +294,17 @@ kn_slow void *kn_cache_alloc_slow(struct kmem_cache *s, gfp_t gfp, int nid)
 	/* 1. The request itself. */
 	if (!kn_cache_gfp_usable(s, gfp) || !kn_node_wanted(nid, gfp, &node))
 		return NULL;
-	/* 2. Magazine, depot and slabs of each node, nearest first. */
+	/* 2. In its turn, a page between guards. */
+	if (unlikely(kn_fence_every)) {
+		obj = kn_fence_alloc(s, size, gfp, node);
+		if (obj) {
+			kn_node_account(node, node);
+			return obj;
+		}
+	}
+	/* 3. Magazine, depot and slabs of each node, nearest first. */
 	obj = by_zonelist(s, gfp, node, &got);
-	/* 3. What other CPUs and depots hold back, then step 2 again. */
+	/* 4. What other CPUs and depots hold back, then step 3 again. */
 	if (!obj)
 		obj = reclaim_and_retry(s, gfp, node, &got);
 	if (!obj)
@@ -304,6 +314,11 @@ kn_slow void *kn_cache_alloc_slow(struct kmem_cache *s, gfp_t gfp, int nid)
 	    !(s->flags & SLAB_TYPESAFE_BY_RCU && !(gfp & __GFP_ZERO)))
 		memset(obj, 0, s->size);
 	return obj;
+}
+
+kn_slow void *kn_cache_alloc_slow(struct kmem_cache *s, gfp_t gfp, int nid)
+{
+	return kn_cache_alloc_sized(s, s->object_size, gfp, nid);
 }
 
 /* Creation and destruction. */
@@ -426,11 +441,13 @@ static bool nothing_in_use(struct kmem_cache *s)
 
 	for (int node = 0; node < kn_topo.nr_nodes; node++)
 		live += kn_slab_in_use(s, node);
+	live += kn_fence_in_use(s, NULL);
 	if (!live)
 		return true;
 	kn_warn("kmem_cache_destroy(%s): %llu objects remain; the cache is gone, "
 		"their memory stays", s->name, (unsigned long long)live);
 	kn_slab_each_in_use(s, report_live);
+	kn_fence_in_use(s, report_live);
 	return false;
 }
 

@@ -14,6 +14,7 @@
 #include "alloc/config/tunables.h"
 #include "alloc/page/page_alloc.h"
 #include "alloc/slab/cache.h"
+#include "alloc/slab/fence.h"
 #include "alloc/slab/kmalloc.h"
 #include "alloc/stats/stats.h"
 
@@ -75,6 +76,15 @@ void *kn_kmalloc_alloc(size_t size, gfp_t gfp, int nid)
 {
 	struct kmem_cache *s = kn_kmalloc_cache(size);
 
+	if (unlikely(kn_fence_every)) {
+		void *p = nid == NUMA_NO_NODE && !(gfp & KN_GFP_SLOW) ?
+				  kn_rseq_pop(&kn_hot, s->mag.fast_place) :
+				  NULL;
+
+		return kn_rseq_popped(p) ?
+			       p :
+			       kn_cache_alloc_sized(s, size, gfp, nid);
+	}
 	return nid == NUMA_NO_NODE ? kmem_cache_alloc(s, gfp) :
 				     kmem_cache_alloc_node(s, gfp, nid);
 }
@@ -169,7 +179,7 @@ kn_slow void kn_free_slow(const void *p, const char *call)
 	if (id >= KN_ID_FIRST_CACHE)
 		kn_mag_free(&kn_cache_by_id(id)->mag, kn_window_of(p), (void *)p);
 	else if (id != KN_ID_LARGE || !free_large(p, kn_pfn(p)))
-		report_foreign(call, p);
+		id == KN_ID_GUARD ? kn_fence_free(p) : report_foreign(call, p);
 }
 
 kn_fast void kfree(const void *p)
@@ -182,10 +192,15 @@ kn_fast void kfree(const void *p)
 static kn_slow void cache_free_slow(struct kmem_cache *s, void *p)
 {
 	const uint32_t id = kn_id_of(p);
+	const struct kmem_cache *of = NULL;
 
-	if (id >= KN_ID_FIRST_CACHE && id != s->mag.id)
+	if (id >= KN_ID_FIRST_CACHE)
+		of = kn_cache_by_id(id);
+	else if (id == KN_ID_GUARD)
+		of = kn_fence_cache(p);
+	if (of && of != s)
 		kn_warn("kmem_cache_free(%s, %p): the object is of cache %s and "
-			"goes back there", s->name, p, kn_cache_by_id(id)->name);
+			"goes back there", s->name, p, of->name);
 	kn_free_slow(p, "kmem_cache_free");
 }
 
@@ -213,6 +228,11 @@ int kmem_cache_alloc_bulk(struct kmem_cache *s, gfp_t gfp, size_t n, void **p)
 
 	if (unlikely(!kn_cache_gfp_usable(s, gfp)))
 		return 0;
+	if (unlikely(kn_fence_every) && n) {
+		p[0] = kn_fence_alloc_of(s, s->object_size, gfp, node,
+					 (uint32_t)KN_MIN(n, UINT32_MAX));
+		got = p[0] != NULL;
+	}
 	while (got < n) {
 		const uint32_t want = (uint32_t)KN_MIN(n - got, KN_BATCH_MAX);
 		uint32_t more = kn_mag_alloc_bulk(&s->mag, node, gfp, p + got,
@@ -287,7 +307,7 @@ size_t ksize(const void *p)
 		return kn_cache_by_id(id)->size;
 	if (id == KN_ID_LARGE)
 		return kn_page(kn_pfn(p))->nr_pages << KN_PAGE_SHIFT;
-	return 0;
+	return id == KN_ID_GUARD ? kn_fence_size(p) : 0;
 }
 
 size_t kmalloc_size_roundup(size_t size)

@@ -12,6 +12,7 @@
 #include "alloc/magazine/drain.h"
 #include "alloc/page/zone.h"
 #include "alloc/slab/cache.h"
+#include "alloc/slab/fence.h"
 #include "alloc/view/json.h"
 #include "alloc/vmalloc/vmap.h"
 #include "numa/machine.h"
@@ -113,6 +114,23 @@ static void say_object(struct kn_text *t, const void *p, uint32_t id)
 		say_state(t, false, "depot");
 	else
 		say_state(t, true, "program");
+}
+
+/* Objects between guards, and the guards. */
+static void say_guarded(struct kn_text *t, const void *p)
+{
+	struct kn_fence_view v;
+
+	if (!kn_fence_look(p, &v)) {
+		say_range(t, "guard", KN_ALIGN_DOWN((uintptr_t)p, KN_PAGE_SIZE),
+			  KN_PAGE_SIZE);
+		return;
+	}
+	say_range(t, "guarded object", v.start, v.size);
+	if ((uintptr_t)p >= v.start)
+		kn_member_u64(t, "offset", (uintptr_t)p - v.start);
+	kn_member_text(t, "cache", v.cache);
+	say_state(t, v.used, v.used ? "program" : "guards");
 }
 
 /* Pages. */
@@ -323,6 +341,8 @@ static void say_own(struct kn_text *t, const void *p)
 		say_area(t, p);
 	else if (id >= KN_ID_FIRST_CACHE)
 		say_object(t, p, id);
+	else if (id == KN_ID_GUARD)
+		say_guarded(t, p);
 	else if (!say_pages(t, p))
 		say_free_page(t, p);
 	if (node < kn_topo.nr_nodes)

@@ -209,6 +209,32 @@ static void of_any_allocator(void)
 	heap_verify();
 }
 
+/* With guard_sample: used while it waits, and a guard after its grace period. */
+static void objects_between_guards(void)
+{
+	struct conn *c;
+	void *p;
+
+	conf("guard_sample", "1");
+	set(&held, 1);
+	c = new_conn(7);
+	p = kmalloc(100, GFP_KERNEL);
+	CHECK_EQ(kn_id_of(c), KN_ID_GUARD);
+	CHECK_EQ(kn_id_of(p), KN_ID_GUARD);
+	kfree_rcu(c, rcu);
+	kfree_rcu_mightsleep(p);
+	usleep(20000);
+	CHECK(conn_is(c, 7));
+	CHECK_EQ(ksize(p), 100);
+	set(&held, 0);
+	kvfree_rcu_barrier();
+	CHECK_EQ(stat_of("rcu_freed"), 2);
+	CHECK_EQ(ksize(launder(c)), 0);
+	CHECK_EQ(ksize(launder(p)), 0);
+	CHECK_EQ(stat_of("guarded_reports"), 0);
+	CHECK_EQ(strlen(printed()), 0);
+}
+
 static void a_head_far_into_the_object(void)
 {
 	for (int i = 0; i < 100; i++) {
@@ -1088,6 +1114,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		child_test(nothing_is_freed_before_its_grace_period),
 		child_test(of_any_allocator),
+		child_test(objects_between_guards),
 		child_test(a_head_far_into_the_object),
 		child_test(of_nothing_and_evaluated_once),
 		child_test(one_that_may_sleep_starts_the_thread),
