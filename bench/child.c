@@ -2,7 +2,7 @@
 /*
  * bench/child.c - one round of a loop, in a process of its own
  *
- * Parent:  knuma bench --child loop WORKLOAD CALLS LIBRARY CHUNK MILLISECONDS
+ * Parent:  knuma bench --child loop WORKLOAD CALLS LIBRARY CHUNK MILLISECONDS REST
  * Child:   opens LIBRARY, runs one chunk to warm up, then chunks until the time
  *          is over, and writes its struct kn_sample to standard output.
  *
@@ -14,10 +14,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include "bench/flood/flood.h"
 #include "bench/locality/locality.h"
+#include "bench/calls.h"
+#include "bench/ids.h"
 #include "bench/loops.h"
 #include "bench/numa/matrix.h"
 #include "bench/workload.h"
@@ -27,20 +30,21 @@ enum {
 	TIMEOUT_S = 60
 };
 
-static bool is_once(const struct kn_workload *w)
+static bool is_crowd(const struct kn_workload *w)
 {
-	return w->loop == KN_LOOP_threads || w->loop == KN_LOOP_crowd;
+	return kn_loop_traits[w->loop].is_crowd;
 }
 
 bool kn_measure_child(struct kn_round *round)
 {
 	const struct kn_workload *w = round->workload;
 	const unsigned part = round->quick ? KN_QUICK : 1;
-	char calls[16], chunk[16], ms[16];
+	char calls[16], chunk[16], ms[16], rest[16];
 	/* clang-format off */
 	const char *argv[] = {
 		"knuma", "bench", "--child", "loop",
-		w->name, calls, round->peer->library, chunk, ms, NULL};
+		w->name, calls, round->peer->library, chunk, ms, rest,
+		NULL};
 	/* clang-format on */
 	const struct kn_command command = {
 		.path = KN_SELF,
@@ -52,8 +56,10 @@ bool kn_measure_child(struct kn_round *round)
 
 	snprintf(calls, sizeof(calls), "%d", round->peer->calls);
 	snprintf(chunk, sizeof(chunk), "%u",
-		 is_once(w) ? w->chunk / part : w->chunk);
-	snprintf(ms, sizeof(ms), "%u", is_once(w) ? 0 : ROUND_MS / part);
+		 is_crowd(w) && w->chunk > part ? w->chunk / part : w->chunk);
+	snprintf(ms, sizeof(ms), "%u", is_crowd(w) ? 0 : ROUND_MS / part);
+	snprintf(rest, sizeof(rest), "%u",
+		 kn_loop_traits[w->loop].rests_ms / part);
 	if (!kn_process_run(&command, &round->sample, sizeof(round->sample),
 			    &len, round->why))
 		return false;
@@ -69,17 +75,28 @@ struct clocks {
 	uint64_t wall_ns;
 };
 
+/* With that of children that have been waited for. */
+static uint64_t process_ns(void)
+{
+	struct rusage usage;
+
+	getrusage(RUSAGE_CHILDREN, &usage);
+	return kn_bench_clock(CLOCK_PROCESS_CPUTIME_ID) +
+	       kn_bench_cpu_of(&usage);
+}
+
 static struct clocks read_clocks(void)
 {
 	return (struct clocks){
 		.thread_ns = kn_bench_clock(CLOCK_THREAD_CPUTIME_ID),
-		.process_ns = kn_bench_clock(CLOCK_PROCESS_CPUTIME_ID),
+		.process_ns = process_ns(),
 		.wall_ns = kn_bench_clock(CLOCK_MONOTONIC),
 	};
 }
 
 static void run(enum kn_calls calls, const struct kn_workload *w,
-		unsigned chunk, unsigned ms, struct kn_sample *s)
+		unsigned chunk, unsigned ms, unsigned rest_ms,
+		struct kn_sample *s)
 {
 	const pid_t self = getpid();
 	struct clocks begin, end;
@@ -95,27 +112,44 @@ static void run(enum kn_calls calls, const struct kn_workload *w,
 		s->ops += (uint64_t)chunk * w->n;
 	} while (kn_bench_clock(CLOCK_MONOTONIC) < deadline_ns);
 	end = read_clocks();
+	kn_loops_rest(calls, rest_ms);
 	s->wall_ns = end.wall_ns - begin.wall_ns;
 	s->process_cpu_ns = end.process_ns - begin.process_ns;
 	s->cpu_ns = ms ? end.thread_ns - begin.thread_ns : s->process_cpu_ns;
 	s->rss_after_bytes = kn_bench_rss(self);
 	s->rss_peak_bytes = kn_bench_rss_peak(self);
+	kn_loops_latencies(s);
+}
+
+/* Runs on the first @n of the CPUs that it may run on; all for 0. */
+static void bind_to(unsigned n)
+{
+	struct kn_ids all = {0}, some = {0};
+	int cpu = -1;
+
+	if (!n || sched_getaffinity(0, sizeof(all.set), all.set))
+		return;
+	while (n-- && (cpu = kn_ids_next(&all, cpu)) >= 0)
+		kn_ids_add(&some, cpu);
+	if (!kn_ids_bind(&some))
+		kn_give_up("sched_setaffinity is refused");
 }
 
 static int child_loop(char **argv)
 {
 	const struct kn_workload *w = kn_workload_find(argv[0]);
 	const enum kn_calls calls = (enum kn_calls)atoi(argv[1]);
-	const char *missing = kn_loops_open(calls, argv[2]);
 	struct kn_sample sample = {0};
+	const char *missing;
 
-	if (missing || !w) {
-		fprintf(stderr, "knuma bench: %s\n",
-			missing ? missing : argv[0]);
-		return 1;
-	}
+	if (!w)
+		kn_give_up(argv[0]);
+	bind_to(w->cpus);
+	missing = kn_calls_open(calls, argv[2]);
+	if (missing)
+		kn_give_up(missing);
 	run(calls, w, (unsigned)atoi(argv[3]), (unsigned)atoi(argv[4]),
-	    &sample);
+	    (unsigned)atoi(argv[5]), &sample);
 	return fwrite(&sample, sizeof(sample), 1, stdout) == 1 ? 0 : 1;
 }
 
@@ -123,7 +157,7 @@ int kn_child_main(int argc, char **argv)
 {
 	if (argc == 4 && !strcmp(argv[1], "where"))
 		return kn_peer_print_library(argv[2], argv[3]);
-	if (argc == 7 && !strcmp(argv[1], "loop"))
+	if (argc == 8 && !strcmp(argv[1], "loop"))
 		return child_loop(argv + 2);
 	if (argc == 3 && !strcmp(argv[1], "nodes"))
 		return kn_nodes_tell(argv[2]);

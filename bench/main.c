@@ -2,15 +2,18 @@
 /* bench/main.c - the options of `knuma bench', and the order of the rounds */
 #include "bench/bench.h"
 
+#include <errno.h>
 #include <fnmatch.h>
 #include <getopt.h>
 #include <knuma/version.h>
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "bench/child.h"
 #include "bench/flood/flood.h"
+#include "bench/ids.h"
 #include "bench/locality/locality.h"
 #include "bench/numa/matrix.h"
 #include "bench/progress.h"
@@ -33,7 +36,11 @@ enum compare {
 
 struct arguments {
 	bool list;
+	bool all;
 	enum compare compare;
+	const char *names; /* of --compare; NULL: all of them */
+	const char *cpus;
+	const char *folder;
 	const struct kn_report *report;
 	struct kn_run run;
 	char **patterns;
@@ -41,7 +48,10 @@ struct arguments {
 };
 
 enum {
-	OPT_LIST = 256,
+	OPT_ALL = 256,
+	OPT_CPUS,
+	OPT_LIST,
+	OPT_REPORT,
 	OPT_QUICK,
 	OPT_RUNS,
 	OPT_COMPARE,
@@ -51,11 +61,14 @@ enum {
 };
 
 static const struct option options[] = {
+	{"all", no_argument, NULL, OPT_ALL},
+	{"cpus", required_argument, NULL, OPT_CPUS},
+	{"report", required_argument, NULL, OPT_REPORT},
 	{"list", no_argument, NULL, OPT_LIST},
 	{"quick", no_argument, NULL, OPT_QUICK},
 	{"runs", required_argument, NULL, OPT_RUNS},
 	{"output", required_argument, NULL, 'o'},
-	{"compare", no_argument, NULL, OPT_COMPARE},
+	{"compare", optional_argument, NULL, OPT_COMPARE},
 	{"no-compare", no_argument, NULL, OPT_NO_COMPARE},
 	{"help", no_argument, NULL, OPT_HELP},
 	{"version", no_argument, NULL, OPT_VERSION},
@@ -72,29 +85,43 @@ static const char help[] =
 	"pages on the wrong node, the fourth what waits for RCU readers; each\n"
 	"has a --help of its own.\n"
 	"\n"
-	"      --compare              end when there is none to compare with\n"
-	"      --list                 print the workloads and end\n"
+	"      --all                  the long workloads, too: an hour\n"
+	"      --compare[=NAME,...]   measure these allocators beside knuma, all\n"
+	"                             by default; end when one is not here\n"
+	"      --cpus=LIST            run on these CPUs only, such as 0-1,3\n"
+	"      --list                 print the workloads and end; with -o json\n"
+	"                             or csv, what they consist of\n"
 	"      --no-compare           measure knuma alone\n"
 	"  -o, --output=FORMAT        text (default), json or csv\n"
 	"      --quick                5 short rounds: a trial, no measurement\n"
+	"      --report=DIR           write bench.html, bench.txt, bench.csv and\n"
+	"                             bench.json into DIR, which is made\n"
 	"      --runs=N               rounds of each allocator, 5 to 1000,\n"
 	"                             default 7; short rounds are repeated\n"
 	"      --help                 print this help and end\n"
 	"      --version              print the version and end\n"
 	"\n"
-	"Without WORKLOAD all of them are done, which takes minutes; one may\n"
-	"be a pattern, such as 'pair-*'.  Each round is a process of its own,\n"
-	"with the allocator preloaded; the rounds of the allocators take\n"
-	"turns.  The machine's state is in every figure, so compare figures\n"
-	"of one run only, and their ratios rather than the figures.\n"
+	"WORKLOAD is a name or a pattern, such as 'batch-100-*'; without one,\n"
+	"those are done that --list does not call long, which takes minutes.\n"
+	"Each round is a process of its own, with the allocator preloaded; the\n"
+	"rounds of the allocators take turns.  The machine's state is in every\n"
+	"figure, so compare figures of one run only, and their ratios rather\n"
+	"than the figures.  The page of --report has plots when gnuplot is\n"
+	"installed.\n"
+	"\n"
+	"Allocators: glibc, and as far as they are installed jemalloc\n"
+	"(libjemalloc2), mimalloc (libmimalloc2.0), tcmalloc\n"
+	"(libtcmalloc-minimal4) and tbbmalloc (libtbbmalloc2); without\n"
+	"--compare those that are not are passed over, with a message.\n"
 	"\n"
 	"The row `knuma' is malloc in the preload library, as for the others.\n"
-	"The row `knuma (kmalloc)' is kmalloc and kfree in libknuma.so.0,\n"
-	"through pointers to functions.  KNUMA_PRELOAD names another preload\n"
-	"library than the one that `knuma run' uses.\n"
+	"The rows `knuma (kmalloc)', `alloc_pages' and the like are calls of\n"
+	"libknuma.so.0, through pointers to functions.  KNUMA_PRELOAD names\n"
+	"another preload library than the one that `knuma run' uses.\n"
 	"\n"
 	"Exit code: 1 when something could not be measured, 2 on wrong usage,\n"
-	"missing peers or an interrupt, which prints what there is.\n";
+	"missing peers, CPUs that cannot be had, a full disk or an interrupt,\n"
+	"which leaves what has been measured.\n";
 
 static const struct kn_report *find_report(const char *name)
 {
@@ -107,6 +134,15 @@ static const struct kn_report *find_report(const char *name)
 static void parse_option(struct arguments *a, int key)
 {
 	switch (key) {
+	case OPT_ALL:
+		a->all = true;
+		break;
+	case OPT_CPUS:
+		a->cpus = optarg;
+		break;
+	case OPT_REPORT:
+		a->folder = optarg;
+		break;
 	case OPT_LIST:
 		a->list = true;
 		break;
@@ -121,6 +157,7 @@ static void parse_option(struct arguments *a, int key)
 		break;
 	case OPT_COMPARE:
 		a->compare = COMPARE_ALWAYS;
+		a->names = optarg;
 		break;
 	case OPT_NO_COMPARE:
 		a->compare = COMPARE_NEVER;
@@ -168,11 +205,47 @@ static void parse(struct arguments *a, int argc, char **argv)
 		a->run.runs = a->run.quick ? RUNS_QUICK : RUNS;
 }
 
-static int list(void)
+static void list_text(const struct kn_workload *w)
 {
+	printf("%-24s %s%s\n", w->name, w->set == KN_SET_LONG ? "(long) " : "",
+	       w->help);
+}
+
+/* Names and texts need no quoting but these. */
+static void list_csv(const struct kn_workload *w)
+{
+	printf("%s,%s,%zu,%u,%u,%s,\"%s\"\n", w->name,
+	       kn_loop_traits[w->loop].name, w->size_bytes, w->n, w->cpus,
+	       w->set == KN_SET_LONG ? "long" : "short", w->help);
+}
+
+static void list_json(const struct kn_workload *w)
+{
+	printf("%s\n\t{\"name\": \"%s\", \"loop\": \"%s\", \"size_bytes\": %zu, "
+	       "\"n\": %u, \"cpus\": %u, \"long\": %s, \"help\": \"%s\"}",
+	       w == kn_workloads ? "" : ",", w->name,
+	       kn_loop_traits[w->loop].name, w->size_bytes, w->n, w->cpus,
+	       w->set == KN_SET_LONG ? "true" : "false", w->help);
+}
+
+static int list(const struct kn_report *report)
+{
+	static const struct {
+		void (*row)(const struct kn_workload *w);
+		const char *head, *foot;
+	} lists[] = {
+		{list_text, "", ""},
+		{list_json, "{\"workloads\": [", "\n]}\n"},
+		{list_csv, "name,loop,size_bytes,n,cpus,set,help\n", ""},
+	};
+	unsigned which = 0;
+
+	while (kn_reports[which] != report)
+		which++;
+	fputs(lists[which].head, stdout);
 	for (unsigned i = 0; i < kn_nr_workloads; i++)
-		printf("%-16s %s\n", kn_workloads[i].name,
-		       kn_workloads[i].help);
+		lists[which].row(&kn_workloads[i]);
+	fputs(lists[which].foot, stdout);
 	return EXIT_DONE;
 }
 
@@ -181,42 +254,122 @@ static bool is_wanted(const struct arguments *a, const struct kn_workload *w)
 	for (int i = 0; i < a->nr_patterns; i++)
 		if (!fnmatch(a->patterns[i], w->name, 0))
 			return true;
-	return !a->nr_patterns;
+	return !a->nr_patterns && (a->all || w->set == KN_SET_SHORT);
 }
 
-static void find_peers(enum compare compare)
+/* Whether @name is one of @names, which commas separate. */
+static bool is_among(const char *name, const char *names)
 {
-	bool has_own = false, has_others = false;
+	const size_t len = strlen(name);
+
+	while (names) {
+		if (!strncmp(names, name, len) &&
+		    (names[len] == ',' || !names[len]))
+			return true;
+		names = strchr(names, ',');
+		names += names != NULL;
+	}
+	return false;
+}
+
+static bool is_other_malloc(const struct kn_peer *p)
+{
+	return !p->own && p->calls == KN_CALLS_malloc;
+}
+
+/* Each of @names is an allocator. */
+static void check_names(const char *names)
+{
+	char *copy = strdup(names), *rest = copy, *name;
+
+	while ((name = strsep(&rest, ","))) {
+		bool known = false;
+
+		for (unsigned i = 0; i < kn_nr_peers; i++)
+			known |= is_other_malloc(&kn_peers[i]) &&
+				 !strcmp(kn_peers[i].name, name);
+		if (!known)
+			kn_usage("--compare: no allocator '%s'; --help names "
+				 "them",
+				 name);
+	}
+	free(copy);
+}
+
+/* All that --compare wants are here, and the others take no part. */
+static void keep_wanted(const char *names)
+{
+	for (unsigned i = 0; i < kn_nr_peers; i++) {
+		struct kn_peer *p = &kn_peers[i];
+		const bool wanted = !names || is_among(p->name, names);
+
+		if (wanted && is_other_malloc(p) && !p->library)
+			kn_usage("--compare: %s is not here: "
+				 "apt-get install %s",
+				 p->name, p->package);
+		if (!wanted && is_other_malloc(p))
+			p->library = NULL;
+	}
+}
+
+static void find_peers(const struct arguments *a)
+{
+	bool has_own = false;
 
 	kn_peers_find(KN_CALLS_OF_LOOPS);
-	kn_peers_say_missing(KN_CALLS_OF_LOOPS);
 	for (unsigned i = 0; i < kn_nr_peers; i++) {
 		struct kn_peer *p = &kn_peers[i];
 
-		if (compare == COMPARE_NEVER && !p->own)
+		if (a->compare == COMPARE_NEVER && !p->own)
 			p->library = NULL;
-		/* libc is everywhere. */
 		has_own |= p->library && p->own;
-		has_others |= p->library && !p->own && i > 0;
 	}
 	if (!has_own)
 		kn_usage(KN_NO_LIBRARY);
-	if (compare == COMPARE_ALWAYS && !has_others)
-		kn_usage("no allocator to compare with");
+	if (a->compare == COMPARE_ALWAYS)
+		keep_wanted(a->names);
+	else
+		kn_peers_say_missing(KN_CALLS_OF_LOOPS);
+}
+
+/* The rounds inherit it. */
+static void bind_to(const char *list)
+{
+	struct kn_ids wanted = {0}, had = {0};
+
+	if (!kn_ids_parse(&wanted, list))
+		kn_usage("--cpus: '%s' is no list of CPUs", list);
+	if (!kn_ids_bind(&wanted))
+		kn_usage("--cpus=%s: %s", list, strerror(errno));
+	if (sched_getaffinity(0, sizeof(had.set), had.set) ||
+	    memcmp(&wanted, &had, sizeof(had)))
+		kn_usage("--cpus=%s: this process may not run on all of them",
+			 list);
 }
 
 static int run_all(struct arguments *a)
 {
-	int result = EXIT_DONE;
+	enum kn_outcome worst = KN_OUTCOME_DONE;
 
-	a->report->begin(&a->run);
-	for (unsigned i = 0; i < kn_nr_workloads && !kn_bench_stop; i++)
-		if (is_wanted(a, &kn_workloads[i]) &&
-		    !kn_rounds_run(&a->run, a->report, &kn_workloads[i]))
-			result = EXIT_FAILED;
+	if (!kn_outputs_begin(&a->run))
+		return EXIT_USAGE;
+	for (unsigned i = 0; i < kn_nr_workloads && !kn_bench_stop; i++) {
+		enum kn_outcome outcome = KN_OUTCOME_DONE;
+
+		if (is_wanted(a, &kn_workloads[i]))
+			outcome = kn_rounds_run(&a->run, &kn_workloads[i]);
+		if (outcome > worst)
+			worst = outcome;
+		if (outcome == KN_OUTCOME_UNWRITTEN)
+			break;
+	}
 	a->run.interrupted = kn_bench_stop;
-	a->report->end(&a->run);
-	return kn_bench_stop ? EXIT_USAGE : result;
+	/* The plots are children too; another interrupt ends them. */
+	kn_bench_stop = 0;
+	if (!kn_outputs_end(&a->run) || worst == KN_OUTCOME_UNWRITTEN ||
+	    a->run.interrupted)
+		return EXIT_USAGE;
+	return worst == KN_OUTCOME_FAILED ? EXIT_FAILED : EXIT_DONE;
 }
 
 int kn_bench_main(int argc, char **argv)
@@ -233,9 +386,14 @@ int kn_bench_main(int argc, char **argv)
 		return kn_flood_main(argc - 1, argv + 1);
 	parse(&a, argc, argv);
 	if (a.list)
-		return list();
+		return list(a.report);
+	if (a.cpus)
+		bind_to(a.cpus);
+	if (a.names)
+		check_names(a.names);
 	kn_process_catch_signals();
 	kn_progress_interval_s = SILENCE_S;
-	find_peers(a.compare);
+	find_peers(&a);
+	kn_outputs_open(a.report, a.folder);
 	return run_all(&a);
 }

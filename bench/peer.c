@@ -11,8 +11,8 @@
 
 /* clang-format off */
 struct kn_peer kn_peers[] = {
-#define PEER(name, calls, own, ...) \
-	{name, KN_CALLS_##calls, own, {__VA_ARGS__}, NULL},
+#define PEER(name, calls, own, package, ...) \
+	{name, KN_CALLS_##calls, own, package, {__VA_ARGS__}, NULL, false},
 #include "bench/peers.def"
 #undef PEER
 };
@@ -27,6 +27,9 @@ static const char *const symbols[KN_NR_CALLS] = {
 	[KN_CALLS_kfree_rcu] = "knuma_kvfree_call_rcu_flavor",
 	[KN_CALLS_call_rcu] = "malloc",
 	[KN_CALLS_numa] = "numa_alloc_onnode",
+	[KN_CALLS_pages] = "knuma_alloc_pages",
+	[KN_CALLS_vmalloc] = "knuma_vmalloc",
+	[KN_CALLS_bulk] = "knuma_kmem_cache_alloc_bulk",
 	[KN_CALLS_memkind] = "memkind_create_fixed",
 };
 
@@ -89,6 +92,7 @@ static void find(struct kn_peer *peer)
 		if (ask(peer, peer->names[i], path, sizeof(path)) &&
 		    is_named(path, peer->names[i]))
 			peer->library = strdup(path);
+	peer->missing = !peer->library;
 }
 
 void kn_peers_find(unsigned who)
@@ -105,7 +109,8 @@ void kn_peers_say_missing(unsigned who)
 	for (unsigned i = 0; i < kn_nr_peers; i++)
 		if (who & 1u << kn_peers[i].calls && !kn_peers[i].library) {
 			fprintf(stderr, "%s%s (%s)", before, kn_peers[i].name,
-				kn_peers[i].names[0]);
+				kn_peers[i].package ? kn_peers[i].package :
+						      kn_peers[i].names[0]);
 			before = ", ";
 		}
 	if (before[0] == ',')

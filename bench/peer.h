@@ -15,6 +15,9 @@ enum kn_calls {
 	KN_CALLS_memkind,      /* the same; of the matrix of nodes only */
 	KN_CALLS_kfree_rcu,    /* opened; kmalloc, and a deferred free */
 	KN_CALLS_call_rcu,     /* malloc preloaded, liburcu's call_rcu opened */
+	KN_CALLS_pages,	       /* opened; alloc_pages */
+	KN_CALLS_vmalloc,      /* the same; vmalloc */
+	KN_CALLS_bulk,	       /* the same; kmem_cache_alloc_bulk */
 	KN_NR_CALLS
 };
 
@@ -23,7 +26,8 @@ enum kn_calls {
 #define KN_CALLS_OF_LOOPS                                         \
 	(KN_CALLS_OF_MALLOC | 1u << KN_CALLS_kmalloc |            \
 	 1u << KN_CALLS_kmalloc_node | 1u << KN_CALLS_kfree_rcu | \
-	 1u << KN_CALLS_call_rcu | 1u << KN_CALLS_numa)
+	 1u << KN_CALLS_call_rcu | 1u << KN_CALLS_numa |          \
+	 1u << KN_CALLS_pages | 1u << KN_CALLS_vmalloc | 1u << KN_CALLS_bulk)
 
 #define KN_CALLS_OF_NODES                                    \
 	(1u << KN_CALLS_kmalloc_node | 1u << KN_CALLS_numa | \
@@ -33,8 +37,10 @@ struct kn_peer {
 	const char *name;
 	enum kn_calls calls;
 	bool own;
+	const char *package;  /* Debian's; NULL: it comes with knuma or libc */
 	const char *names[3]; /* of its library; ends with NULL */
-	char *library;	      /* its path; NULL: it is not here */
+	char *library;	      /* its path; NULL: it takes no part */
+	bool missing;	      /* was looked for and not found */
 };
 
 extern struct kn_peer kn_peers[];

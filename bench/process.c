@@ -71,12 +71,12 @@ bool kn_process_start(struct kn_process *p, const struct kn_command *command)
 	return true;
 }
 
-static int end(struct kn_process *p)
+static int end(struct kn_process *p, struct rusage *usage)
 {
 	int status = 0;
 
 	close(p->out);
-	while (waitpid(p->pid, &status, 0) < 0 && errno == EINTR)
+	while (wait4(p->pid, &status, 0, usage) < 0 && errno == EINTR)
 		;
 	return status;
 }
@@ -84,7 +84,7 @@ static int end(struct kn_process *p)
 int kn_process_kill(struct kn_process *p)
 {
 	kill(p->pid, SIGKILL);
-	return end(p);
+	return end(p, NULL);
 }
 
 /* Reads until the end of file; false when @deadline_ns comes first. */
@@ -143,5 +143,5 @@ bool kn_process_run(const struct kn_command *command, void *buf, size_t size,
 			 command->timeout_s);
 		return false;
 	}
-	return explain(end(&p), command->argv[0], why);
+	return explain(end(&p, command->usage), command->argv[0], why);
 }

@@ -11,6 +11,7 @@
 #include <signal.h>
 #include <stdbool.h>
 #include <stddef.h>
+#include <sys/resource.h>
 #include <sys/types.h>
 
 /* This program, as a path to start it once more. */
@@ -26,6 +27,7 @@ struct kn_command {
 	const char *preload;	 /* LD_PRELOAD; NULL: unset */
 	bool quiet;		 /* standard error is thrown away */
 	unsigned timeout_s;
+	struct rusage *usage; /* filled by kn_process_run(), unless NULL */
 };
 
 struct kn_process {

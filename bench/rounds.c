@@ -48,8 +48,7 @@ static unsigned collect_peers(const struct kn_workload *w, unsigned rounds,
 	return n;
 }
 
-bool kn_rounds_run(struct kn_run *run, const struct kn_report *report,
-		   const struct kn_workload *w)
+enum kn_outcome kn_rounds_run(struct kn_run *run, const struct kn_workload *w)
 {
 	const unsigned repeat =
 		run->quick ? (w->repeat + KN_QUICK - 1) / KN_QUICK : w->repeat;
@@ -57,7 +56,7 @@ bool kn_rounds_run(struct kn_run *run, const struct kn_report *report,
 	struct kn_result *results =
 		must(calloc(kn_nr_peers, sizeof(struct kn_result)));
 	const unsigned n = collect_peers(w, rounds, results);
-	bool done = true;
+	bool done = true, written;
 
 	for (unsigned i = 0; i < rounds && !kn_bench_stop; i++) {
 		kn_progress(w->name, "round", i, rounds);
@@ -66,13 +65,13 @@ bool kn_rounds_run(struct kn_run *run, const struct kn_report *report,
 	}
 	kn_progress_clear();
 	kn_summarise(results, n);
-	report->workload(run, w, results, n);
-	fflush(stdout);
-	run->nr_written++;
+	written = kn_outputs_workload(run, w, results, n);
 	for (unsigned i = 0; i < n; i++) {
 		done &= !results[i].why[0];
 		free(results[i].samples);
 	}
 	free(results);
-	return done;
+	if (!written)
+		return KN_OUTCOME_UNWRITTEN;
+	return done ? KN_OUTCOME_DONE : KN_OUTCOME_FAILED;
 }

@@ -3,13 +3,18 @@
 #ifndef KN_BENCH_ROUNDS_H
 #define KN_BENCH_ROUNDS_H
 
-#include "bench/report.h"
+#include "bench/outputs.h"
+
+enum kn_outcome {
+	KN_OUTCOME_DONE,
+	KN_OUTCOME_FAILED,   /* a peer */
+	KN_OUTCOME_UNWRITTEN /* the results; a message has said why */
+};
 
 /*
- * Does the rounds of @w and writes what they come to.  False when a peer has
- * failed.  After an interrupt it writes what there is.
+ * Does the rounds of @w and writes what they come to.  After an interrupt it
+ * writes what there is.
  */
-bool kn_rounds_run(struct kn_run *run, const struct kn_report *report,
-		   const struct kn_workload *w);
+enum kn_outcome kn_rounds_run(struct kn_run *run, const struct kn_workload *w);
 
 #endif

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 
 uint64_t kn_bench_clock(clockid_t clock)
 {
@@ -12,6 +13,16 @@ uint64_t kn_bench_clock(clockid_t clock)
 	if (clock_gettime(clock, &ts))
 		return 0;
 	return (uint64_t)ts.tv_sec * 1000000000 + (uint64_t)ts.tv_nsec;
+}
+
+static uint64_t nanoseconds(struct timeval tv)
+{
+	return (uint64_t)tv.tv_sec * 1000000000 + (uint64_t)tv.tv_usec * 1000;
+}
+
+uint64_t kn_bench_cpu_of(const struct rusage *usage)
+{
+	return nanoseconds(usage->ru_utime) + nanoseconds(usage->ru_stime);
 }
 
 uint64_t kn_bench_file_bytes(const char *path, const char *key)

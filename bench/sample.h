@@ -7,7 +7,17 @@
 #include <sys/types.h>
 #include <time.h>
 
-/* Memory is 0 where a workload does not measure it. */
+enum kn_latency {
+	KN_LATENCY_P50,
+	KN_LATENCY_P90,
+	KN_LATENCY_P99,
+	KN_LATENCY_P999,
+	KN_LATENCY_P9999,
+	KN_LATENCY_MAX,
+	KN_NR_LATENCIES
+};
+
+/* Memory and latencies are 0 where a workload does not measure them. */
 struct kn_sample {
 	uint64_t ops;
 	uint64_t cpu_ns;	 /* of the thread or process that works */
@@ -16,10 +26,16 @@ struct kn_sample {
 	uint64_t rss_before_bytes;
 	uint64_t rss_peak_bytes;
 	uint64_t rss_after_bytes;
+	uint64_t latency_ns[KN_NR_LATENCIES];
 };
+
+struct rusage;
 
 /* Nanoseconds of @clock. */
 uint64_t kn_bench_clock(clockid_t clock);
+
+/* Nanoseconds of CPU time, of the system's too. */
+uint64_t kn_bench_cpu_of(const struct rusage *usage);
 
 /* Bytes behind the first "@key N kB", such as "Rss:", of a file; 0 without. */
 uint64_t kn_bench_file_bytes(const char *path, const char *key);

@@ -17,11 +17,6 @@
 
 extern char **environ;
 
-static uint64_t nanoseconds(struct timeval tv)
-{
-	return (uint64_t)tv.tv_sec * 1000000000 + (uint64_t)tv.tv_usec * 1000;
-}
-
 static bool time_true(struct kn_sample *s)
 {
 	static char *argv[] = {(char *)"true", NULL};
@@ -35,7 +30,7 @@ static bool time_true(struct kn_sample *s)
 	while (wait4(pid, &status, 0, &usage) < 0)
 		;
 	s->wall_ns = kn_bench_clock(CLOCK_MONOTONIC) - begin;
-	s->cpu_ns = nanoseconds(usage.ru_utime) + nanoseconds(usage.ru_stime);
+	s->cpu_ns = kn_bench_cpu_of(&usage);
 	s->process_cpu_ns = s->cpu_ns;
 	s->ops = 1;
 	return !status;

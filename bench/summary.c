@@ -60,6 +60,19 @@ static double after_of(const struct kn_sample *s)
 	return mib_of(s->rss_after_bytes);
 }
 
+#define LATENCY_OF(name, id)                                                \
+	static double latency_##name(const struct kn_sample *s)             \
+	{                                                                   \
+		return s->latency_ns[id] ? (double)s->latency_ns[id] : NAN; \
+	}
+
+LATENCY_OF(p50, KN_LATENCY_P50)
+LATENCY_OF(p90, KN_LATENCY_P90)
+LATENCY_OF(p99, KN_LATENCY_P99)
+LATENCY_OF(p999, KN_LATENCY_P999)
+LATENCY_OF(p9999, KN_LATENCY_P9999)
+LATENCY_OF(max, KN_LATENCY_MAX)
+
 /* The columns that come from the samples of one peer. */
 static const struct {
 	enum kn_column column;
@@ -74,6 +87,12 @@ static const struct {
 	{KN_COLUMN_rss_before_mib, before_of, 50},
 	{KN_COLUMN_rss_peak_mib, peak_of, 50},
 	{KN_COLUMN_rss_after_mib, after_of, 50},
+	{KN_COLUMN_latency_p50_ns, latency_p50, 50},
+	{KN_COLUMN_latency_p90_ns, latency_p90, 50},
+	{KN_COLUMN_latency_p99_ns, latency_p99, 50},
+	{KN_COLUMN_latency_p999_ns, latency_p999, 50},
+	{KN_COLUMN_latency_p9999_ns, latency_p9999, 50},
+	{KN_COLUMN_latency_max_ns, latency_max, 50},
 };
 
 static void summarise(struct kn_result *r, double *values)

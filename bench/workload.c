@@ -5,26 +5,41 @@
 
 #define MALLOC	(1u << KN_CALLS_malloc)
 #define MALLOCS (MALLOC | 1u << KN_CALLS_kmalloc)
-#define RCU                                                    \
+#define RCU                                                   \
 	(1u << KN_CALLS_kfree_rcu | 1u << KN_CALLS_call_rcu | \
 	 1u << KN_CALLS_kmalloc)
 #define NODES	(1u << KN_CALLS_numa | 1u << KN_CALLS_kmalloc_node)
+#define PAGES	(1u << KN_CALLS_pages)
+#define VMALLOC (1u << KN_CALLS_vmalloc)
+#define BULK	(1u << KN_CALLS_bulk)
 
 /* clang-format off */
+enum { singles, crowds };
+
+const struct kn_loop_traits kn_loop_traits[KN_NR_LOOPS] = {
+	{"none", false, 0, KN_TEXT_SHOWN},
+#define LOOP(name, file, rests, text)	\
+	{#name, file == crowds, rests, KN_TEXT_##text},
+#include "bench/loops.def"
+#undef LOOP
+};
+
 const struct kn_workload kn_workloads[] = {
-#define WORKLOAD(name, measure, loop, who, size, n, chunk, repeat, base, unit, \
-		 help)							\
+#define WORKLOAD(name, measure, loop, who, size, n, chunk, repeat, cpus, set, \
+		 base, unit, help)					\
 	{name, kn_measure_##measure, KN_LOOP_##loop, who, size, n, chunk,	\
-	 repeat, base, KN_UNIT_##unit, help},
+	 repeat, cpus, KN_SET_##set, base, KN_UNIT_##unit, help},
 #include "bench/workloads.def"
 #undef WORKLOAD
 };
 
-#define WORKLOAD(name, measure, loop, who, size, n, chunk, repeat, base, unit, \
-		 help)							\
-	_Static_assert(KN_LOOP_##loop != KN_LOOP_batch || (n) <= KN_BATCH_MAX, \
-		       name ": more objects than the array holds");	\
-	_Static_assert((n) <= KN_WAVE_MAX, name ": too many threads");
+#define WORKLOAD(name, measure, loop, who, size, n, chunk, repeat, cpus, set, \
+		 base, unit, help)					\
+	_Static_assert(KN_LOOP_##loop != KN_LOOP_threads || (n) <= KN_WAVE_MAX, \
+		       name ": too many threads");			\
+	_Static_assert(KN_LOOP_##loop != KN_LOOP_pipe ||		\
+			       (chunk) % (KN_PARCEL * KN_QUICK) == 0,	\
+		       name ": no whole number of parcels");
 #include "bench/workloads.def"
 #undef WORKLOAD
 /* clang-format on */

@@ -9,12 +9,33 @@
 
 enum kn_loop {
 	KN_LOOP_none,
-	KN_LOOP_pair,
-	KN_LOOP_batch,
-	KN_LOOP_touch,
-	KN_LOOP_threads,
-	KN_LOOP_crowd,
+#define LOOP(name, file, rests, text) KN_LOOP_##name,
+#include "bench/loops.def"
+#undef LOOP
 	KN_NR_LOOPS
+};
+
+/* Columns of the text table that not every workload has; rows of columns.def. */
+enum kn_text {
+	KN_TEXT_SHOWN,
+	KN_TEXT_HIDDEN,
+	KN_TEXT_MEMORY,
+	KN_TEXT_LATENCY
+};
+
+/* A row of loops.def. */
+struct kn_loop_traits {
+	const char *name;
+	bool is_crowd;
+	unsigned rests_ms;
+	enum kn_text text;
+};
+
+extern const struct kn_loop_traits kn_loop_traits[KN_NR_LOOPS];
+
+enum kn_set {
+	KN_SET_SHORT, /* without WORKLOAD, too */
+	KN_SET_LONG   /* when named, or with --all */
 };
 
 enum kn_unit {
@@ -24,9 +45,9 @@ enum kn_unit {
 };
 
 enum {
-	KN_BATCH_MAX = 128, /* of the column n, loop batch */
-	KN_WAVE_MAX = 1000, /* of the column n, loops threads and crowd */
-	KN_QUICK = 10	    /* --quick does one part in so many */
+	KN_WAVE_MAX = 1000, /* of the column n, crowds */
+	KN_PARCEL = 64, /* objects that the loop pipe hands over at a time */
+	KN_QUICK = 10	/* --quick does one part in so many */
 };
 
 struct kn_round;
@@ -40,6 +61,8 @@ struct kn_workload {
 	unsigned n;
 	unsigned chunk;
 	unsigned repeat;
+	unsigned cpus; /* 0: all */
+	enum kn_set set;
 	const char *base;
 	enum kn_unit unit;
 	const char *help;
@@ -66,5 +89,7 @@ bool kn_measure_child(struct kn_round *round);
 bool kn_measure_startup(struct kn_round *round);
 bool kn_measure_large(struct kn_round *round);
 bool kn_measure_redis(struct kn_round *round);
+bool kn_measure_sqlite(struct kn_round *round);
+bool kn_measure_python(struct kn_round *round);
 
 #endif

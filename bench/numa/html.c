@@ -10,47 +10,11 @@
 #include <math.h>
 #include <string.h>
 
+#include "bench/html.h"
 #include "bench/numa/matrix.h"
 
 /* Cells that differ by less are drawn alike: that much is noise. */
 #define ALIKE 1.1
-
-static const char style[] =
-	":root{color-scheme:light dark}\n"
-	"body{font:16px/1.5 sans-serif;max-width:70em;margin:2em auto;"
-	"padding:0 1em}\n"
-	"h2{margin:2em 0 .2em}\n"
-	".maps{display:flex;flex-wrap:wrap;gap:1.5em 3em;overflow-x:auto}\n"
-	"table{border-collapse:collapse;font-variant-numeric:tabular-nums}\n"
-	"caption{text-align:left;padding:.3em 0}\n"
-	"th,td{padding:.3em .7em;text-align:right;"
-	"border:1px solid rgba(128,128,128,.4)}\n"
-	"td{background:rgba(217,95,14,calc(var(--heat,0)*.6))}\n"
-	"td.own{outline:2px solid currentColor;outline-offset:-3px}\n"
-	"td small,caption small,.scale{opacity:.85}\n"
-	".scale{font-size:.85em;margin:.3em 0}\n"
-	"figure{margin:1em 0}\n"
-	"figure svg{max-width:100%;height:auto}\n"
-	"figure svg text{fill:currentColor}\n"
-	"figure svg [color=black]{color:inherit}\n"
-	"figure svg [stroke=black]{stroke:currentColor}\n"
-	"figure svg [fill=black]{fill:currentColor}\n";
-
-static void write_escaped(FILE *f, const char *s)
-{
-	for (; *s; s++) {
-		if (*s == '<')
-			fputs("&lt;", f);
-		else if (*s == '>')
-			fputs("&gt;", f);
-		else if (*s == '&')
-			fputs("&amp;", f);
-		else if (*s == '"')
-			fputs("&quot;", f);
-		else
-			fputc(*s, f);
-	}
-}
 
 /* As kn_matrix_value(), with thin spaces between thousands. */
 static void write_value(FILE *f, double value)
@@ -91,12 +55,12 @@ static void write_about(FILE *f, const struct kn_matrix *m)
 	const struct kn_about *a = &m->about;
 
 	fprintf(f, "<p>knuma %s on ", KNUMA_VERSION_STRING);
-	write_escaped(f, a->machine.system);
+	kn_html_escaped(f, a->machine.system);
 	fputs(", ", f);
-	write_escaped(f, a->machine.cpu);
+	kn_html_escaped(f, a->machine.cpu);
 	if (a->machine.hypervisor[0]) {
 		fputs(", under ", f);
-		write_escaped(f, a->machine.hypervisor);
+		kn_html_escaped(f, a->machine.hypervisor);
 	}
 	fprintf(f, ", %d node%s: ", a->nodes.nr, a->nodes.nr > 1 ? "s" : "");
 	write_nodes(f, &a->nodes);
@@ -107,7 +71,7 @@ static void write_about(FILE *f, const struct kn_matrix *m)
 		a->runs > 1 ? "s" : "", m->buffer_bytes >> 20);
 	for (unsigned i = 0; i < a->nr_notes; i++) {
 		fputs(" <strong>", f);
-		write_escaped(f, a->note[i]);
+		kn_html_escaped(f, a->note[i]);
 		fputs("</strong>", f);
 	}
 	if (a->interrupted)
@@ -206,7 +170,7 @@ static void write_map(FILE *f, const struct kn_matrix *m, unsigned peer,
 
 	fprintf(f, "<div><table><caption>%s, %s<br><small>",
 		kn_matrix_peer(m->peer[peer]), unit);
-	write_escaped(f, kn_measures[id].calls[m->peer[peer]->calls]);
+	kn_html_escaped(f, kn_measures[id].calls[m->peer[peer]->calls]);
 	fputs("</small></caption>\n<tr><th scope=\"col\">CPU \\ ", f);
 	fputs(kn_measures[id].kind == KN_KIND_REMOTE ? "free" : "memory", f);
 	fputs("</th>", f);
@@ -240,7 +204,7 @@ static bool write_measure(FILE *f, const struct kn_matrix *m,
 			measure->title[0] - 'a' + 'A' :
 			measure->title[0],
 		measure->title + 1, kn_measure_unit(measure));
-	write_escaped(f, measure->help);
+	kn_html_escaped(f, measure->help);
 	fprintf(f,
 		". Rows: node of the CPU. Columns: %s. %s is better.</p>\n"
 		"<div class=\"maps\">\n",
@@ -301,7 +265,7 @@ static void write_failures(FILE *f, const struct kn_matrix *m)
 				"%d: ",
 				before, kn_matrix_peer(m->peer[p]),
 				nodes->node[r].id, nodes->node[c].id);
-			write_escaped(f, cell->why);
+			kn_html_escaped(f, cell->why);
 			fputs("</li>\n", f);
 			before = "";
 			after = "</ul>\n";
@@ -313,13 +277,7 @@ void kn_matrix_html(FILE *f, const struct kn_matrix *m)
 {
 	bool has_plots = true;
 
-	fprintf(f,
-		"<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n"
-		"<meta charset=\"utf-8\">\n<meta name=\"viewport\" "
-		"content=\"width=device-width\">\n"
-		"<title>knuma bench numa</title>\n<style>\n%s</style>\n"
-		"</head>\n<body>\n<h1>Nodes against nodes</h1>\n",
-		style);
+	kn_html_begin(f, "knuma bench numa", "Nodes against nodes");
 	write_about(f, m);
 	write_legend(f);
 	for (int id = 0; id < KN_NR_MEASURES; id++)
@@ -331,5 +289,5 @@ void kn_matrix_html(FILE *f, const struct kn_matrix *m)
 		      f);
 	write_distances(f, &m->about.nodes);
 	write_failures(f, m);
-	fputs("</body>\n</html>\n", f);
+	kn_html_end(f);
 }

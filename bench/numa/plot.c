@@ -2,21 +2,15 @@
 /*
  * bench/numa/plot.c - one plot of a measure, by gnuplot
  *
- * Points are medians, bars reach to the p99.  The script goes through a file in
- * memory, the picture comes back through standard output.
+ * Points are medians, bars reach to the p99.
  */
 #include <math.h>
-#include <stdlib.h>
-#include <string.h>
-#include <sys/mman.h>
-#include <unistd.h>
 
 #include "bench/numa/matrix.h"
+#include "bench/plot.h"
 
 enum {
-	SVG_MAX = 4 << 20,
-	LABELS_FLAT = 16, /* more stand upright */
-	TIMEOUT_S = 60
+	LABELS_FLAT = 16 /* more stand upright */
 };
 
 /* They are seen on white and on black. */
@@ -126,55 +120,21 @@ static bool write_script(FILE *f, const struct kn_matrix *m,
 	return sum > 0;
 }
 
-/* The script as a file that a child can open; negative without it. */
-static int make_script(const struct kn_matrix *m, enum kn_measure_id id)
+struct what {
+	const struct kn_matrix *m;
+	enum kn_measure_id id;
+};
+
+static bool script(FILE *f, const void *arg)
 {
-	const int fd = memfd_create("knuma-plot", 0);
-	FILE *f = fd < 0 ? NULL : fdopen(dup(fd), "w");
-	bool done = false;
+	const struct what *what = arg;
 
-	if (f) {
-		done = write_script(f, m, id);
-		done &= !fclose(f);
-	}
-	if (done)
-		return fd;
-	if (fd >= 0)
-		close(fd);
-	return -1;
-}
-
-static bool draw(int script, char *svg, size_t size)
-{
-	char path[32], why[KN_WHY_LEN];
-	const char *argv[] = {"gnuplot", path, NULL};
-	const struct kn_command command = {
-		.path = argv[0],
-		.argv = argv,
-		.quiet = true,
-		.timeout_s = TIMEOUT_S,
-	};
-	size_t len;
-
-	snprintf(path, sizeof(path), "/dev/fd/%d", script);
-	if (!kn_process_run(&command, svg, size - 1, &len, why))
-		return false;
-	svg[len] = '\0';
-	return len < size - 1;
+	return write_script(f, what->m, what->id);
 }
 
 bool kn_matrix_plot(FILE *f, const struct kn_matrix *m, enum kn_measure_id id)
 {
-	const int script = make_script(m, id);
-	char *svg = malloc(SVG_MAX);
-	const char *begin = NULL;
+	const struct what what = {m, id};
 
-	if (script >= 0 && svg && draw(script, svg, SVG_MAX))
-		begin = strstr(svg, "<svg");
-	if (begin)
-		fputs(begin, f);
-	if (script >= 0)
-		close(script);
-	free(svg);
-	return begin;
+	return kn_plot(f, script, &what);
 }
