@@ -92,6 +92,8 @@ static void not_a_value(struct kn_conf_sink *sink, const char *where,
 		[KN_TUNABLE_STRING] = "a text",
 		[KN_TUNABLE_NODES] = ("a number of nodes, or levels as "
 				      "pack:2 numa:2 pu:4"),
+		[KN_TUNABLE_DEBUG] = ("letters of FZPUTAO-, as FZPU or "
+				      "FZ,kmalloc-*;-"),
 	};
 
 	kn_conf_mistake(sink, where, "%s = %s: expected %s%s", row->name,
@@ -104,7 +106,7 @@ static void out_of_range(struct kn_conf_sink *sink, const char *where,
 {
 	char min[32], max[32];
 
-	if (row->kind == KN_TUNABLE_STRING) {
+	if (row->kind == KN_TUNABLE_STRING || row->kind == KN_TUNABLE_DEBUG) {
 		kn_conf_mistake(sink, where, "%s: longer than %d bytes",
 				row->name, KN_TUNABLE_LEN - 1);
 		return;

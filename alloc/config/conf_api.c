@@ -17,6 +17,15 @@
 static struct kn_lock lock = KN_LOCK_INIT(conf);
 static kn_tls bool inside; /* this thread has the lock, or waits for it */
 static bool reloading;	   /* atomic: somebody has what a reload tries out */
+void (*kn_conf_changed)(void);
+
+static void tell_of_change(void)
+{
+	void (*const changed)(void) = kn_load(&kn_conf_changed);
+
+	if (changed)
+		changed();
+}
 
 /*
  * KN_SEAL_LATE is a planted error for the tests: what the start reads can be set
@@ -87,6 +96,8 @@ int knuma_conf_set(const char *name, const char *value)
 		kn_tunables_seal(true);
 	err = kn_tunable_set(name, value, "knuma_conf_set");
 	leave();
+	if (!err)
+		tell_of_change();
 	return err;
 }
 
@@ -194,6 +205,7 @@ static int reload(const struct kn_conf_values *tried)
 	take_over(tried, &out);
 	leave();
 	tell_what_comes_later(tried, &out);
+	tell_of_change();
 	return 0;
 }
 

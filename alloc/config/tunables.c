@@ -10,6 +10,7 @@
 #include "alloc/config/conf.h"
 #include "alloc/config/fake_spec.h"
 #include "alloc/config/profile.h"
+#include "alloc/config/slab_debug.h"
 
 /* clang-format off: tables */
 /* What the columns of the table become, by kind. */
@@ -20,6 +21,7 @@
 #define NUMBER_MS(def)	   (def)
 #define NUMBER_STRING(def) 0
 #define NUMBER_NODES(def)  0
+#define NUMBER_DEBUG(def)  0
 #define TEXT_BOOL(def)	   NULL
 #define TEXT_CHOICE(def)   NULL
 #define TEXT_U64(def)	   NULL
@@ -27,6 +29,7 @@
 #define TEXT_MS(def)	   NULL
 #define TEXT_STRING(def)   def
 #define TEXT_NODES(def)	   def
+#define TEXT_DEBUG(def)	   def
 
 const struct kn_tunable kn_tunables[KN_NR_TUNABLES] = {
 #define KN_TUNABLE(name, kind, def, min, max, unit, when, help) \
@@ -202,6 +205,15 @@ static int parse_nodes(const char *text)
 	return kn_fake_spec_parse(text, &spec);
 }
 
+static int parse_debug(const char *text)
+{
+	struct kn_slab_debug debug;
+
+	if (strlen(text) >= KN_TUNABLE_LEN)
+		return -ERANGE;
+	return kn_slab_debug_parse(text, NULL, &debug);
+}
+
 static int parse(const struct kn_tunable *row, const char *text,
 		 struct value *value)
 {
@@ -229,6 +241,8 @@ static int parse(const struct kn_tunable *row, const char *text,
 		return strlen(text) < KN_TUNABLE_LEN ? 0 : -ERANGE;
 	case KN_TUNABLE_NODES:
 		return parse_nodes(text);
+	case KN_TUNABLE_DEBUG:
+		return parse_debug(text);
 	}
 	if (err)
 		return err;
@@ -265,6 +279,7 @@ static void store(void *to, const struct kn_tunable *row,
 		break;
 	case KN_TUNABLE_STRING:
 	case KN_TUNABLE_NODES:
+	case KN_TUNABLE_DEBUG:
 		snprintf(field, KN_TUNABLE_LEN, "%s", value->text);
 		break;
 	}
@@ -289,6 +304,7 @@ static struct value fetch(const void *from, const struct kn_tunable *row)
 		break;
 	case KN_TUNABLE_STRING:
 	case KN_TUNABLE_NODES:
+	case KN_TUNABLE_DEBUG:
 		break;
 	}
 	return value;
@@ -332,6 +348,7 @@ static int print_value(const struct kn_tunable *row, struct value value,
 		return snprintf(buf, len, "%llums", n);
 	case KN_TUNABLE_STRING:
 	case KN_TUNABLE_NODES:
+	case KN_TUNABLE_DEBUG:
 		return snprintf(buf, len, "%s", value.text);
 	}
 	return 0;

@@ -47,7 +47,8 @@ enum kn_tunable_kind {
 	KN_TUNABLE_SIZE,
 	KN_TUNABLE_MS,
 	KN_TUNABLE_STRING,
-	KN_TUNABLE_NODES /* a text, see fake_spec.h */
+	KN_TUNABLE_NODES, /* a text, see fake_spec.h */
+	KN_TUNABLE_DEBUG  /* a text, see slab_debug.h */
 };
 
 enum kn_tunable_when {
@@ -71,6 +72,7 @@ enum kn_conf_rank {
 #define KN_FIELD_MS(name)     uint64_t name
 #define KN_FIELD_STRING(name) char name[KN_TUNABLE_LEN]
 #define KN_FIELD_NODES(name)  char name[KN_TUNABLE_LEN]
+#define KN_FIELD_DEBUG(name)  char name[KN_TUNABLE_LEN]
 
 struct kn_tunables {
 #define KN_TUNABLE(name, kind, def, min, max, unit, when, help) \
@@ -97,7 +99,7 @@ struct kn_tunable {
 	const char *help;
 	size_t offset; /* of the field in struct kn_tunables */
 	uint64_t def, min, max;
-	const char *def_text; /* of a STRING or NODES */
+	const char *def_text; /* of a STRING, NODES or DEBUG */
 };
 
 extern const struct kn_tunable kn_tunables[KN_NR_TUNABLES];
@@ -136,6 +138,9 @@ void kn_conf_thaw(void);
  * its built-in value again when that is UINT64_MAX.
  */
 void kn_conf_adapt(enum kn_tunable_id id, uint64_t number, const char *source);
+
+/* Called, in no lock, when settings may have changed; set by alloc/slab. */
+extern void (*kn_conf_changed)(void);
 
 /* For fork: no change is under way. */
 void kn_conf_lock(void);

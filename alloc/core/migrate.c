@@ -146,11 +146,11 @@ static void add(struct job *j, struct page *head, uint32_t pfn, uint64_t nr)
 static void add_object(struct job *j, struct kmem_cache *s, const void *p)
 {
 	struct page *head = kn_slab_head(s, p);
-	const char *obj = (char *)kn_page_addr(head) +
-			  (size_t)kn_slab_index(s, head, p) * s->size;
-	const uint32_t first = kn_pfn(obj);
+	const char *place = (char *)kn_page_addr(head) +
+			    (size_t)kn_slab_index(s, head, p) * s->size;
+	const uint32_t first = kn_pfn(place);
 
-	add(j, head, first, kn_pfn(obj + s->size - 1) - first + 1);
+	add(j, head, first, kn_pfn(place + s->size - 1) - first + 1);
 }
 
 /* What @p, the start of an allocation, holds.  False: it is none. */

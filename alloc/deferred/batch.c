@@ -93,6 +93,10 @@ uint64_t kn_batch_size(const void *p)
 {
 	const struct page *area;
 
+	const uint32_t id = kn_id_of(p);
+
+	if (id >= KN_ID_FIRST_CACHE)
+		return kn_cache_by_id(id)->size;
 	if (!kn_vmap_has(p))
 		return ksize(p);
 	area = kn_vmap_find(p);
@@ -504,7 +508,8 @@ static void sort_in(struct pool *pool, void *p)
 	}
 	bin = bin_of(pool, kn_hot_place(&kn_hot, p));
 	bin->obj[bin->nr++] = p;
-	if (bin->nr == s->mag.batch)
+	/* It may have become smaller. */
+	if (bin->nr >= s->mag.batch)
 		hand_over(pool, bin);
 }
 

@@ -19,6 +19,7 @@
 #include "alloc/base/assert.h"
 #include "alloc/base/start.h"
 #include "alloc/config/tunables.h"
+#include "alloc/slab/kmalloc.h"
 #include "alloc/stats/stats.h"
 #include "alloc/vmalloc/move.h"
 #include "alloc/vmalloc/vmap.h"
@@ -119,7 +120,9 @@ void *kvrealloc(const void *p, size_t size, gfp_t gfp)
 	new = resize(p, size, gfp);
 	if (size <= have) {
 		/* Of what is left behind a shrink. */
-		if (gfp & __GFP_ZERO)
+		if (!kn_vmap_has(p))
+			kn_object_resize((void *)p, size, gfp & __GFP_ZERO);
+		else if (gfp & __GFP_ZERO)
 			memset((char *)p + size, 0, size_of(p) - size);
 		return (void *)p;
 	}
@@ -127,7 +130,7 @@ void *kvrealloc(const void *p, size_t size, gfp_t gfp)
 		return new;
 	new = kvmalloc_node(size, gfp, NUMA_NO_NODE);
 	if (new) {
-		memcpy(new, p, have);
+		memcpy(new, p, kn_vmap_has(p) ? have : kn_object_used(p));
 		kvfree(p);
 	}
 	return new;

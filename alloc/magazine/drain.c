@@ -105,13 +105,14 @@ void kn_banks_make_wanted(void)
 bool kn_mag_open(struct kn_magcache *c, int node, bool may_block)
 {
 	const int cid = own_number();
+	const uint16_t capacity = kn_load(&c->capacity);
 	struct kn_magazine *m;
 	bool opened = false;
 	char *bank;
 
 	if (cid < 0 && kn_mag_mode == KN_MAG_RSEQ)
 		kn_stat_add(KN_STAT_fallback_unregistered, 1);
-	if (cid < 0 || !c->capacity)
+	if (cid < 0 || !capacity)
 		return false;
 	if (!kn_load(&kn_banks[cid])) {
 		if (!may_block) {
@@ -129,11 +130,11 @@ bool kn_mag_open(struct kn_magcache *c, int node, bool may_block)
 	if (!m->end && !m->beg && !c->closed) {
 		/* Both pages it may span, before a section needs them. */
 		*(void *volatile *)&m->slot[0] = NULL;
-		*(void *volatile *)&m->slot[c->capacity - 1] = NULL;
+		*(void *volatile *)&m->slot[capacity - 1] = NULL;
 		kn_store(&end_of(bank)->opened,
 			 end_of(bank)->opened | (uint64_t)1 << node);
 		kn_store(&nr_opened, nr_opened + 1);
-		kn_store_release(&m->end, c->capacity);
+		kn_store_release(&m->end, capacity);
 		opened = true;
 	}
 	kn_unlock_if(&drain_lock, may_block);

@@ -72,6 +72,17 @@ void kn_magcache_init(struct kn_magcache *c, uint16_t id, size_t size)
 	kn_store(&kn_nr_magcaches, KN_MAX(kn_nr_magcaches, id + 1u));
 }
 
+void kn_magcache_direct(struct kn_magcache *c)
+{
+	kn_store(&c->fast_place, 0);
+	kn_store(&c->capacity, 0);
+	kn_store(&c->batch, 1);
+	kn_store(&c->depot_max, 0);
+	kn_store(&c->depot_most, 0);
+	for (int node = 0; node < kn_topo.nr_nodes; node++)
+		kn_store(&c->depot[node].ramp, 1);
+}
+
 /* One step of the ladders below: the magazine itself, by whatever mode. */
 
 uint32_t kn_mag_pop_some(struct kn_magcache *c, int node, void **obj, uint32_t n)

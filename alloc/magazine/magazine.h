@@ -71,6 +71,13 @@ struct kn_magcache {
 extern struct kn_magcache *kn_magcaches[KN_NR_IDS];
 extern uint32_t kn_nr_magcaches;	/* the highest id ever used + 1 */
 
+/*
+ * From here on each call reaches refill and flush, for one object: no magazine
+ * opens, and the depot takes nothing.  What they have is for kn_drain_cache() to
+ * take out.  kn_magcache_init() and kn_drain_reopen() undo it.
+ */
+void kn_magcache_direct(struct kn_magcache *c);
+
 enum kn_mag_mode {
 	KN_MAG_RSEQ,		/* sections, numbered by mm_cid or CPU */
 	KN_MAG_FALLBACK,	/* try-locks, numbered by CPU */

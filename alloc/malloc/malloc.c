@@ -146,7 +146,7 @@ size_t knuma_malloc_usable_size(void *p)
 	if (!p || !kn_load_acquire(&kn_started))
 		return 0;
 	area = kn_vmap_find(p);
-	return area ? area->nr_pages << KN_PAGE_SHIFT : ksize(p);
+	return area ? area->nr_pages << KN_PAGE_SHIFT : kn_object_used(p);
 }
 
 static bool is_area_size(size_t size)
@@ -209,8 +209,11 @@ void *knuma_realloc(void *p, size_t size)
 	if (new)
 		return new;
 	/* A shrink below half gives memory back. */
-	if (size <= have && size >= have / 2)
+	if (size <= have && size >= have / 2) {
+		if (!area)
+			kn_object_resize(p, size, false);
 		return p;
+	}
 	new = other(size, size > have);
 	if (new) {
 		memcpy(new, p, KN_MIN(have, size));

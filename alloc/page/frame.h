@@ -37,6 +37,7 @@ enum kn_page_flags {
 	KN_PAGE_LISTED = 4,	/* slab: on the partial list; slab lock */
 	KN_PAGE_MOVED = 4,	/* area: page tables were moved in, see move.h */
 	KN_PAGE_EXACT = 8,	/* large: freed by free_pages_exact() */
+	KN_PAGE_PINNED = 8,	/* slab: is not given back; slab lock */
 	KN_PAGE_SPREAD = 8,	/* area: has a memory policy of its own */
 	KN_PAGE_POOL = 16,	/* free block: reserved, never purged */
 	KN_PAGE_PROTECTED = 16,	/* area: its protection was changed */

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <knuma/slab.h>
+#include <knuma/tunables.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,12 +15,12 @@
 #include "alloc/config/cache_conf.h"
 #include "alloc/magazine/drain.h"
 #include "alloc/page/page_alloc.h"
+#include "alloc/slab/debug.h"
 #include "alloc/slab/fence.h"
 #include "alloc/stats/stats.h"
 
-#define DEBUG_FLAGS                                                  \
-	(SLAB_CONSISTENCY_CHECKS | SLAB_RED_ZONE | SLAB_POISON |     \
-	 SLAB_STORE_USER | SLAB_TRACE | SLAB_FAILSLAB)
+/* Flag of the kmalloc caches, which a program cannot end. */
+#define BUILT_IN ((uint32_t)1 << 31)
 
 /* Rounds of reclaim before an allocation gives up. */
 #define ROUNDS_RETRY_MAYFAIL 4
@@ -122,8 +123,11 @@ struct cache_shape {
 static void set_magazine(struct kmem_cache *s, const struct kn_cache_conf *conf)
 {
 	struct kn_magcache *c = &s->mag;
-	uint64_t most = c->capacity;
+	uint64_t most;
 
+	if (s->magazine)
+		c->capacity = s->magazine;
+	most = c->capacity;
 	if (kn_cache_conf_has(conf, KN_CACHE_KEY_magazine_capacity))
 		most = conf->magazine_capacity;
 	if (kn_cache_conf_has(conf, KN_CACHE_KEY_magazine_bytes))
@@ -138,9 +142,22 @@ static void set_magazine(struct kmem_cache *s, const struct kn_cache_conf *conf)
 		c->depot_max = c->depot_most = (uint32_t)conf->depot_batches;
 }
 
-/* Makes a cache; list_lock is held, or the process starts. */
-static struct kmem_cache *make_cache(const struct cache_shape *shape)
+/* The value of slab_debug, which may change. */
+struct debug_spec {
+	char text[KN_TUNABLE_LEN];
+};
+
+static void read_spec(struct debug_spec *spec)
 {
+	if (knuma_conf_get("slab_debug", spec->text, sizeof(spec->text)))
+		snprintf(spec->text, sizeof(spec->text), "-");
+}
+
+/* Makes a cache; list_lock is held, or the process starts. */
+static struct kmem_cache *make_cache(const struct cache_shape *shape,
+				     const struct debug_spec *spec)
+{
+	uint32_t place;
 	struct kmem_cache *s = take_slot();
 	struct kn_cache_conf conf;
 	uint16_t id;
@@ -151,43 +168,95 @@ static struct kmem_cache *make_cache(const struct cache_shape *shape)
 	id = (uint16_t)(KN_ID_FIRST_CACHE + (s - slots));
 	s->object_size = shape->size;
 	s->align = shape->align;
-	s->flags = shape->flags;
+	s->own_flags = shape->flags;
+	s->flags = kn_debug_flags(spec->text, shape->name, shape->flags,
+				  shape->size, shape->align);
 	s->ctor = shape->ctor;
 	s->refused = 0;
 	snprintf(s->name, sizeof(s->name), "%s", shape->name);
-	kn_slab_geometry(s, KN_MAX(KN_ALIGN_UP(shape->size, shape->align), 16u));
+	place = kn_debug_lay_out(s);
+	kn_slab_geometry(s, place ? place :
+				    KN_MAX(KN_ALIGN_UP(shape->size, shape->align),
+					   16u));
 	if (kn_cache_conf_has(&conf, KN_CACHE_KEY_slab_order))
 		kn_slab_set_order(s, (uint32_t)conf.slab_order);
 	for (int node = 0; node < kn_topo.nr_nodes; node++)
 		s->node[node].partial = KN_PFN_NONE;
 	s->mag.refill = kn_slab_refill;
 	s->mag.flush = kn_slab_flush;
+	s->magazine = (uint16_t)KN_MIN(shape->magazine, 126u);
 	kn_magcache_init(&s->mag, id, s->size);
-	if (shape->magazine)
-		s->mag.capacity = (uint16_t)KN_MIN(shape->magazine, 126u);
 	set_magazine(s, &conf);
+	if (kn_debug_on(s))
+		kn_magcache_direct(&s->mag);
 	s->live = true;
 	kn_list_add_tail(&caches, &s->list);
 	return s;
 }
 
+/*
+ * Debugging of a cache that is in use: without magazines from before it begins to
+ * after it has ended.
+ */
+static void set_debug(struct kmem_cache *s, uint32_t want)
+{
+	const uint32_t have = kn_load(&s->flags) & KN_DEBUG_RUNTIME;
+	const bool before = kn_debug_on(s);
+	const bool after = want || kn_debug_layout(s);
+	struct kn_cache_conf conf;
+
+	if (!before && after) {
+		kn_magcache_direct(&s->mag);
+		kn_drain_cache(&s->mag, true);
+	}
+	ck_pr_or_32(&s->flags, want);
+	ck_pr_and_32(&s->flags, ~(have & ~want));
+	if (!before || after)
+		return;
+	/* Until the cache says so, nothing opens. */
+	kn_drain_reopen(s->mag.id);
+	kn_cache_conf_of(s->name, &conf);
+	kn_magcache_init(&s->mag, s->mag.id, s->size);
+	set_magazine(s, &conf);
+}
+
+/* After a change of slab_debug: what a cache in use can be given. */
+static void debug_changed(void)
+{
+	struct debug_spec spec;
+	struct kmem_cache *s;
+
+	if (!kn_load_acquire(&kn_started))
+		return;
+	read_spec(&spec);
+	kn_lock(&list_lock);
+	kn_list_for_each(s, &caches, struct kmem_cache, list)
+		set_debug(s, kn_debug_flags(spec.text, s->name, s->own_flags,
+					    s->object_size, s->align) &
+				     KN_DEBUG_RUNTIME);
+	kn_unlock(&list_lock);
+}
+
 int kn_cache_init(void)
 {
+	struct debug_spec spec;
 	unsigned class = 0;
 
+	read_spec(&spec);
+	kn_conf_changed = debug_changed;
 	kn_fence_init();
 	for (unsigned i = 0; i < NR_CLASSES; i++) {
 		struct cache_shape shape = {
 			.size = class_size[i],
 			/* Its largest power of two: alignment follows from size. */
 			.align = class_size[i] & -(uint32_t)class_size[i],
-			.flags = SLAB_KMALLOC,
+			.flags = SLAB_KMALLOC | BUILT_IN,
 		};
 		char name[24];
 
 		snprintf(name, sizeof(name), "kmalloc-%u", class_size[i]);
 		shape.name = name;
-		kn_kmalloc_caches[i] = make_cache(&shape);
+		kn_kmalloc_caches[i] = make_cache(&shape, &spec);
 		if (!kn_kmalloc_caches[i])
 			return -ENOMEM;
 	}
@@ -294,6 +363,10 @@ void *kn_cache_alloc_sized(struct kmem_cache *s, size_t size, gfp_t gfp, int nid
 	/* 1. The request itself. */
 	if (!kn_cache_gfp_usable(s, gfp) || !kn_node_wanted(nid, gfp, &node))
 		return NULL;
+	if (kn_debug_fails(s, gfp)) {
+		errno = ENOMEM;
+		return NULL;
+	}
 	/* 2. In its turn, a page between guards. */
 	if (unlikely(kn_fence_every)) {
 		obj = kn_fence_alloc(s, size, gfp, node);
@@ -310,9 +383,12 @@ void *kn_cache_alloc_sized(struct kmem_cache *s, size_t size, gfp_t gfp, int nid
 	if (!obj)
 		return kn_alloc_failed(s->name, s->object_size, gfp, nid);
 	kn_node_account(node, got);
+	if (kn_debug_on(s))
+		kn_debug_alloc(s, obj, size);
 	if ((gfp & __GFP_ZERO || kn_tun.init_on_alloc) && !s->ctor &&
 	    !(s->flags & SLAB_TYPESAFE_BY_RCU && !(gfp & __GFP_ZERO)))
-		memset(obj, 0, s->size);
+		memset(obj, 0, kn_debug_layout(s) ? kn_debug_requested(s, obj) :
+						    s->size);
 	return obj;
 }
 
@@ -363,6 +439,7 @@ static struct kmem_cache *create(struct cache_shape *shape)
 {
 	const char *bad = bad_shape(shape);
 	struct kmem_cache *s = NULL;
+	struct debug_spec spec;
 	bool taken, full;
 
 	if (!kn_start())
@@ -373,14 +450,11 @@ static struct kmem_cache *create(struct cache_shape *shape)
 		errno = EINVAL;
 	} else {
 		shape->align = alignment(shape->size, shape->align, shape->flags);
-		shape->flags &= ~SLAB_KMALLOC;	/* knuma's own mark */
-		if (shape->flags & DEBUG_FLAGS)
-			kn_warn_once("kmem_cache_create(%s): the debugging flags "
-				     "%#x have no effect in this version",
-				     shape->name, shape->flags & DEBUG_FLAGS);
+		shape->flags &= ~BUILT_IN;
+		read_spec(&spec);
 		kn_lock(&list_lock);
 		taken = name_taken(shape->name);
-		s = make_cache(shape);
+		s = make_cache(shape, &spec);
 		full = nr_slots == KN_ARRAY_SIZE(slots);
 		kn_unlock(&list_lock);
 		if (taken)
@@ -429,9 +503,19 @@ struct kmem_cache *__kmem_cache_create_args(const char *name, unsigned int size,
 	return create(&shape);
 }
 
-static void report_live(void *obj)
+static void report_live(struct kmem_cache *s, void *obj)
 {
-	kn_warn("object %p was not freed", obj);
+	if (kn_report_counted())
+		return;
+	kn_warn("Object %p @offset=%td", obj,
+		(char *)obj - (char *)kn_page_addr(kn_slab_head(s, obj)));
+	kn_report_tracks(s, obj);
+}
+
+static void report_guarded(void *obj)
+{
+	if (!kn_report_counted())
+		kn_warn("Object %p @offset=0, guarded", obj);
 }
 
 /* Whether nothing is in use; else says so, and the cache's memory stays. */
@@ -444,10 +528,12 @@ static bool nothing_in_use(struct kmem_cache *s)
 	live += kn_fence_in_use(s, NULL);
 	if (!live)
 		return true;
-	kn_warn("kmem_cache_destroy(%s): %llu objects remain; the cache is gone, "
-		"their memory stays", s->name, (unsigned long long)live);
+	if (!kn_report_counted())
+		kn_warn("BUG %s: Objects remaining on __kmem_cache_shutdown(): "
+			"%llu; the cache is gone, their memory stays", s->name,
+			(unsigned long long)live);
 	kn_slab_each_in_use(s, report_live);
-	kn_fence_in_use(s, report_live);
+	kn_fence_in_use(s, report_guarded);
 	return false;
 }
 
@@ -463,7 +549,7 @@ void kmem_cache_destroy(struct kmem_cache *s)
 
 	if (!s)
 		return;
-	if (!s->live || s->flags & SLAB_KMALLOC) {
+	if (!s->live || s->flags & BUILT_IN) {
 		kn_bug("kmem_cache_destroy(%p): no cache of a program", (void *)s);
 		return;
 	}
@@ -474,6 +560,9 @@ void kmem_cache_destroy(struct kmem_cache *s)
 	kn_list_del(&s->list);
 	kn_unlock(&list_lock);
 
+	/* What was written into free memory is told before it is gone. */
+	if (kn_debug_layout(s))
+		kn_debug_validate(s);
 	drained = kn_drain_cache(&s->mag, true);
 	if (!drained || !nothing_in_use(s) || kn_slab_reap(s, 0))
 		return;
@@ -488,7 +577,14 @@ void kmem_cache_destroy(struct kmem_cache *s)
 int kmem_cache_shrink(struct kmem_cache *s)
 {
 	kn_drain_cache(&s->mag, false);
+	if (kn_debug_layout(s))
+		kn_debug_validate(s);
 	return kn_slab_reap(s, 0) ? 1 : 0;
+}
+
+long validate_slab_cache(struct kmem_cache *s)
+{
+	return (long)kn_debug_validate(s);
 }
 
 unsigned int kmem_cache_size(struct kmem_cache *s)

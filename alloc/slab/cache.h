@@ -31,7 +31,10 @@ static inline struct kmem_cache *kn_kmalloc_cache(size_t size)
  */
 void *kn_cache_alloc_slow(struct kmem_cache *s, gfp_t gfp, int nid);
 
-/* The same for an object of @s, which is larger, that is asked for as @size. */
+/*
+ * The same for an object of @s, which is larger, that is asked for as @size: a
+ * guarded or debugged object knows that.
+ */
 void *kn_cache_alloc_sized(struct kmem_cache *s, size_t size, gfp_t gfp,
 			   int nid);
 

@@ -14,6 +14,7 @@
 #include "alloc/config/tunables.h"
 #include "alloc/page/page_alloc.h"
 #include "alloc/slab/cache.h"
+#include "alloc/slab/debug.h"
 #include "alloc/slab/fence.h"
 #include "alloc/slab/kmalloc.h"
 #include "alloc/stats/stats.h"
@@ -85,6 +86,8 @@ void *kn_kmalloc_alloc(size_t size, gfp_t gfp, int nid)
 			       p :
 			       kn_cache_alloc_sized(s, size, gfp, nid);
 	}
+	if (kn_debug_on(s))
+		return kn_cache_alloc_sized(s, size, gfp, nid);
 	return nid == NUMA_NO_NODE ? kmem_cache_alloc(s, gfp) :
 				     kmem_cache_alloc_node(s, gfp, nid);
 }
@@ -189,6 +192,16 @@ kn_fast void kfree(const void *p)
 	kn_free_slow(p, "kfree");
 }
 
+static kn_slow void wrong_cache(struct kmem_cache *s,
+				const struct kmem_cache *its, void *p)
+{
+	kn_warn("kmem_cache_free(%p): Wrong slab cache. %s but object is from %s; "
+		"it goes back there", p, s->name, its->name);
+	if (kn_id_of(p) == its->mag.id &&
+	    kn_slab_is_object(its, kn_slab_head(its, p), p))
+		kn_report_tracks(its, p);
+}
+
 static kn_slow void cache_free_slow(struct kmem_cache *s, void *p)
 {
 	const uint32_t id = kn_id_of(p);
@@ -199,8 +212,7 @@ static kn_slow void cache_free_slow(struct kmem_cache *s, void *p)
 	else if (id == KN_ID_GUARD)
 		of = kn_fence_cache(p);
 	if (of && of != s)
-		kn_warn("kmem_cache_free(%s, %p): the object is of cache %s and "
-			"goes back there", s->name, p, of->name);
+		wrong_cache(s, of, p);
 	kn_free_slow(p, "kmem_cache_free");
 }
 
@@ -216,7 +228,27 @@ kn_fast void kmem_cache_free(struct kmem_cache *s, void *p)
 	cache_free_slow(s, p);
 }
 
+void *__kmalloc_cache_noprof(struct kmem_cache *s, gfp_t gfp, size_t size)
+{
+	return kn_debug_on(s) ? kn_cache_alloc_sized(s, size, gfp, NUMA_NO_NODE) :
+				kmem_cache_alloc(s, gfp);
+}
+
 /* Bulk */
+
+/* Each by its own way: what is checked is an object. */
+static kn_slow int alloc_singly(struct kmem_cache *s, gfp_t gfp, size_t n,
+				void **p)
+{
+	for (size_t i = 0; i < n; i++) {
+		p[i] = kn_cache_alloc_slow(s, gfp, NUMA_NO_NODE);
+		if (!p[i]) {
+			kmem_cache_free_bulk(s, i, p);
+			return 0;
+		}
+	}
+	return (int)n;
+}
 
 int kmem_cache_alloc_bulk(struct kmem_cache *s, gfp_t gfp, size_t n, void **p)
 {
@@ -228,6 +260,8 @@ int kmem_cache_alloc_bulk(struct kmem_cache *s, gfp_t gfp, size_t n, void **p)
 
 	if (unlikely(!kn_cache_gfp_usable(s, gfp)))
 		return 0;
+	if (kn_debug_on(s))
+		return alloc_singly(s, gfp, n, p);
 	if (unlikely(kn_fence_every) && n) {
 		p[0] = kn_fence_alloc_of(s, s->object_size, gfp, node,
 					 (uint32_t)KN_MIN(n, UINT32_MAX));
@@ -296,6 +330,45 @@ void kfree_bulk(size_t n, void **p)
 
 /* Sizes */
 
+/* Bytes of an object: all of its place, unless that has more in it. */
+static size_t room_of(const struct kmem_cache *s)
+{
+	return kn_debug_layout(s) ? s->object_size : s->size;
+}
+
+/* The cache of @p if it knows more of its objects than that; or NULL. */
+static struct kmem_cache *debugged(const void *p)
+{
+	const uint32_t id = kn_id_of(p);
+	struct kmem_cache *s;
+
+	if (id < KN_ID_FIRST_CACHE)
+		return NULL;
+	s = kn_cache_by_id(id);
+	return kn_debug_layout(s) &&
+	       kn_slab_is_object(s, kn_slab_head(s, p), p) ? s : NULL;
+}
+
+size_t kn_object_used(const void *p)
+{
+	const struct kmem_cache *s = debugged(p);
+
+	return s ? kn_debug_requested(s, p) : ksize(p);
+}
+
+void kn_object_resize(void *p, size_t size, bool zero)
+{
+	const struct kmem_cache *s = debugged(p);
+	const size_t have = ksize(p), used = kn_object_used(p);
+
+	if (zero && used < size)
+		memset((char *)p + used, 0, size - used);
+	else if (zero)
+		memset((char *)p + size, 0, have - size);
+	if (s)
+		kn_debug_resize(s, p, size);
+}
+
 size_t ksize(const void *p)
 {
 	uint32_t id;
@@ -304,7 +377,7 @@ size_t ksize(const void *p)
 		return 0;
 	id = kn_map_id(kn_pfn(p));
 	if (id >= KN_ID_FIRST_CACHE)
-		return kn_cache_by_id(id)->size;
+		return room_of(kn_cache_by_id(id));
 	if (id == KN_ID_LARGE)
 		return kn_page(kn_pfn(p))->nr_pages << KN_PAGE_SHIFT;
 	return id == KN_ID_GUARD ? kn_fence_size(p) : 0;
@@ -313,7 +386,7 @@ size_t ksize(const void *p)
 size_t kmalloc_size_roundup(size_t size)
 {
 	if (size && size <= KMALLOC_MAX_CACHE_SIZE && kn_start())
-		return kn_kmalloc_cache(size)->size;
+		return room_of(kn_kmalloc_cache(size));
 	if (size <= KMALLOC_MAX_SIZE)
 		return KN_ALIGN_UP(size, KN_PAGE_SIZE);
 	return size;
@@ -335,13 +408,12 @@ void *krealloc(const void *p, size_t size, gfp_t gfp)
 		return NULL;
 	}
 	if (size <= have) {
-		if (gfp & __GFP_ZERO)
-			memset((char *)p + size, 0, have - size);
+		kn_object_resize((void *)p, size, gfp & __GFP_ZERO);
 		return (void *)p;
 	}
 	new = kmalloc(size, gfp);
 	if (new) {
-		memcpy(new, p, have);
+		memcpy(new, p, kn_object_used(p));
 		kfree(p);
 	}
 	return new;
@@ -349,7 +421,7 @@ void *krealloc(const void *p, size_t size, gfp_t gfp)
 
 void kfree_sensitive(const void *p)
 {
-	const size_t size = ksize(p);
+	const size_t size = kn_object_used(p);
 
 	if (size)
 		explicit_bzero((void *)p, size);

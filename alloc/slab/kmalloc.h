@@ -9,6 +9,15 @@
 /* kmalloc for 1 to KMALLOC_MAX_CACHE_SIZE bytes, after start-up. */
 void *kn_kmalloc_alloc(size_t size, gfp_t gfp, int nid);
 
+/* Bytes of the object @p that its owner asked for, as far as is known. */
+size_t kn_object_used(const void *p);
+
+/*
+ * The object @p stays where it is and is used for @size bytes, which it has, from
+ * here on; with @zero what comes to them, and what is behind them, is zeroed.
+ */
+void kn_object_resize(void *p, size_t size, bool zero);
+
 /* Flags that a fast path declines: work to do, and bits that mean nothing. */
 #define KN_GFP_SLOW (__GFP_ZERO | ~__GFP_BITS_MASK)
 

@@ -9,6 +9,7 @@
 #include "alloc/base/probes.h"
 #include "alloc/page/away.h"
 #include "alloc/page/page_alloc.h"
+#include "alloc/slab/debug.h"
 #include "alloc/stats/stats.h"
 
 /* The state word of a slab, S2 and S3. */
@@ -156,6 +157,9 @@ static bool let_go(struct kmem_cache *s, int node, struct page *head)
 {
 	struct kn_slab_node *sn = &s->node[node];
 
+	if (head->flags & KN_PAGE_PINNED ||
+	    (kn_debug_layout(s) && kn_debug_is_evidence(s, head)))
+		return false;
 	if (!(kn_load(&s->flags) & SLAB_TYPESAFE_BY_RCU)) {
 		unlist_slab(s, node, head);
 		give_back(s, node, head);
@@ -238,7 +242,7 @@ static uint32_t nr_touched_objects(const struct kmem_cache *s,
 static uint32_t claim(struct kmem_cache *s, struct page *head, void **obj,
 		      uint32_t n, uint32_t nr_usable)
 {
-	char *base = kn_page_addr(head);
+	char *base = kn_slab_object(s, head, 0);
 	uint32_t got = 0;
 
 	for (uint32_t w = 0; w < 4 && w * 64 < nr_usable && got < n; w++) {
@@ -279,7 +283,8 @@ static void touch_object(const struct kmem_cache *s, struct page *head, char *ob
 	const uint32_t last = kn_pfn(obj + s->size - 1) - first;
 	uint32_t touched = kn_load(&head->touched);
 
-	if (likely(last < touched))
+	/* With a layout of debug.h all of it is: it was written when made. */
+	if (likely(last < touched) || touched == 1u << s->order)
 		return;
 	for (uint32_t i = kn_pfn(obj) - first; i <= last; i++)
 		*(volatile char *)KN_MAX(obj, (char *)kn_pfn_address(first + i)) = 0;
@@ -342,11 +347,12 @@ static struct page *make_slab(struct kmem_cache *s, uint32_t pfn)
 	for (uint32_t w = 0; w < 4; w++)
 		head->free_map[w] = full_word(s, w);
 	kn_store(&head->state, s->nr_objects);
-	if (s->ctor) {
-		for (uint32_t i = 0; i < s->nr_objects; i++)
-			s->ctor((char *)kn_page_addr(head) + (size_t)i * s->size);
+	if (kn_debug_layout(s))
+		kn_debug_new_slab(s, head);
+	for (uint32_t i = 0; s->ctor && i < s->nr_objects; i++)
+		s->ctor(kn_slab_object(s, head, i));
+	if (s->ctor || kn_debug_layout(s))
 		kn_store(&head->touched, (uint16_t)(1u << s->order));
-	}
 	for (uint32_t i = 0; i < 1u << s->order; i++)
 		kn_map_set(pfn + i, s->mag.id);
 	return head;
@@ -452,6 +458,7 @@ void kn_slab_flush(struct kn_magcache *c, int node, void **obj, uint32_t n)
 	struct kmem_cache *s = cache_of(c);
 	struct page *head = NULL;
 	uint32_t run = 0, back = 0;
+	const bool debug = kn_debug_on(s);
 
 	kn_probe_slab_flush(s->name, kn_topo.kernel_id[node], n);
 	for (uint32_t i = 0; i < n; i++)
@@ -465,7 +472,8 @@ void kn_slab_flush(struct kn_magcache *c, int node, void **obj, uint32_t n)
 			back += run;
 			run = 0;
 		}
-		run += set_free(s, h, obj[i]);
+		if (likely(!debug) || kn_debug_free(s, h, obj[i]))
+			run += set_free(s, h, obj[i]);
 	}
 	freed(s, node, head, run);
 	ck_pr_sub_64(&s->node[node].nr_out, back + run);
@@ -514,25 +522,115 @@ uint64_t kn_slab_in_use(struct kmem_cache *s, int node)
 }
 
 /* Slabs without a free object are on no list: the map finds them. */
-void kn_slab_each_in_use(struct kmem_cache *s, void (*fn)(void *obj))
+static void each_slab(struct kmem_cache *s,
+		      void (*fn)(struct kmem_cache *s, struct page *head,
+				 void *arg),
+		      void *arg)
 {
 	for (int node = 0; node < kn_topo.nr_nodes; node++) {
 		const uint32_t first = kn_pfn((void *)kn_window_base(node));
 		const uint64_t nr = (kn_load(&kn_zones[node].grown) -
 				     kn_window_base(node)) >> KN_PAGE_SHIFT;
 
-		for (uint64_t i = 0; i < nr; i += 1u << s->order) {
-			const uint32_t pfn = first + (uint32_t)i;
-			const struct page *head = kn_page(pfn);
-
-			if (kn_map_id(pfn) != s->mag.id)
-				continue;
-			for (uint32_t o = 0; o < s->nr_objects; o++)
-				if (!(kn_load(&head->free_map[o / 64]) >> o % 64 & 1))
-					fn((char *)kn_page_addr(head) +
-					   (size_t)o * s->size);
-		}
+		for (uint64_t i = 0; i < nr; i += 1u << s->order)
+			if (kn_map_id(first + (uint32_t)i) == s->mag.id)
+				fn(s, kn_page(first + (uint32_t)i), arg);
 	}
+}
+
+static void each_object(struct kmem_cache *s, struct page *head, void *arg)
+{
+	void (*const *fn)(struct kmem_cache *s, void *obj) = arg;
+
+	for (uint32_t i = 0; i < s->nr_objects; i++)
+		if (!(kn_load(&head->free_map[i / 64]) >> i % 64 & 1))
+			(*fn)(s, kn_slab_object(s, head, i));
+}
+
+void kn_slab_each_in_use(struct kmem_cache *s,
+			 void (*fn)(struct kmem_cache *s, void *obj))
+{
+	each_slab(s, each_object, &fn);
+}
+
+/* False: it was given back, or is about to be, with nothing in it. */
+static bool pin(struct kmem_cache *s, struct page *head)
+{
+	struct kn_lock *l = lock_of(s, kn_pfn_node(kn_page_pfn(head)));
+	bool there;
+
+	kn_lock(l);
+	there = kn_map_id(kn_page_pfn(head)) == s->mag.id &&
+		(!is_empty(s, head) || head->flags & KN_PAGE_LISTED);
+	if (there)
+		head->flags |= KN_PAGE_PINNED;
+	kn_unlock(l);
+	return there;
+}
+
+static void unpin(struct kmem_cache *s, struct page *head)
+{
+	struct kn_lock *l = lock_of(s, kn_pfn_node(kn_page_pfn(head)));
+
+	kn_lock(l);
+	head->flags &= (uint8_t)~KN_PAGE_PINNED;
+	kn_unlock(l);
+}
+
+struct pinned_call {
+	void (*fn)(struct kmem_cache *s, struct page *head, void *arg);
+	void *arg;
+};
+
+static void with_pin(struct kmem_cache *s, struct page *head, void *arg)
+{
+	const struct pinned_call *call = arg;
+
+	if (!pin(s, head))
+		return;
+	call->fn(s, head, call->arg);
+	unpin(s, head);
+}
+
+void kn_slab_each_pinned(struct kmem_cache *s,
+			 void (*fn)(struct kmem_cache *s, struct page *head,
+				    void *arg),
+			 void *arg)
+{
+	struct pinned_call call = {fn, arg};
+
+	each_slab(s, with_pin, &call);
+}
+
+bool kn_slab_take_if(struct kmem_cache *s, struct page *head, uint32_t i,
+		     bool (*is)(const struct kmem_cache *s, void *obj))
+{
+	const int node = kn_pfn_node(kn_page_pfn(head));
+	struct kn_slab_node *sn = &s->node[node];
+	bool taken;
+
+	kn_lock(lock_of(s, node));
+	taken = kn_load_acquire(&head->free_map[i / 64]) >> i % 64 & 1 &&
+		is(s, kn_slab_object(s, head, i));
+	if (taken) {
+		if (is_empty(s, head) && head->flags & KN_PAGE_LISTED &&
+		    sn->nr_empty)
+			sn->nr_empty--;
+		ck_pr_and_64(&head->free_map[i / 64], ~((uint64_t)1 << i % 64));
+		claim_count(head, 1);
+		ck_pr_inc_64(&sn->nr_out);
+	}
+	kn_unlock(lock_of(s, node));
+	return taken;
+}
+
+void kn_slab_put_back(struct kmem_cache *s, struct page *head, void *obj)
+{
+	const int node = kn_pfn_node(kn_page_pfn(head));
+
+	KN_CHECK(set_free(s, head, obj));
+	freed(s, node, head, 1);
+	ck_pr_dec_64(&s->node[node].nr_out);
 }
 
 static bool verify_slab(const struct kmem_cache *s, const struct page *head)

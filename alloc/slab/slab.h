@@ -61,9 +61,16 @@ struct kmem_cache {
 	uint16_t nr_objects;	/* in a slab */
 	uint8_t order;		/* of a slab's pages */
 	bool live;		/* created and not destroyed */
-	uint32_t flags;		/* SLAB_* */
+	uint32_t flags;		/* SLAB_*; those of debug.h atomic */
+	uint32_t own_flags;	/* the same, without those of slab_debug */
+	uint16_t magazine;	/* objects that its creator wanted in one; or 0 */
 	uint32_t refused;	/* not 0: too much of it waits for a grace
 				   period; a bit a flavour, atomic */
+	/* Of debug.h, all 0 without its layout; offsets from the object. */
+	uint32_t red_left;	/* bytes of its place before the object */
+	uint32_t inuse;		/* end of object and right red zone */
+	uint32_t tail, tail_end; /* struct kn_tail */
+	bool poison_objects;
 	void (*ctor)(void *obj);
 	struct kn_slab_node *node; /* by dense id */
 	struct kn_list list;	/* cache list lock */
@@ -114,7 +121,26 @@ static inline uint64_t kn_slab_out(const struct kmem_cache *s, int node)
 uint64_t kn_slab_in_use(struct kmem_cache *s, int node);
 
 /* Calls @fn for each object of @s that is in no slab; cache not in use. */
-void kn_slab_each_in_use(struct kmem_cache *s, void (*fn)(void *obj));
+void kn_slab_each_in_use(struct kmem_cache *s,
+			 void (*fn)(struct kmem_cache *s, void *obj));
+
+/*
+ * Calls @fn for each slab of @s that was there at the begin, in no lock; others
+ * may use the cache.  The slab is not given back before @fn has returned.  One
+ * caller at a time.
+ */
+void kn_slab_each_pinned(struct kmem_cache *s,
+			 void (*fn)(struct kmem_cache *s, struct page *head,
+				    void *arg),
+			 void *arg);
+
+/*
+ * Claims the @i-th object of a pinned slab if it is free and @is says so, which is
+ * asked in the slab lock; and gives such an object back.
+ */
+bool kn_slab_take_if(struct kmem_cache *s, struct page *head, uint32_t i,
+		     bool (*is)(const struct kmem_cache *s, void *obj));
+void kn_slab_put_back(struct kmem_cache *s, struct page *head, void *obj);
 
 /* First page of the slab that holds @p, which lies in a slab of @s. */
 static inline struct page *kn_slab_head(const struct kmem_cache *s, const void *p)
@@ -130,14 +156,20 @@ static inline uint32_t kn_slab_index(const struct kmem_cache *s,
 	return (uint32_t)(offset * s->reciprocal >> 32);
 }
 
+/* The @i-th object of the slab at @head. */
+static inline void *kn_slab_object(const struct kmem_cache *s,
+				   const struct page *head, uint32_t i)
+{
+	return (char *)kn_page_addr(head) + (size_t)i * s->size + s->red_left;
+}
+
 /* True when @p is the start of an object of the slab at @head. */
 static inline bool kn_slab_is_object(const struct kmem_cache *s,
 				     const struct page *head, const void *p)
 {
 	const uint32_t i = kn_slab_index(s, head, p);
 
-	return i < s->nr_objects &&
-	       (char *)kn_page_addr(head) + (size_t)i * s->size == p;
+	return i < s->nr_objects && kn_slab_object(s, head, i) == p;
 }
 
 /* Checks S1, S2, S5 of a quiet cache; for tests. */

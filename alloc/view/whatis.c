@@ -92,7 +92,7 @@ static void say_object(struct kn_text *t, const void *p, uint32_t id)
 	struct page *head = kn_slab_head(s, p);
 	const char *slab = kn_page_addr(head);
 	const uint32_t i = kn_slab_index(s, head, p);
-	const char *obj = slab + (size_t)i * s->size;
+	const char *obj = kn_slab_object(s, head, i);
 	const int node = kn_window_of(p);
 
 	if (i >= s->nr_objects) {

@@ -25,8 +25,8 @@
 typedef unsigned int slab_flags_t;
 
 /*
- * Debugging.  Accepted, with one warning, and without effect in this version.
- * The letters are the kernel's, of slab_debug.
+ * Debugging: what slab_debug does for many caches, for one.  The letters are
+ * those of slab_debug.
  */
 #define SLAB_CONSISTENCY_CHECKS ((slab_flags_t)1 << 0) /* F: each call */
 #define SLAB_RED_ZONE		((slab_flags_t)1 << 1) /* Z: guard bytes */
@@ -45,18 +45,20 @@ typedef unsigned int slab_flags_t;
  * Such a cache gives no memory back before it is destroyed.
  */
 #define SLAB_TYPESAFE_BY_RCU	((slab_flags_t)1 << 8)
-/* No effect: caches never share slabs, and there is no slab_debug. */
+/* No effect: caches never share slabs. */
 #define SLAB_NO_MERGE		((slab_flags_t)1 << 9)
+/* slab_debug does not change this cache. */
 #define SLAB_NO_USER_FLAGS	((slab_flags_t)1 << 10)
 /* Counted as reclaimable. */
 #define SLAB_RECLAIM_ACCOUNT	((slab_flags_t)1 << 11)
 #define SLAB_TEMPORARY		SLAB_RECLAIM_ACCOUNT
-/* Accepted without effect. */
+/* With SLAB_STORE_USER: a red zone behind the size of __kmalloc_cache_noprof(). */
 #define SLAB_KMALLOC		((slab_flags_t)1 << 12)
+/* Accepted without effect. */
 #define SLAB_CACHE_DMA		((slab_flags_t)1 << 13)
 #define SLAB_CACHE_DMA32	((slab_flags_t)1 << 14)
 #define SLAB_ACCOUNT		((slab_flags_t)1 << 15)
-#define SLAB_NOLEAKTRACE	((slab_flags_t)1 << 16)
+#define SLAB_NOLEAKTRACE	((slab_flags_t)1 << 16) /* no U of slab_debug */
 #define SLAB_SKIP_KFENCE	((slab_flags_t)1 << 17)
 #define SLAB_KASAN		((slab_flags_t)1 << 18)
 #define SLAB_DEBUG_OBJECTS	((slab_flags_t)1 << 19)
@@ -146,6 +148,34 @@ void kmem_cache_destroy(struct kmem_cache *s) KN_SYM(kmem_cache_destroy);
 int kmem_cache_shrink(struct kmem_cache *s) KN_SYM(kmem_cache_shrink);
 
 /**
+ * validate_slab_cache - look for what was written where nobody may
+ * @s: cache, with or without debugging
+ *
+ * Looks at the red zones, the poison and the padding of every object, as far as
+ * the cache has them, and at the counts of its slabs.  What is found is reported
+ * and repaired, as by an allocation or a free that meets it.
+ *
+ * Context: Any thread, no signal handler.  May wait.  Others may use the cache.
+ * Return:  how many mistakes were found.
+ * Source:  Linux mm/slub.c, validate_slab_cache().  Differs: the kernel returns
+ *          the number of slabs.
+ */
+long validate_slab_cache(struct kmem_cache *s) KN_SYM(validate_slab_cache);
+
+/**
+ * slab_add_kunit_errors - a program's own count of reports
+ *
+ * A program that defines this function has it called once for each report and
+ * once for each repair, also for the objects that kmem_cache_destroy() finds in
+ * use.  libknuma has none.
+ *
+ * Context: that of the call that met the mistake.
+ * Return:  true when the report is taken, and not to be printed.
+ * Source:  Linux mm/slub.c, slab_add_kunit_errors().
+ */
+bool slab_add_kunit_errors(void) KN_SYM(slab_add_kunit_errors);
+
+/**
  * kmem_cache_size - bytes of an object, as given at creation
  * @s: cache
  *
@@ -210,6 +240,24 @@ void *kmem_cache_alloc_node(struct kmem_cache *s, gfp_t gfp, int node)
 void *kmem_cache_alloc(struct kmem_cache *s, gfp_t gfp) KN_SYM(kmem_cache_alloc)
 	KN_FREED_BY(kmem_cache_free, 2) KN_FREED_BY(kfree, 1)
 		KN_FREED_BY(kvfree, 1);
+
+/**
+ * __kmalloc_cache_noprof - an object of a cache for a request that is smaller
+ * @s: cache
+ * @gfp: how hard to try, see gfp.h
+ * @size: bytes wanted, in [1, size of the objects]
+ *
+ * What kmalloc() is inside.  For tests: a cache with SLAB_KMALLOC, SLAB_RED_ZONE
+ * and SLAB_STORE_USER guards what is behind @size.
+ *
+ * Context: as kmem_cache_alloc_node().
+ * Return:  as kmem_cache_alloc_node().
+ * Errors:  as kmem_cache_alloc_node().
+ * Source:  Linux mm/slub.c, __kmalloc_cache_noprof().
+ */
+void *__kmalloc_cache_noprof(struct kmem_cache *s, gfp_t gfp, size_t size)
+	KN_SYM(__kmalloc_cache_noprof) KN_FREED_BY(kmem_cache_free, 2)
+		KN_FREED_BY(kfree, 1) KN_FREED_BY(kvfree, 1);
 
 /**
  * kmem_cache_alloc_bulk - allocate many objects, or none

@@ -406,7 +406,7 @@ static void live_objects_are_reported_and_stay(void)
 		pattern_fill(objects[i], 100, (uint64_t)i);
 	kmem_cache_destroy(s);
 	CHECK_EQ(printed_times("leaky"), 1);
-	CHECK_EQ(printed_times("was not freed"), 3);
+	CHECK_EQ(printed_times(" @offset="), 3);
 	for (int i = 0; i < 3; i++) {
 		snprintf(object, sizeof(object), "%p", objects[i]);
 		CHECK_EQ(printed_times(object), 1);
@@ -435,8 +435,10 @@ static void live_objects_of_full_slabs_are_reported(void)
 
 	take(s, 100);
 	kmem_cache_destroy(s);
-	CHECK_EQ(printed_times("was not freed"), 100);
-	CHECK_EQ(printed_times("100 objects remain"), 1);
+	CHECK_EQ(printed_times(" @offset="), 100);
+	CHECK_EQ(printed_times("BUG full: Objects remaining on "
+			       "__kmem_cache_shutdown(): 100"),
+		 1);
 }
 
 static void destroying_twice_is_reported(void)
@@ -597,17 +599,19 @@ static void sheaf_capacity_of_all_kinds(void)
 static void every_flag_is_accepted(void)
 {
 	for (unsigned int bit = 0; bit < 20; bit++) {
-		struct kmem_cache *s = kmem_cache_create(
-			"flag", 100, 0, (slab_flags_t)1 << bit, NULL);
+		const slab_flags_t flag = (slab_flags_t)1 << bit;
+		struct kmem_cache *s;
 
+		/* One prints, the other fails. */
+		if (flag & (SLAB_TRACE | SLAB_FAILSLAB))
+			continue;
+		s = kmem_cache_create("flag", 100, 0, flag, NULL);
 		CHECK(s);
 		take(s, 100);
 		give(s, 100);
 		kmem_cache_destroy(s);
 	}
-	/* One warning for all that debug. */
-	CHECK_EQ(printed_times("knuma: "), 1);
-	CHECK_EQ(printed_times("debugging flags"), 1);
+	CHECK_EQ(printed_times("knuma: "), 0);
 }
 
 static void a_typesafe_cache_gives_nothing_back(void)

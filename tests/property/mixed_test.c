@@ -226,7 +226,7 @@ static void steps(int n)
 	CHECK_EQ(stat_of("active_bytes"), 0);
 	CHECK_EQ(stat_of("numa_miss"), stat_of("numa_foreign"));
 	CHECK_EQ(stat_of("double_free") + stat_of("invalid_free"), 0);
-	CHECK_EQ(printed_times("was not freed"), 0);
+	CHECK_EQ(printed_times("Objects remaining"), 0);
 	heap_verify();
 }
 

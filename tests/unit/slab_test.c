@@ -167,8 +167,9 @@ static void empty_slabs_are_given_back(void)
 static void *seen[4000];
 static uint32_t nr_seen;
 
-static void see(void *obj)
+static void see(struct kmem_cache *s, void *obj)
 {
+	CHECK_EQ(kn_id_of(obj), s->mag.id);
 	seen[nr_seen++] = obj;
 }
 

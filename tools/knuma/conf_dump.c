@@ -41,6 +41,9 @@ static void print_range(const struct kn_tunable *row)
 	case KN_TUNABLE_NODES:
 		printf("a number of nodes, or levels as pack:2 numa:2 pu:4");
 		break;
+	case KN_TUNABLE_DEBUG:
+		printf("letters of FZPUTAO-, as FZPU or FZ,kmalloc-*;-");
+		break;
 	}
 }
 
