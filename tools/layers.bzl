@@ -12,6 +12,7 @@ LAYERS = [
     ["alloc/config", "alloc/stats"],
     ["alloc/rcu", "numa"],
     ["alloc/magazine"],
+    ["alloc/account"],
     ["alloc/page"],
     ["alloc/slab", "alloc/vmalloc"],
     ["alloc/kvmalloc", "alloc/deferred", "alloc/view"],

@@ -36,6 +36,7 @@
 #define ck_pr_cas_64	   KN_TSAN_CAS
 #define ck_pr_cas_ptr	   KN_TSAN_CAS
 #define ck_pr_cas_32_value KN_TSAN_CAS_VALUE
+#define ck_pr_cas_64_value KN_TSAN_CAS_VALUE
 #define ck_pr_add_32	   KN_TSAN_ADD
 #define ck_pr_add_64	   KN_TSAN_ADD
 #define ck_pr_sub_32	   KN_TSAN_SUB

@@ -3,6 +3,7 @@
 
 #include <pthread.h>
 
+#include "alloc/account/group.h"
 #include "alloc/base/lock.h"
 #include "alloc/config/tunables.h"
 #include "alloc/core/background.h"
@@ -33,6 +34,7 @@ static void prepare(void)
 		return;
 	}
 	kn_shrinkers_lock();
+	kn_groups_lock();
 	kn_cache_lock_all();
 	kn_drain_lock_all();
 	kn_slabs_lock_all();
@@ -50,6 +52,7 @@ static void parent(void)
 		kn_slabs_unlock_all();
 		kn_drain_unlock_all();
 		kn_cache_unlock_all();
+		kn_groups_unlock();
 		kn_shrinkers_unlock();
 	}
 	kn_conf_unlock();
@@ -70,6 +73,7 @@ static void child(void)
 		kn_slabs_reset();
 		kn_drain_reset();
 		kn_cache_reset();
+		kn_groups_reset();
 		kn_shrinkers_reset();
 	}
 	kn_conf_reset();

@@ -143,7 +143,7 @@ static uint64_t nr_cached(const struct kn_magcache *c)
 	uint64_t n = kn_drain_sum(&all, present_in);
 
 	for (int node = 0; node < kn_topo.nr_nodes; node++)
-		n += (uint64_t)kn_load(&c->depot[node].nr_full) * c->batch;
+		n += kn_mag_in_depot(c, node);
 	return n;
 }
 

@@ -7,6 +7,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 
+#include "alloc/account/group.h"
 #include "alloc/base/assert.h"
 #include "alloc/base/list.h"
 #include "alloc/base/lock.h"
@@ -170,10 +171,11 @@ static unsigned long shrink_node(struct shrinker *s, struct shrink_control *sc,
 	return freed;
 }
 
-static unsigned long shrink_one(struct kn_shrinker *s, gfp_t gfp, int nid,
+static unsigned long shrink_one(struct kn_shrinker *s,
+				const struct shrink_control *want, int nid,
 				unsigned part)
 {
-	struct shrink_control sc = {.gfp_mask = gfp};
+	struct shrink_control sc = *want;
 	unsigned long freed = 0;
 
 	if (!(s->pub.flags & SHRINKER_NUMA_AWARE))
@@ -186,7 +188,10 @@ static unsigned long shrink_one(struct kn_shrinker *s, gfp_t gfp, int nid,
 	return freed;
 }
 
-unsigned long kn_shrink(gfp_t gfp, int nid, unsigned part)
+/* Asks the shrinkers that have all of @flags. */
+static unsigned long shrink_with(unsigned flags,
+				 const struct shrink_control *want, int nid,
+				 unsigned part)
 {
 	struct kn_shrinker *s;
 	unsigned long freed = 0;
@@ -196,12 +201,29 @@ unsigned long kn_shrink(gfp_t gfp, int nid, unsigned part)
 		return 0;
 	while ((s = enter_next(&seq))) {
 		inside = s;
-		freed += shrink_one(s, gfp, nid, part);
+		if ((s->pub.flags & flags) == flags)
+			freed += shrink_one(s, want, nid, part);
 		inside = NULL;
 		leave(s);
 	}
 	kn_stat_add(KN_STAT_shrunk_objects, freed);
 	return freed;
+}
+
+unsigned long kn_shrink(gfp_t gfp, int nid, unsigned part)
+{
+	const struct shrink_control want = {.gfp_mask = gfp};
+
+	return shrink_with(0, &want, nid, part);
+}
+
+/* For a charge over the limit of @g: all that can go. */
+static bool shrink_group(struct knuma_group *g, gfp_t gfp)
+{
+	const struct shrink_control want = {.gfp_mask = gfp, .group = g};
+
+	return shrink_with(SHRINKER_MEMCG_AWARE, &want, KN_SHRINK_ALL_NODES,
+			   0) != 0;
 }
 
 /* For an allocation that would fail: all that can go. */
@@ -213,6 +235,7 @@ static bool shrink_for(gfp_t gfp, int nid)
 void kn_shrinkers_init(void)
 {
 	kn_store(&kn_shrink_hook, shrink_for);
+	kn_store(&kn_group_shrink_hook, shrink_group);
 }
 
 void kn_shrinkers_lock(void)

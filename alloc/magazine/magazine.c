@@ -83,6 +83,33 @@ void kn_magcache_direct(struct kn_magcache *c)
 		kn_store(&c->depot[node].ramp, 1);
 }
 
+/*
+ * Without magazines batches are of any size, and few.  Blocks are never
+ * unmapped: D2, and a walk that others lead elsewhere ends by its count.
+ */
+static uint64_t walk_depot(const struct kn_depot *d)
+{
+	ck_stack_entry_t *e = ck_pr_load_ptr(&d->full.head);
+	uint64_t n = 0;
+
+	for (uint32_t left = kn_load(&d->nr_full) + 1; e && left; left--) {
+		const struct kn_block *b =
+			kn_container_of(e, struct kn_block, link);
+
+		n += KN_MIN(kn_load(&b->nr), (uint64_t)KN_BATCH_MAX);
+		e = ck_pr_load_ptr(&e->next);
+	}
+	return n;
+}
+
+uint64_t kn_mag_in_depot(const struct kn_magcache *c, int node)
+{
+	const struct kn_depot *d = &c->depot[node];
+
+	return kn_load(&c->capacity) ? (uint64_t)kn_load(&d->nr_full) * c->batch :
+			     walk_depot(d);
+}
+
 /* One step of the ladders below: the magazine itself, by whatever mode. */
 
 uint32_t kn_mag_pop_some(struct kn_magcache *c, int node, void **obj, uint32_t n)
@@ -130,7 +157,7 @@ static void stow(struct kn_magcache *c, int node, void **obj, uint32_t n,
 
 	if (!n)
 		return;
-	if (kn_mag_push_some(c, node, obj, n) == KN_RSEQ_DONE)
+	if (kn_load(&c->capacity) && kn_mag_push_some(c, node, obj, n) == KN_RSEQ_DONE)
 		return;
 	if (may_block && kn_mag_open(c, node, true) &&
 	    kn_mag_push_some(c, node, obj, n) == KN_RSEQ_DONE)
@@ -184,6 +211,24 @@ static uint32_t from_source(struct kn_magcache *c, int node, gfp_t gfp, void **o
 	return n;
 }
 
+/* Without a magazine: an object of the depot's batch, which stays there. */
+static void *one_of_depot(struct kn_magcache *c, int node, gfp_t gfp)
+{
+	const bool spare = !gfpflags_allow_blocking(gfp) && !kn_gfp_urgent(gfp);
+	struct kn_block *b = kn_depot_get(&c->depot[node], spare);
+	void *obj;
+
+	if (!b)
+		return NULL;
+	kn_store(&b->nr, b->nr - 1);
+	obj = b->obj[b->nr];
+	if (b->nr)
+		kn_depot_put(&c->depot[node], b);
+	else
+		kn_block_put(node, b);
+	return obj;
+}
+
 uint32_t kn_mag_alloc_bulk(struct kn_magcache *c, int node, gfp_t gfp,
 			   void **obj, uint32_t n)
 {
@@ -193,7 +238,7 @@ uint32_t kn_mag_alloc_bulk(struct kn_magcache *c, int node, gfp_t gfp,
 
 	n = KN_MIN(n, KN_BATCH_MAX);
 	/* 1. The magazine: the section may have been interrupted. */
-	got = kn_mag_pop_some(c, node, obj, n);
+	got = kn_load(&c->capacity) ? kn_mag_pop_some(c, node, obj, n) : 0;
 	if (got)
 		return got;
 	/* 2. A batch from the node's depot. */
@@ -211,8 +256,10 @@ uint32_t kn_mag_alloc_bulk(struct kn_magcache *c, int node, gfp_t gfp,
 
 void *kn_mag_alloc(struct kn_magcache *c, int node, gfp_t gfp)
 {
-	void *obj;
+	void *obj = kn_load(&c->capacity) ? NULL : one_of_depot(c, node, gfp);
 
+	if (obj)
+		return obj;
 	return kn_mag_alloc_bulk(c, node, gfp, &obj, 1) ? obj : NULL;
 }
 
@@ -269,6 +316,10 @@ void kn_mag_free(struct kn_magcache *c, int node, void *obj)
 	enum kn_rseq_ret ret;
 	void *top = NULL;
 
+	if (!kn_load(&c->capacity)) {
+		c->flush(c, node, &obj, 1);
+		return;
+	}
 	/* 1. The magazine: the section may have been interrupted. */
 	ret = kn_mag_push_some(c, node, &obj, 1);
 	/* 2. It is full, or was never opened. */
@@ -291,6 +342,10 @@ void kn_mag_free_bulk(struct kn_magcache *c, int node, void **obj, uint32_t n)
 	void *top = NULL;
 
 	KN_ASSERT(n <= KN_BATCH_MAX);
+	if (!kn_load(&c->capacity)) {
+		c->flush(c, node, obj, n);
+		return;
+	}
 	ret = kn_mag_push_some(c, node, obj, n);
 	if (ret == KN_RSEQ_DONE)
 		return;

@@ -39,6 +39,9 @@
 /* Set by the malloc front: keeps the reserve of GFP_ATOMIC unfilled. */
 #define KN_GFP_MALLOC ((gfp_t)1 << 31)
 
+/* All bits that mean something. */
+#define KN_GFP_KNOWN (__GFP_BITS_MASK | KN_GFP_MALLOC)
+
 /* May take what is kept for urgent calls. */
 static inline bool kn_gfp_urgent(gfp_t gfp)
 {
@@ -51,7 +54,8 @@ struct kn_magcache {
 	uint32_t fast_place;	/* the same for fast paths; 0, of a magazine that
 				   never opens, if they must not serve */
 	uint16_t batch;		/* objects exchanged with the depot */
-	uint16_t capacity;	/* objects in an open magazine */
+	uint16_t capacity;	/* objects in an open magazine; 0: never opens,
+				   and frees go to the source */
 	bool closed;		/* gates stay closed; drain lock */
 	uint32_t depot_max;	/* full batches a depot keeps of what is freed */
 	uint32_t depot_most;	/* and of what is handed over */
@@ -148,6 +152,9 @@ static inline void kn_slow_step(gfp_t gfp)
 	if (hook && gfpflags_allow_blocking(gfp))
 		hook(gfp & KN_GFP_MALLOC);
 }
+
+/* Objects in the depot of @node; a batch counts whole, unless none is. */
+uint64_t kn_mag_in_depot(const struct kn_magcache *c, int node);
 
 /* Node whose magazine the caller's plain allocations come from. */
 static inline int kn_mag_node(void)

@@ -9,6 +9,9 @@
  *   F1  type and order of a page change under its zone's lock while either side
  *       of the change is KN_PAGE_FREE; otherwise they belong to the owner.
  *   F2  The descriptor of a slab's first page holds the slab's bitmap.
+ *   F3  ext is the word of alloc/account/ext.h of what is allocated there, and 0
+ *       while nothing is.  For a slab of a cache that remembers it is the
+ *       address of a vector of such words; its bitmap then ends before.
  */
 #ifndef KN_PAGE_FRAME_H
 #define KN_PAGE_FRAME_H
@@ -55,6 +58,7 @@ struct page {
 			uint64_t nr_pages;	/* large, area: asked for */
 			uint64_t capacity;	/* area, extent: all its pages */
 			uint64_t freed_ms;	/* cached area: since when */
+			uint64_t ext;		/* F3 */
 		};
 	};
 	uint32_t next, prev;		/* page numbers; the list's lock */

@@ -5,6 +5,7 @@
 #include <knuma/page.h>
 #include <string.h>
 
+#include "alloc/account/ext.h"
 #include "alloc/base/assert.h"
 #include "alloc/base/bits.h"
 #include "alloc/base/probes.h"
@@ -213,12 +214,19 @@ static kn_slow void *no_memory(size_t bytes, gfp_t gfp, int nid)
 	return NULL;
 }
 
+/* The charge has said why. */
+static kn_slow void *over_limit(size_t bytes, gfp_t gfp, int nid)
+{
+	kn_count_failure("pages", bytes, gfp, nid);
+	return NULL;
+}
+
 /* Whether a request must fail at once: no heap, or flags that mean nothing. */
 static bool bad_request(gfp_t gfp)
 {
 	if (!kn_start())
 		return true;
-	if (likely(!(gfp & ~(__GFP_BITS_MASK | KN_GFP_MALLOC))))
+	if (likely(!(gfp & ~KN_GFP_KNOWN)))
 		return false;
 	kn_warn_once("gfp %#x has bits that mean nothing", gfp);
 	errno = EINVAL;
@@ -227,6 +235,8 @@ static bool bad_request(gfp_t gfp)
 
 struct page *alloc_pages_node(int nid, gfp_t gfp, unsigned int order)
 {
+	const uint64_t bytes = KN_PAGE_SIZE << order;
+	uint64_t ext;
 	uint32_t pfn;
 	int node;
 
@@ -242,11 +252,18 @@ struct page *alloc_pages_node(int nid, gfp_t gfp, unsigned int order)
 		return NULL;
 	}
 	if (kn_large_is_refused(gfp))
-		return no_memory(KN_PAGE_SIZE << order, gfp, nid);
+		return no_memory(bytes, gfp, nid);
+	if (!kn_ext_begin(bytes, gfp, &ext))
+		return over_limit(bytes, gfp, nid);
 	pfn = get_by_zonelist(node, order, gfp);
-	if (pfn == KN_PFN_NONE)
-		return no_memory(KN_PAGE_SIZE << order, gfp, nid);
-	zero_if(pfn, KN_PAGE_SIZE << order, gfp);
+	if (pfn == KN_PFN_NONE) {
+		if (ext)
+			kn_ext_end(ext, bytes);
+		return no_memory(bytes, gfp, nid);
+	}
+	zero_if(pfn, bytes, gfp);
+	if (ext)
+		kn_page(pfn)->ext = ext;
 	kn_map_set(pfn, KN_ID_PAGES);
 	return kn_page(pfn);
 }
@@ -302,6 +319,7 @@ void __free_pages(struct page *page, unsigned int order)
 	}
 	kn_map_set(pfn, KN_ID_NONE);
 	kn_away_forget(page, 1ull << order);
+	kn_ext_take(&page->ext, KN_PAGE_SIZE << order);
 	kn_pages_put(pfn, order, page->flags & KN_PAGE_SURE, false);
 }
 
@@ -366,6 +384,7 @@ void kn_large_free(struct page *page, bool may_block)
 
 	kn_map_set(pfn, KN_ID_NONE);
 	kn_away_forget(page, nr);
+	kn_ext_take(&page->ext, (uint64_t)nr << KN_PAGE_SHIFT);
 	kn_store(&page->type, KN_PAGE_NONE);
 	if ((nr & (nr - 1)) == 0)
 		kn_pages_put(pfn, kn_log2(nr), flags, may_block);
@@ -375,6 +394,7 @@ void kn_large_free(struct page *page, bool may_block)
 
 void *alloc_pages_exact_nid(int nid, size_t size, gfp_t gfp)
 {
+	uint64_t ext;
 	void *p;
 	int node;
 
@@ -386,10 +406,17 @@ void *alloc_pages_exact_nid(int nid, size_t size, gfp_t gfp)
 		errno = size ? ENOMEM : EINVAL;
 		return NULL;
 	}
+	if (!kn_ext_begin(KN_ALIGN_UP(size, KN_PAGE_SIZE), gfp, &ext))
+		return over_limit(size, gfp, nid);
 	p = kn_large_alloc(size, KN_PAGE_SIZE, gfp, node);
-	if (!p)
+	if (!p) {
+		if (ext)
+			kn_ext_end(ext, KN_ALIGN_UP(size, KN_PAGE_SIZE));
 		return no_memory(size, gfp, nid);
+	}
 	kn_page(kn_pfn(p))->flags |= KN_PAGE_EXACT;
+	if (ext)
+		kn_page(kn_pfn(p))->ext = ext;
 	return p;
 }
 

@@ -17,6 +17,7 @@
 #include "alloc/page/page_alloc.h"
 #include "alloc/slab/debug.h"
 #include "alloc/slab/fence.h"
+#include "alloc/slab/remember.h"
 #include "alloc/stats/stats.h"
 
 /* Flag of the kmalloc caches, which a program cannot end. */
@@ -31,12 +32,15 @@ static const uint16_t class_size[] = {
 #undef KN_SIZE_CLASS
 };
 #define NR_CLASSES KN_ARRAY_SIZE(class_size)
-KN_STATIC_ASSERT(KN_ID_FIRST_CACHE + NR_CLASSES < KN_NR_IDS,
+KN_STATIC_ASSERT(KN_ID_FIRST_CACHE + 2 * NR_CLASSES < KN_NR_IDS,
 		 "there are ids for the kmalloc caches");
 
 uint32_t kn_kmalloc_place[KN_KMALLOC_SMALL_MAX / 16] kn_cacheline;
 uint8_t kn_kmalloc_class[64 + 64];
-struct kmem_cache *kn_kmalloc_caches[NR_CLASSES];
+struct kmem_cache *kn_kmalloc_caches[2 * NR_CLASSES];
+struct kmem_cache **const kn_kmalloc_cg_caches = kn_kmalloc_caches + NR_CLASSES;
+/* By the number of objects in a slab: 8, 16, ... 256. */
+static struct kmem_cache *vector_caches[6];
 void (*kn_destroy_hook)(struct kmem_cache *s);
 
 /*
@@ -142,6 +146,17 @@ static void set_magazine(struct kmem_cache *s, const struct kn_cache_conf *conf)
 		c->depot_max = c->depot_most = (uint32_t)conf->depot_batches;
 }
 
+/*
+ * What an object remembers is written behind the allocation and taken before the
+ * free, so neither may be a magazine's; nor may a batch be handed to the depot.
+ */
+static void never_open(struct kn_magcache *c)
+{
+	c->fast_place = 0;
+	c->capacity = 0;
+	c->depot_most = 0;
+}
+
 /* The value of slab_debug, which may change. */
 struct debug_spec {
 	char text[KN_TUNABLE_LEN];
@@ -173,6 +188,7 @@ static struct kmem_cache *make_cache(const struct cache_shape *shape,
 				  shape->size, shape->align);
 	s->ctor = shape->ctor;
 	s->refused = 0;
+	s->remembers = shape->flags & SLAB_ACCOUNT;
 	snprintf(s->name, sizeof(s->name), "%s", shape->name);
 	place = kn_debug_lay_out(s);
 	kn_slab_geometry(s, place ? place :
@@ -189,6 +205,8 @@ static struct kmem_cache *make_cache(const struct cache_shape *shape,
 	set_magazine(s, &conf);
 	if (kn_debug_on(s))
 		kn_magcache_direct(&s->mag);
+	if (s->remembers)
+		never_open(&s->mag);
 	s->live = true;
 	kn_list_add_tail(&caches, &s->list);
 	return s;
@@ -211,7 +229,8 @@ static void set_debug(struct kmem_cache *s, uint32_t want)
 	}
 	ck_pr_or_32(&s->flags, want);
 	ck_pr_and_32(&s->flags, ~(have & ~want));
-	if (!before || after)
+	/* What remembers never opens, and stays without batches. */
+	if (!before || after || s->remembers)
 		return;
 	/* Until the cache says so, nothing opens. */
 	kn_drain_reopen(s->mag.id);
@@ -237,6 +256,28 @@ static void debug_changed(void)
 	kn_unlock(&list_lock);
 }
 
+static struct kmem_cache *make_kmalloc_cache(const char *prefix, uint32_t size,
+					     uint32_t flags,
+					     const struct debug_spec *spec)
+{
+	struct cache_shape shape = {
+		.size = size,
+		/* Its largest power of two: alignment follows from size. */
+		.align = size & -size,
+		.flags = flags | BUILT_IN,
+	};
+	char name[24];
+
+	snprintf(name, sizeof(name), "%s-%u", prefix, size);
+	shape.name = name;
+	return make_cache(&shape, spec);
+}
+
+struct kmem_cache *kn_vector_cache(uint32_t nr_objects)
+{
+	return vector_caches[kn_log2_up(KN_MAX(nr_objects, 8u)) - 3];
+}
+
 int kn_cache_init(void)
 {
 	struct debug_spec spec;
@@ -246,18 +287,23 @@ int kn_cache_init(void)
 	kn_conf_changed = debug_changed;
 	kn_fence_init();
 	for (unsigned i = 0; i < NR_CLASSES; i++) {
-		struct cache_shape shape = {
-			.size = class_size[i],
-			/* Its largest power of two: alignment follows from size. */
-			.align = class_size[i] & -(uint32_t)class_size[i],
-			.flags = SLAB_KMALLOC | BUILT_IN,
-		};
-		char name[24];
-
-		snprintf(name, sizeof(name), "kmalloc-%u", class_size[i]);
-		shape.name = name;
-		kn_kmalloc_caches[i] = make_cache(&shape, &spec);
+		kn_kmalloc_caches[i] = make_kmalloc_cache(
+			"kmalloc", class_size[i], SLAB_KMALLOC, &spec);
 		if (!kn_kmalloc_caches[i])
+			return -ENOMEM;
+	}
+	for (unsigned i = 0; i < NR_CLASSES; i++) {
+		kn_kmalloc_cg_caches[i] = make_kmalloc_cache(
+			"kmalloc-cg", class_size[i], SLAB_KMALLOC | SLAB_ACCOUNT,
+			&spec);
+		if (!kn_kmalloc_cg_caches[i])
+			return -ENOMEM;
+	}
+	for (unsigned i = 0; i < KN_ARRAY_SIZE(vector_caches); i++) {
+		vector_caches[i] = make_kmalloc_cache(
+			"slab-ext", (uint32_t)(8 * sizeof(uint64_t)) << i,
+			SLAB_NO_USER_FLAGS, &spec);
+		if (!vector_caches[i])
 			return -ENOMEM;
 	}
 	for (unsigned i = 0; i < 64; i++) {
@@ -337,7 +383,7 @@ static kn_slow void *reclaim_and_retry(struct kmem_cache *s, gfp_t gfp, int node
 
 bool kn_cache_gfp_usable(const struct kmem_cache *s, gfp_t gfp)
 {
-	if (unlikely(gfp & ~(__GFP_BITS_MASK | KN_GFP_MALLOC))) {
+	if (unlikely(gfp & ~KN_GFP_KNOWN)) {
 		kn_warn_once("gfp %#x has bits that mean nothing", gfp);
 		errno = EINVAL;
 		return false;
@@ -348,6 +394,22 @@ bool kn_cache_gfp_usable(const struct kmem_cache *s, gfp_t gfp)
 	return true;
 }
 
+/* kn_ext_begin() for an object of @s. */
+static bool begin_ext(const struct kmem_cache *s, gfp_t gfp, uint64_t *ext)
+{
+	*ext = 0;
+	if (!s->remembers) {
+		if (unlikely(gfp & __GFP_ACCOUNT) && kn_group_active)
+			kn_warn_once("cache %s was created without SLAB_ACCOUNT: "
+				     "its objects are charged to no group",
+				     s->name);
+		return true;
+	}
+	if (!(s->own_flags & BUILT_IN) && s->own_flags & SLAB_ACCOUNT)
+		gfp |= __GFP_ACCOUNT;
+	return kn_ext_begin(s->size, gfp, ext);
+}
+
 /*
  * Serves what the fast path declined.
  *
@@ -355,6 +417,7 @@ bool kn_cache_gfp_usable(const struct kmem_cache *s, gfp_t gfp)
  */
 void *kn_cache_alloc_sized(struct kmem_cache *s, size_t size, gfp_t gfp, int nid)
 {
+	uint64_t ext;
 	int node, got;
 	void *obj;
 
@@ -367,8 +430,12 @@ void *kn_cache_alloc_sized(struct kmem_cache *s, size_t size, gfp_t gfp, int nid
 		errno = ENOMEM;
 		return NULL;
 	}
+	if (!begin_ext(s, gfp, &ext)) {
+		kn_count_failure(s->name, s->object_size, gfp, nid);
+		return NULL;
+	}
 	/* 2. In its turn, a page between guards. */
-	if (unlikely(kn_fence_every)) {
+	if (unlikely(kn_fence_every) && !s->remembers) {
 		obj = kn_fence_alloc(s, size, gfp, node);
 		if (obj) {
 			kn_node_account(node, node);
@@ -380,8 +447,13 @@ void *kn_cache_alloc_sized(struct kmem_cache *s, size_t size, gfp_t gfp, int nid
 	/* 4. What other CPUs and depots hold back, then step 3 again. */
 	if (!obj)
 		obj = reclaim_and_retry(s, gfp, node, &got);
-	if (!obj)
+	if (unlikely(!obj)) {
+		if (ext)
+			kn_ext_end(ext, s->size);
 		return kn_alloc_failed(s->name, s->object_size, gfp, nid);
+	}
+	if (unlikely(ext))
+		kn_store(kn_slab_ext(s, obj), ext);
 	kn_node_account(node, got);
 	if (kn_debug_on(s))
 		kn_debug_alloc(s, obj, size);

@@ -12,6 +12,8 @@ extern uint32_t kn_kmalloc_place[KN_KMALLOC_SMALL_MAX / 16];
 /* The cache for each size up to KMALLOC_MAX_CACHE_SIZE: see kn_kmalloc_cache(). */
 extern uint8_t kn_kmalloc_class[64 + 64];
 extern struct kmem_cache *kn_kmalloc_caches[];
+/* The same sizes again, kmalloc-cg-*: objects that remember. */
+extern struct kmem_cache **const kn_kmalloc_cg_caches;
 
 /* Makes the kmalloc caches.  0, or -ENOMEM. */
 int kn_cache_init(void);
@@ -23,6 +25,17 @@ static inline struct kmem_cache *kn_kmalloc_cache(size_t size)
 		(size - 1) / 16 : 64 + (size - 1) / 128;
 
 	return kn_kmalloc_caches[kn_kmalloc_class[i]];
+}
+
+/* Where slabs of so many objects have their vectors from; never debugged. */
+struct kmem_cache *kn_vector_cache(uint32_t nr_objects);
+
+static inline struct kmem_cache *kn_kmalloc_cg_cache(size_t size)
+{
+	const size_t i = size <= KN_KMALLOC_SMALL_MAX ?
+		(size - 1) / 16 : 64 + (size - 1) / 128;
+
+	return kn_kmalloc_cg_caches[kn_kmalloc_class[i]];
 }
 
 /*

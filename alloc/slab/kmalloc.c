@@ -17,6 +17,7 @@
 #include "alloc/slab/debug.h"
 #include "alloc/slab/fence.h"
 #include "alloc/slab/kmalloc.h"
+#include "alloc/slab/remember.h"
 #include "alloc/stats/stats.h"
 
 /* What a free that comes from nowhere is told. */
@@ -33,6 +34,8 @@ static kn_slow void report_foreign(const char *call, const void *p)
 
 static void *large(size_t size, gfp_t gfp, int nid)
 {
+	const size_t bytes = KN_ALIGN_UP(size, KN_PAGE_SIZE);
+	uint64_t ext;
 	void *p = NULL;
 	int node;
 
@@ -50,6 +53,10 @@ static void *large(size_t size, gfp_t gfp, int nid)
 		return NULL;
 	if (kn_tun.init_on_alloc)
 		gfp |= __GFP_ZERO;
+	if (!kn_ext_begin(bytes, gfp, &ext)) {
+		kn_count_failure("kmalloc", size, gfp, nid);
+		return NULL;
+	}
 	p = kn_large_alloc(size, KN_PAGE_SIZE, gfp, node);
 	if (!p && gfpflags_allow_blocking(gfp) && !(gfp & __GFP_NORETRY)) {
 		if (kn_caches_reclaim())
@@ -57,6 +64,10 @@ static void *large(size_t size, gfp_t gfp, int nid)
 		if (!p && kn_shrink_for(gfp, node))
 			p = kn_large_alloc(size, KN_PAGE_SIZE, gfp, node);
 	}
+	if (p && ext)
+		kn_page(kn_pfn(p))->ext = ext;
+	else if (ext)
+		kn_ext_end(ext, bytes);
 	return p ? p : kn_alloc_failed("kmalloc", size, gfp, nid);
 }
 
@@ -67,7 +78,7 @@ static kn_slow void *kmalloc_slow(size_t size, gfp_t gfp, int nid)
 	if (unlikely(!size))
 		return ZERO_SIZE_PTR;
 	if (size > KMALLOC_MAX_CACHE_SIZE)
-		return gfp & ~(__GFP_BITS_MASK | KN_GFP_MALLOC) ?
+		return gfp & ~KN_GFP_KNOWN ?
 			(errno = EINVAL, NULL) : large(size, gfp, nid);
 	return kn_kmalloc_alloc(size, gfp, nid);
 }
@@ -77,6 +88,12 @@ void *kn_kmalloc_alloc(size_t size, gfp_t gfp, int nid)
 {
 	struct kmem_cache *s = kn_kmalloc_cache(size);
 
+	if (unlikely(gfp & __GFP_ACCOUNT)) {
+		if (kn_group_active)
+			return kn_cache_alloc_sized(kn_kmalloc_cg_cache(size),
+						    size, gfp, nid);
+		gfp &= ~__GFP_ACCOUNT;
+	}
 	if (unlikely(kn_fence_every)) {
 		void *p = nid == NUMA_NO_NODE && !(gfp & KN_GFP_SLOW) ?
 				  kn_rseq_pop(&kn_hot, s->mag.fast_place) :
@@ -236,7 +253,7 @@ void *__kmalloc_cache_noprof(struct kmem_cache *s, gfp_t gfp, size_t size)
 
 /* Bulk */
 
-/* Each by its own way: what is checked is an object. */
+/* Each by its own way: what is checked or charged is an object. */
 static kn_slow int alloc_singly(struct kmem_cache *s, gfp_t gfp, size_t n,
 				void **p)
 {
@@ -260,7 +277,7 @@ int kmem_cache_alloc_bulk(struct kmem_cache *s, gfp_t gfp, size_t n, void **p)
 
 	if (unlikely(!kn_cache_gfp_usable(s, gfp)))
 		return 0;
-	if (kn_debug_on(s))
+	if (kn_debug_on(s) || unlikely(s->remembers))
 		return alloc_singly(s, gfp, n, p);
 	if (unlikely(kn_fence_every) && n) {
 		p[0] = kn_fence_alloc_of(s, s->object_size, gfp, node,

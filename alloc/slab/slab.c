@@ -9,7 +9,9 @@
 #include "alloc/base/probes.h"
 #include "alloc/page/away.h"
 #include "alloc/page/page_alloc.h"
+#include "alloc/slab/cache.h"
 #include "alloc/slab/debug.h"
+#include "alloc/slab/remember.h"
 #include "alloc/stats/stats.h"
 
 /* The state word of a slab, S2 and S3. */
@@ -38,6 +40,17 @@ static struct kmem_cache *cache_of(struct kn_magcache *c)
 	return kn_container_of(c, struct kmem_cache, mag);
 }
 
+static uint32_t max_objects(const struct kmem_cache *s)
+{
+	return s->remembers ? KN_SLAB_MAX_REMEMBERED : KN_SLAB_MAX_OBJECTS;
+}
+
+/* Words of the bitmap. */
+static uint32_t nr_words(const struct kmem_cache *s)
+{
+	return max_objects(s) / 64;
+}
+
 /*
  * The smallest order that wastes at most 1/16 of the slab, then 1/8, 1/4, and
  * holds 64 objects, a word of the bitmap, or else is the largest.
@@ -49,13 +62,12 @@ void kn_slab_geometry(struct kmem_cache *s, uint32_t size)
 	for (uint32_t fraction = 16; fraction; fraction /= 2) {
 		for (uint32_t order = 0; order <= KN_SLAB_MAX_ORDER; order++) {
 			const uint32_t bytes = (uint32_t)(KN_PAGE_SIZE << order);
-			const uint32_t n = KN_MIN(bytes / size,
-						  (uint32_t)KN_SLAB_MAX_OBJECTS);
+			const uint32_t n = KN_MIN(bytes / size, max_objects(s));
 
 			if (!n || (bytes - n * size) * fraction > bytes)
 				continue;
 			if (n < 64 && order < KN_SLAB_MAX_ORDER &&
-			    2 * bytes / size <= KN_SLAB_MAX_OBJECTS)
+			    2 * bytes / size <= max_objects(s))
 				continue;
 			s->order = (uint8_t)order;
 			s->nr_objects = (uint16_t)n;
@@ -72,12 +84,12 @@ void kn_slab_set_order(struct kmem_cache *s, uint32_t order)
 	while (KN_PAGE_SIZE << order < s->size)
 		order++;
 	/* The next smaller one has room for as many as a slab may have. */
-	while (order && (KN_PAGE_SIZE << (order - 1)) / s->size >=
-				KN_SLAB_MAX_OBJECTS)
+	while (order &&
+	       (KN_PAGE_SIZE << (order - 1)) / s->size >= max_objects(s))
 		order--;
 	s->order = (uint8_t)order;
 	s->nr_objects = (uint16_t)KN_MIN((KN_PAGE_SIZE << order) / s->size,
-					 (size_t)KN_SLAB_MAX_OBJECTS);
+					 (size_t)max_objects(s));
 }
 
 static uint64_t full_word(const struct kmem_cache *s, uint32_t word)
@@ -116,6 +128,20 @@ static void claim_count(struct page *head, uint32_t n)
 	} while (!ck_pr_cas_32_value(&head->state, old, new, &old));
 }
 
+/* What the objects of a new slab remember: nothing.  In no lock. */
+static uint64_t *make_vector(const struct kmem_cache *s, int node, gfp_t gfp)
+{
+	struct kn_magcache *const c = &kn_vector_cache(s->nr_objects)->mag;
+	uint64_t *v = kn_mag_alloc(c, node, gfp);
+
+	return v ? memset(v, 0, s->nr_objects * sizeof(*v)) : NULL;
+}
+
+static void drop_vector(const struct kmem_cache *s, uint64_t *v)
+{
+	kn_mag_free(&kn_vector_cache(s->nr_objects)->mag, kn_window_of(v), v);
+}
+
 static void give_back(struct kmem_cache *s, int node, struct page *head)
 {
 	const uint32_t pfn = kn_page_pfn(head), nr = 1u << s->order;
@@ -124,6 +150,9 @@ static void give_back(struct kmem_cache *s, int node, struct page *head)
 	for (uint32_t i = 0; i < nr; i++)
 		kn_map_set(pfn + i, KN_ID_NONE);
 	kn_away_forget(head, nr);
+	if (s->remembers)
+		drop_vector(s, (uint64_t *)(uintptr_t)head->ext);
+	head->ext = 0;
 	ck_pr_dec_64(&s->node[node].nr_slabs);
 	kn_stat_add(KN_STAT_slab_freed, 1);
 	kn_probe_slab_free(s->name, kn_topo.kernel_id[node],
@@ -333,7 +362,8 @@ static uint32_t claim_partial(struct kmem_cache *s, int node, void **obj,
 }
 
 /* Makes a slab of the pages at @pfn, all objects in it, unlisted. */
-static struct page *make_slab(struct kmem_cache *s, uint32_t pfn)
+static struct page *make_slab(struct kmem_cache *s, uint32_t pfn,
+			      uint64_t *vector)
 {
 	struct page *head = kn_page(pfn);
 
@@ -346,6 +376,8 @@ static struct page *make_slab(struct kmem_cache *s, uint32_t pfn)
 	head->prev = KN_PFN_NONE;
 	for (uint32_t w = 0; w < 4; w++)
 		head->free_map[w] = full_word(s, w);
+	if (s->remembers)
+		head->ext = (uintptr_t)vector;
 	kn_store(&head->state, s->nr_objects);
 	if (kn_debug_layout(s))
 		kn_debug_new_slab(s, head);
@@ -363,6 +395,7 @@ static uint32_t claim_new(struct kmem_cache *s, int node, gfp_t gfp, void **obj,
 {
 	const bool may_block = gfpflags_allow_blocking(gfp);
 	struct kn_lock *l = lock_of(s, node);
+	uint64_t *vector = NULL;
 	struct page *head;
 	uint32_t pfn, got;
 
@@ -371,10 +404,15 @@ static uint32_t claim_new(struct kmem_cache *s, int node, gfp_t gfp, void **obj,
 		kn_stat_add(KN_STAT_rcu_refused, 1);
 		return 0;
 	}
-	pfn = kn_pages_get(node, s->order, gfp & ~(gfp_t)__GFP_ZERO);
-	if (pfn == KN_PFN_NONE)
+	if (s->remembers && !(vector = make_vector(s, node, gfp)))
 		return 0;
-	head = make_slab(s, pfn);
+	pfn = kn_pages_get(node, s->order, gfp & ~(gfp_t)__GFP_ZERO);
+	if (pfn == KN_PFN_NONE) {
+		if (vector)
+			drop_vector(s, vector);
+		return 0;
+	}
+	head = make_slab(s, pfn, vector);
 	got = claim_from(s, head, obj, n, may_block);
 	ck_pr_inc_64(&s->node[node].nr_slabs);
 	kn_stat_add(KN_STAT_slab_new, 1);
@@ -472,8 +510,11 @@ void kn_slab_flush(struct kn_magcache *c, int node, void **obj, uint32_t n)
 			back += run;
 			run = 0;
 		}
-		if (likely(!debug) || kn_debug_free(s, h, obj[i]))
-			run += set_free(s, h, obj[i]);
+		if (unlikely(debug) && !kn_debug_free(s, h, obj[i]))
+			continue;
+		if (unlikely(s->remembers) && kn_slab_is_object(s, h, obj[i]))
+			kn_ext_take(kn_slab_ext(s, obj[i]), s->size);
+		run += set_free(s, h, obj[i]);
 	}
 	freed(s, node, head, run);
 	ck_pr_sub_64(&s->node[node].nr_out, back + run);
@@ -637,7 +678,7 @@ static bool verify_slab(const struct kmem_cache *s, const struct page *head)
 {
 	int32_t bits = 0;
 
-	for (uint32_t w = 0; w < 4; w++) {
+	for (uint32_t w = 0; w < nr_words(s); w++) {
 		bits += __builtin_popcountll(head->free_map[w]);
 		if (head->free_map[w] & ~full_word(s, w)) {
 			kn_warn("S1: bits past the end of a slab of %s", s->name);

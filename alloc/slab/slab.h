@@ -40,6 +40,8 @@
 #include "alloc/page/frame.h"
 
 #define KN_SLAB_MAX_OBJECTS 256
+/* Where the last word of the bitmap is the address of what they remember. */
+#define KN_SLAB_MAX_REMEMBERED 192
 #define KN_SLAB_MAX_ORDER 4
 
 /* A cache's slabs on one node. */
@@ -61,6 +63,7 @@ struct kmem_cache {
 	uint16_t nr_objects;	/* in a slab */
 	uint8_t order;		/* of a slab's pages */
 	bool live;		/* created and not destroyed */
+	bool remembers;		/* slabs have a vector, F3; never a magazine */
 	uint32_t flags;		/* SLAB_*; those of debug.h atomic */
 	uint32_t own_flags;	/* the same, without those of slab_debug */
 	uint16_t magazine;	/* objects that its creator wanted in one; or 0 */

@@ -43,8 +43,7 @@ static void take_node(struct kmem_cache *s, int node, struct kn_cache_node *n)
 	n->cached = kn_drain_sum(&set, present);
 	n->allocs = kn_drain_sum(&set, popped);
 	n->frees = n->allocs + n->cached;
-	n->cached +=
-		(uint64_t)kn_load(&s->mag.depot[node].nr_full) * s->mag.batch;
+	n->cached += kn_mag_in_depot(&s->mag, node);
 	/* Others go on while this is read. */
 	n->cached = KN_MIN(n->cached, in_use);
 	n->active = in_use - n->cached;

@@ -8,6 +8,7 @@
 #include <knuma/version.h>
 
 #include "alloc/base/assert.h"
+#include "alloc/view/group_view.h"
 #include "alloc/view/heap_view.h"
 #include "numa/topology.h"
 
@@ -46,6 +47,7 @@ void kn_view_take(struct kn_view *v)
 	if (v->info.refresh)
 		v->info.refresh(&v->info);
 	v->info.pid = getpid();
+	v->own = true;
 	for (int i = 0; i < KN_NR_STATS; i++) {
 		const enum kn_stat id = (enum kn_stat)i;
 
@@ -110,6 +112,8 @@ static void print_text(struct kn_text *t, const struct kn_view *v)
 	text_kind(t, v, KN_STAT_GAUGE);
 	text_kind(t, v, KN_STAT_COUNTER);
 	text_nodes(t, v);
+	if (v->own)
+		kn_groups_text(t);
 }
 
 /* JSON */
@@ -147,7 +151,10 @@ static void print_json(struct kn_text *t, const struct kn_view *v)
 	kn_text_add(t, "},\"nodes\":[");
 	for (int n = 0; n < v->info.nr_nodes; n++)
 		json_node(t, v, n);
-	kn_text_add(t, "]}\n");
+	kn_text_add(t, "]");
+	if (v->own)
+		kn_groups_json(t);
+	kn_text_add(t, "}\n");
 }
 
 /* CSV: long form, the node column empty for the whole process. */
@@ -279,6 +286,7 @@ void kn_metrics_format(struct kn_text *t)
 		kn_caches_prom(t, &rows);
 		kn_cache_rows_drop(&rows);
 	}
+	kn_groups_prom(t);
 	kn_text_add(t, "# EOF\n");
 }
 

@@ -50,6 +50,7 @@ struct kn_view_stat {
 
 struct kn_view {
 	struct kn_view_info info;
+	bool own;		/* of this process, which has groups */
 	struct kn_view_stat stat[KN_NR_STATS];
 	uint64_t node[KN_STAT_NODES][KN_NR_NODE_STATS];
 };

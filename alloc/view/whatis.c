@@ -9,6 +9,7 @@
 #include <string.h>
 #include <sys/mman.h>
 
+#include "alloc/account/group.h"
 #include "alloc/magazine/drain.h"
 #include "alloc/page/zone.h"
 #include "alloc/slab/cache.h"
@@ -86,6 +87,16 @@ static bool in_depot(const struct kmem_cache *s, int node, const void *obj)
 	return false;
 }
 
+/* In use; and who paid for it, if anybody did. */
+static void say_used(struct kn_text *t, const void *start)
+{
+	const struct knuma_group *g = knuma_group_of(start);
+
+	say_state(t, true, "program");
+	if (g)
+		kn_member_text(t, "group", g->name);
+}
+
 static void say_object(struct kn_text *t, const void *p, uint32_t id)
 {
 	struct kmem_cache *s = kn_cache_by_id(id);
@@ -113,7 +124,7 @@ static void say_object(struct kn_text *t, const void *p, uint32_t id)
 	else if (in_depot(s, node, obj))
 		say_state(t, false, "depot");
 	else
-		say_state(t, true, "program");
+		say_used(t, obj);
 }
 
 /* Objects between guards, and the guards. */
@@ -159,7 +170,7 @@ static bool say_pages(struct kn_text *t, const void *p)
 			  (uintptr_t)kn_page_addr(head), nr << KN_PAGE_SHIFT);
 		kn_member_u64(t, "offset",
 			      (uintptr_t)p - (uintptr_t)kn_page_addr(head));
-		say_state(t, true, "program");
+		say_used(t, kn_page_addr(head));
 		return true;
 	}
 	return false;
@@ -199,7 +210,7 @@ static void say_area(struct kn_text *t, const void *p)
 		  area->nr_pages << KN_PAGE_SHIFT);
 	kn_member_u64(t, "offset",
 		      (uintptr_t)p - (uintptr_t)kn_page_addr(area));
-	say_state(t, true, "program");
+	say_used(t, kn_page_addr(area));
 }
 
 /* The system's view. */

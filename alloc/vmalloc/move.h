@@ -28,7 +28,7 @@ void *kn_vmalloc_growing(size_t size, gfp_t gfp);
 /*
  * Makes the used @area one of @size bytes, zeroed past its content with
  * __GFP_ZERO, and returns where it is then.  NULL: it is as before, since @gfp
- * lets nobody wait, or as of kn_vmap_resize().
+ * lets nobody wait, it was charged to somebody, or as of kn_vmap_resize().
  */
 void *kn_vmalloc_resize(struct page *area, size_t size, gfp_t gfp);
 

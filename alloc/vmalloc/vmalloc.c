@@ -5,6 +5,7 @@
 #include <string.h>
 #include <sys/mman.h>
 
+#include "alloc/account/ext.h"
 #include "alloc/base/assert.h"
 #include "alloc/base/bits.h"
 #include "alloc/base/start.h"
@@ -69,7 +70,9 @@ static kn_slow void *refuse(unsigned long size, int err, gfp_t gfp, int nid)
 void *__vmalloc_node(unsigned long size, unsigned long align, gfp_t gfp,
 		     int nid, const void *caller)
 {
+	const uint64_t nr = pages_of(size);
 	struct page *area;
+	uint64_t ext;
 	bool dirty;
 	int node;
 
@@ -79,8 +82,7 @@ void *__vmalloc_node(unsigned long size, unsigned long align, gfp_t gfp,
 	gfp = kn_node_gfp(nid, gfp);
 	if (!align)
 		align = 1;
-	if (!size || !kn_is_pow2(align) ||
-	    gfp & ~(__GFP_BITS_MASK | KN_GFP_MALLOC))
+	if (!size || !kn_is_pow2(align) || gfp & ~KN_GFP_KNOWN)
 		return refuse(size, EINVAL, gfp, nid);
 	if (size > kn_window_half() || align > kn_window_half() ||
 	    !gfpflags_allow_blocking(gfp))
@@ -90,10 +92,15 @@ void *__vmalloc_node(unsigned long size, unsigned long align, gfp_t gfp,
 	if (kn_large_is_refused(gfp))
 		return refuse(size, ENOMEM, gfp, nid);
 	kn_slow_step(gfp);
-	area = by_zonelist(node, pages_of(size), KN_MAX(align, KN_PAGE_SIZE),
-			   gfp, &dirty);
-	if (!area)
+	if (!kn_ext_begin(nr << KN_PAGE_SHIFT, gfp, &ext))
+		return refuse(size, ENOMEM, gfp | __GFP_NOWARN, nid);
+	area = by_zonelist(node, nr, KN_MAX(align, KN_PAGE_SIZE), gfp, &dirty);
+	if (!area) {
+		if (ext)
+			kn_ext_end(ext, nr << KN_PAGE_SHIFT);
 		return refuse(size, ENOMEM, gfp, nid);
+	}
+	area->ext = ext;
 	if (dirty && (gfp & __GFP_ZERO || kn_tun.init_on_alloc))
 		memset(kn_page_addr(area), 0, area->nr_pages << KN_PAGE_SHIFT);
 	return kn_page_addr(area);
@@ -160,6 +167,9 @@ void *kn_vmalloc_resize(struct page *area, size_t size, gfp_t gfp)
 	const uint64_t had = area->nr_pages, nr = pages_of(size);
 	bool dirty;
 
+	/* What was charged, or will be, is charged by who copies it. */
+	if (area->ext || (gfp & __GFP_ACCOUNT && kn_group_active))
+		return NULL;
 	if (!gfpflags_allow_blocking(gfp) || size > kn_window_half() ||
 	    (nr > had && kn_load(&kn_large_refused)))
 		return NULL;

@@ -61,7 +61,8 @@ typedef unsigned int gfp_t;
 /*
  * How often to try, for callers that may wait: one light pass (NORETRY), a
  * bounded number of rounds (RETRY_MAYFAIL), until there is memory (NOFAIL).
- * NOFAIL without __GFP_DIRECT_RECLAIM warns and may fail.  Honoured.
+ * NOFAIL without __GFP_DIRECT_RECLAIM warns and may fail; the limit of a group
+ * it passes in any case.  Honoured.
  */
 #define __GFP_RETRY_MAYFAIL  ((gfp_t)1 << 14)
 #define __GFP_NOFAIL	     ((gfp_t)1 << 15)
@@ -78,8 +79,13 @@ typedef unsigned int gfp_t;
 /* From the node that is asked for, or not at all.  Honoured. */
 #define __GFP_THISNODE	     ((gfp_t)1 << 21)
 
-/* No effect. */
+/*
+ * Charged to the group that the thread is in, see group.h; from a cache only if
+ * it has SLAB_ACCOUNT.  Honoured.
+ */
 #define __GFP_ACCOUNT	     ((gfp_t)1 << 22)
+
+/* No effect. */
 #define __GFP_ZEROTAGS	     ((gfp_t)1 << 23)
 #define __GFP_SKIP_ZERO	     ((gfp_t)1 << 24)
 #define __GFP_SKIP_KASAN     ((gfp_t)1 << 25)

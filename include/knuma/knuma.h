@@ -9,6 +9,7 @@
 #define KNUMA_KNUMA_H
 
 #include <knuma/gfp.h>
+#include <knuma/group.h>
 #include <knuma/kmalloc.h>
 #include <knuma/kstring.h>
 #include <knuma/kvmalloc.h>

@@ -12,7 +12,7 @@
  *
  * Shrinkers are called by the background thread under memory pressure, by
  * knuma_trim(), and by an allocation with __GFP_DIRECT_RECLAIM that would fail
- * otherwise, but not by malloc().  So both functions may run in any thread that
+ * otherwise, of memory or of its group's limit, but not by malloc().  So both functions may run in any thread that
  * allocates, and in one that no flavour of RCU knows: what locks they need they
  * try, and return SHRINK_STOP if those are taken.  They may free and allocate;
  * an allocation inside of them calls no shrinkers.
@@ -22,6 +22,8 @@
 
 #include <knuma/gfp.h>
 #include <knuma/types.h>
+
+struct knuma_group;
 
 /* Of count_objects: nothing at all, while 0 is "none now, or not known". */
 #define SHRINK_EMPTY	     (~0UL - 1)
@@ -33,8 +35,12 @@
 
 /* Called for each node, with its id in nid; else once, and nid is 0. */
 #define SHRINKER_NUMA_AWARE  (1u << 0)
-/* No effect. */
+/*
+ * Called for a group, too, one whose limit is reached: what it should free is
+ * charged to the group in the field of that name.  Others are not called then.
+ */
 #define SHRINKER_MEMCG_AWARE (1u << 1)
+/* No effect. */
 #define SHRINKER_NONSLAB     (1u << 2)
 
 /**
@@ -43,12 +49,14 @@
  * @nid: node id whose objects are meant
  * @nr_to_scan: objects that scan_objects shall look at, at most
  * @nr_scanned: how many it did; is @nr_to_scan before, and need not be set
+ * @group: the group whose memory is meant, see group.h; NULL: any memory
  */
 struct shrink_control {
 	gfp_t gfp_mask;
 	int nid;
 	unsigned long nr_to_scan;
 	unsigned long nr_scanned;
+	struct knuma_group *group;
 };
 
 /**

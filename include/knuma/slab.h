@@ -52,12 +52,13 @@ typedef unsigned int slab_flags_t;
 /* Counted as reclaimable. */
 #define SLAB_RECLAIM_ACCOUNT	((slab_flags_t)1 << 11)
 #define SLAB_TEMPORARY		SLAB_RECLAIM_ACCOUNT
+/* Objects are charged to groups, see group.h, and pass the CPUs' arrays by. */
+#define SLAB_ACCOUNT		((slab_flags_t)1 << 15)
 /* With SLAB_STORE_USER: a red zone behind the size of __kmalloc_cache_noprof(). */
 #define SLAB_KMALLOC		((slab_flags_t)1 << 12)
 /* Accepted without effect. */
 #define SLAB_CACHE_DMA		((slab_flags_t)1 << 13)
 #define SLAB_CACHE_DMA32	((slab_flags_t)1 << 14)
-#define SLAB_ACCOUNT		((slab_flags_t)1 << 15)
 #define SLAB_NOLEAKTRACE	((slab_flags_t)1 << 16) /* no U of slab_debug */
 #define SLAB_SKIP_KFENCE	((slab_flags_t)1 << 17)
 #define SLAB_KASAN		((slab_flags_t)1 << 18)

@@ -26,6 +26,18 @@ static void work(struct kmem_cache *s)
 			kfree(obj[i]);
 }
 
+/* A group that holds an object of 1,024 bytes, and was refused one. */
+static int charge(void)
+{
+	struct knuma_group *g = knuma_group_create("a \"tenant\"", 1500);
+	const unsigned int before = knuma_group_enter(g);
+	const int ok = kmalloc(1000, GFP_KERNEL_ACCOUNT) != NULL &&
+		       !kmalloc(1000, GFP_KERNEL_ACCOUNT | __GFP_NOWARN);
+
+	knuma_group_leave(before);
+	return ok && knuma_group_create("without limit", KNUMA_GROUP_NO_LIMIT);
+}
+
 static int something_to_read(int ms)
 {
 	return poll(&(struct pollfd){.fd = 0, .events = POLLIN}, 1, ms) > 0;
@@ -37,7 +49,7 @@ int main(void)
 	char *obj = kmem_cache_alloc(s, GFP_KERNEL), *area = vmalloc(1 << 20);
 	char line[16];
 
-	if (!obj || !area)
+	if (!obj || !area || !charge())
 		return 1;
 	memset(area, 1, 1 << 20);
 	printf("%d %p %p %p\n", getpid(), (void *)obj, (void *)area,

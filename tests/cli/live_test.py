@@ -130,6 +130,28 @@ class Stat(Live):
         for labels in active.samples:
             self.assertEqual(sorted(dict(labels)), ["cache", "node"])
 
+    def test_groups(self):
+        pid = str(self.start().pid)
+        held, other = json.loads(
+            self.knuma("stat", "-o", "json", pid)[0])["groups"]
+        self.assertEqual(held, {
+            "group": 'a "tenant"', "usage_bytes": 1024, "peak_bytes": 1024,
+            "limit_bytes": 1500, "objects": 1, "reclaims": 1, "refused": 1,
+            "forced": 0, "destroyed": False})
+        self.assertEqual((other["group"], other["limit_bytes"]),
+                         ("without limit", None))
+        text = self.knuma("stat", pid)[0]
+        self.assertRegex(text, r'(?m)^a "tenant" +1024 +1024 +1500 +1 +1 +0$')
+        self.assertRegex(text, r"(?m)^without limit +0 +0 +none +0 +0 +0$")
+        prom = openmetrics.parse(self.knuma("stat", "-o", "prom", pid)[0])
+        usage = prom["knuma_group_usage_bytes"]
+        self.assertEqual((usage.kind, usage.unit), ("gauge", "bytes"))
+        self.assertEqual({dict(k)["group"]: v
+                          for k, v in usage.samples.items()},
+                         {'a "tenant"': 1024, "without limit": 0})
+        self.assertEqual(sum(prom["knuma_group_refused"].samples.values()), 1)
+        self.assertEqual(len(prom["knuma_group_limit_bytes"].samples), 1)
+
     def test_a_path_with_the_process_in_it(self):
         path = os.path.join(self.folder, "of-%p.sock")
         app = subprocess.Popen(
