@@ -314,13 +314,17 @@ static void read_variable(struct kn_conf_sink *sink, const char *variable)
 static void read_environment(struct kn_conf_sink *sink, char **env)
 {
 	const char *profile = get(env, "KNUMA_PROFILE");
+	const char *secure = get(env, "KNUMA_SECURE");
 
 	sink->rank = KN_CONF_ENVIRONMENT;
 	read_list(sink, get(env, "KNUMA_CONF"));
 	if (profile)
 		kn_conf_item(sink, "KNUMA_PROFILE", "profile", profile);
+	if (secure)
+		kn_conf_item(sink, "KNUMA_SECURE", "secure", secure);
 	for (; *env; env++)
-		if (strncmp(*env, "KNUMA_PROFILE=", strlen("KNUMA_PROFILE=")))
+		if (strncmp(*env, "KNUMA_PROFILE=", strlen("KNUMA_PROFILE=")) &&
+		    strncmp(*env, "KNUMA_SECURE=", strlen("KNUMA_SECURE=")))
 			read_variable(sink, *env);
 }
 

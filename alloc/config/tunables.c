@@ -400,6 +400,9 @@ int kn_tunable_assign(const struct kn_conf_values *to,
 	snprintf(origin->source, sizeof(origin->source), "%s", source);
 	if (row == &kn_tunables[KN_TUN_profile])
 		kn_profile_apply(to, text, rank, source);
+	else if (row == &kn_tunables[KN_TUN_secure] &&
+		 *(const bool *)((const char *)to->tun + row->offset))
+		kn_profile_apply(to, "secure", rank, source);
 	return 0;
 }
 

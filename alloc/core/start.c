@@ -26,6 +26,7 @@
 #include "alloc/magazine/magazine.h"
 #include "alloc/page/page_alloc.h"
 #include "alloc/slab/cache.h"
+#include "alloc/slab/harden.h"
 #include "alloc/view/live.h"
 #include "alloc/view/stats_view.h"
 #include "alloc/vmalloc/vmap.h"
@@ -44,7 +45,8 @@ static void open_fast_paths(void)
 	kn_hot.map = (uintptr_t)kn_span.map -
 		     (kn_span.base >> KN_PAGE_SHIFT) * sizeof(*kn_span.map);
 	kn_hot.small_place = kn_kmalloc_place;
-	kn_store_release(&kn_hot.size, kn_span.size);
+	/* An empty span sends all frees to their slow path. */
+	kn_store_release(&kn_hot.size, kn_harden_frees ? 0 : kn_span.size);
 	/* Release, both: who finds them may look at all that was made above. */
 	kn_store_release(&kn_hot.small_max,
 			 kn_allocs_are_slow() ? 0 : KN_KMALLOC_SMALL_MAX);

@@ -12,6 +12,7 @@
 #include "alloc/magazine/drain.h"
 #include "alloc/rcu/grace.h"
 #include "alloc/slab/cache.h"
+#include "alloc/slab/harden.h"
 #include "alloc/stats/stats.h"
 #include "alloc/vmalloc/vmap.h"
 
@@ -506,6 +507,7 @@ static void sort_in(struct pool *pool, void *p)
 		uncount(pool, s->mag.id, 1, s->size);
 		return;
 	}
+	kn_harden_wipe(s, p);
 	bin = bin_of(pool, kn_hot_place(&kn_hot, p));
 	bin->obj[bin->nr++] = p;
 	/* It may have become smaller. */
@@ -561,6 +563,8 @@ static void free_alike(struct pool *pool, struct kn_block *b)
 
 		if (unlikely(!is_freeable(pool, s, p)))
 			continue;
+		if (unlikely(s->wipes))
+			kn_harden_wipe(s, p);
 		if (unlikely(kept != i))
 			b->obj[kept] = p;
 		kept++;

@@ -414,7 +414,8 @@ uint32_t kn_mag_nr_armed;
 
 bool kn_mag_is_counted(const struct kn_magcache *c)
 {
-	return kn_mag_mode == KN_MAG_RSEQ && c->fast_place;
+	return kn_mag_mode == KN_MAG_RSEQ && c->place &&
+	       kn_tun.guard_sample >= KN_SAMPLE_EXACT;
 }
 
 static uint32_t given(char *bank, int node, uint32_t id)

@@ -69,7 +69,7 @@ uint64_t kn_drain_sum(const struct kn_drain_set *set,
  * still pass commit as ever, since nobody touches cur.
  */
 
-/* Whether kn_mag_look() counts what is allocated of @c: fast paths serve it. */
+/* Whether kn_mag_look() counts what is allocated of @c. */
 bool kn_mag_is_counted(const struct kn_magcache *c);
 
 /* Magazines that are armed; a hint. */

@@ -34,6 +34,12 @@ static inline void kn_map_set(uint32_t pfn, uint32_t id)
 			 kn_mag_place(kn_window_of(kn_pfn_address(pfn)), id));
 }
 
+/* Place of the magazine of @p, which is in the span. */
+static inline uint32_t kn_map_place(const void *p)
+{
+	return kn_load_acquire(&kn_span.map[kn_pfn(p)]);
+}
+
 /* What a page belongs to. */
 static inline uint32_t kn_map_id(uint32_t pfn)
 {

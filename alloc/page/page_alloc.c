@@ -284,6 +284,13 @@ struct page *alloc_pages(gfp_t gfp, unsigned int order)
 	return alloc_pages_node(NUMA_NO_NODE, gfp, order);
 }
 
+/* What the program had is gone before others can have it. */
+static void wipe_if(const struct page *page, uint64_t nr)
+{
+	if (unlikely(kn_tun.init_on_free))
+		memset(kn_page_addr(page), 0, nr << KN_PAGE_SHIFT);
+}
+
 /* Names what is wrong with a block that is being freed; NULL if nothing is. */
 static const char *wrong_block(const struct page *page, unsigned order)
 {
@@ -317,6 +324,7 @@ void __free_pages(struct page *page, unsigned int order)
 		kn_bug("__free_pages(%p, %u): %s", (void *)page, order, wrong);
 		return;
 	}
+	wipe_if(page, 1ull << order);
 	kn_map_set(pfn, KN_ID_NONE);
 	kn_away_forget(page, 1ull << order);
 	kn_ext_take(&page->ext, KN_PAGE_SIZE << order);
@@ -382,6 +390,7 @@ void kn_large_free(struct page *page, bool may_block)
 	const uint32_t nr = (uint32_t)page->nr_pages;
 	const uint8_t flags = page->flags & KN_PAGE_SURE;
 
+	wipe_if(page, nr);
 	kn_map_set(pfn, KN_ID_NONE);
 	kn_away_forget(page, nr);
 	kn_ext_take(&page->ext, (uint64_t)nr << KN_PAGE_SHIFT);

@@ -17,6 +17,7 @@
 #include "alloc/page/page_alloc.h"
 #include "alloc/slab/debug.h"
 #include "alloc/slab/fence.h"
+#include "alloc/slab/harden.h"
 #include "alloc/slab/remember.h"
 #include "alloc/stats/stats.h"
 
@@ -191,6 +192,10 @@ static struct kmem_cache *make_cache(const struct cache_shape *shape,
 	s->remembers = shape->flags & SLAB_ACCOUNT;
 	snprintf(s->name, sizeof(s->name), "%s", shape->name);
 	place = kn_debug_lay_out(s);
+	/* Patterns of a debugged cache are its own. */
+	s->wipes = kn_tun.init_on_free && !place && !shape->ctor &&
+		   !(shape->flags & SLAB_TYPESAFE_BY_RCU);
+	s->checks = s->wipes && kn_tun.check_on_reuse;
 	kn_slab_geometry(s, place ? place :
 				    KN_MAX(KN_ALIGN_UP(shape->size, shape->align),
 					   16u));
@@ -286,6 +291,8 @@ int kn_cache_init(void)
 	read_spec(&spec);
 	kn_conf_changed = debug_changed;
 	kn_fence_init();
+	if (!kn_harden_init())
+		return -ENOMEM;
 	for (unsigned i = 0; i < NR_CLASSES; i++) {
 		kn_kmalloc_caches[i] = make_kmalloc_cache(
 			"kmalloc", class_size[i], SLAB_KMALLOC, &spec);
@@ -410,6 +417,21 @@ static bool begin_ext(const struct kmem_cache *s, gfp_t gfp, uint64_t *ext)
 	return kn_ext_begin(s->size, gfp, ext);
 }
 
+/* The fast path of a cache whose objects are looked at; NULL: it declined. */
+static void *pop_checked(const struct kmem_cache *s, gfp_t gfp, int nid)
+{
+	void *obj;
+
+	if (nid != NUMA_NO_NODE || gfp & (~KN_GFP_KNOWN | __GFP_ACCOUNT) ||
+	    (kn_fence_every && kn_fence_every < KN_SAMPLE_EXACT))
+		return NULL;
+	obj = kn_rseq_pop(&kn_hot, s->mag.place);
+	if (!kn_rseq_popped(obj))
+		return NULL;
+	kn_harden_check(s, obj);
+	return obj;
+}
+
 /*
  * Serves what the fast path declined.
  *
@@ -421,6 +443,11 @@ void *kn_cache_alloc_sized(struct kmem_cache *s, size_t size, gfp_t gfp, int nid
 	int node, got;
 	void *obj;
 
+	if (unlikely(s->checks)) {
+		obj = pop_checked(s, gfp, nid);
+		if (obj)
+			return obj;
+	}
 	kn_stat_add(KN_STAT_alloc_slow, 1);
 	gfp = kn_node_gfp(nid, gfp);
 	/* 1. The request itself. */
@@ -457,6 +484,10 @@ void *kn_cache_alloc_sized(struct kmem_cache *s, size_t size, gfp_t gfp, int nid
 	kn_node_account(node, got);
 	if (kn_debug_on(s))
 		kn_debug_alloc(s, obj, size);
+	if (unlikely(s->checks)) {
+		kn_harden_check(s, obj);
+		return obj;
+	}
 	if ((gfp & __GFP_ZERO || kn_tun.init_on_alloc) && !s->ctor &&
 	    !(s->flags & SLAB_TYPESAFE_BY_RCU && !(gfp & __GFP_ZERO)))
 		memset(obj, 0, kn_debug_layout(s) ? kn_debug_requested(s, obj) :
@@ -635,6 +666,7 @@ void kmem_cache_destroy(struct kmem_cache *s)
 	/* What was written into free memory is told before it is gone. */
 	if (kn_debug_layout(s))
 		kn_debug_validate(s);
+	kn_harden_flush();
 	drained = kn_drain_cache(&s->mag, true);
 	if (!drained || !nothing_in_use(s) || kn_slab_reap(s, 0))
 		return;
@@ -648,6 +680,7 @@ void kmem_cache_destroy(struct kmem_cache *s)
 
 int kmem_cache_shrink(struct kmem_cache *s)
 {
+	kn_harden_flush();
 	kn_drain_cache(&s->mag, false);
 	if (kn_debug_layout(s))
 		kn_debug_validate(s);
@@ -694,6 +727,7 @@ bool kn_caches_reclaim(void)
 	const uint64_t before = kn_stat_read(KN_STAT_slab_freed) +
 				kn_stat_read(KN_STAT_drained_objects);
 
+	kn_harden_flush();
 	kn_lock(&list_lock);
 	kn_drain(&all);
 	reap_all();

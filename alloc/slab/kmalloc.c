@@ -16,6 +16,7 @@
 #include "alloc/slab/cache.h"
 #include "alloc/slab/debug.h"
 #include "alloc/slab/fence.h"
+#include "alloc/slab/harden.h"
 #include "alloc/slab/kmalloc.h"
 #include "alloc/slab/remember.h"
 #include "alloc/stats/stats.h"
@@ -95,7 +96,8 @@ void *kn_kmalloc_alloc(size_t size, gfp_t gfp, int nid)
 		gfp &= ~__GFP_ACCOUNT;
 	}
 	if (unlikely(kn_fence_every)) {
-		void *p = nid == NUMA_NO_NODE && !(gfp & KN_GFP_SLOW) ?
+		void *p = nid == NUMA_NO_NODE && !(gfp & KN_GFP_SLOW) &&
+						  s->mag.fast_place ?
 				  kn_rseq_pop(&kn_hot, s->mag.fast_place) :
 				  NULL;
 
@@ -184,6 +186,19 @@ static bool free_large(const void *p, uint32_t pfn)
 	return true;
 }
 
+/* The fast path of hardened frees: what it leaves over, or NULL. */
+static const void *hardened(const void *p)
+{
+	void *obj;
+
+	if (kn_id_of(p) < KN_ID_FIRST_CACHE)
+		return p;
+	obj = kn_harden_free((void *)p);
+	if (!obj || kn_rseq_push(&kn_hot, kn_map_place(obj), obj) == KN_RSEQ_DONE)
+		return NULL;
+	return obj;
+}
+
 kn_slow void kn_free_slow(const void *p, const char *call)
 {
 	uint32_t id;
@@ -193,6 +208,11 @@ kn_slow void kn_free_slow(const void *p, const char *call)
 	if (!kn_span_has(p)) {
 		report_foreign(call, p);
 		return;
+	}
+	if (unlikely(kn_harden_frees)) {
+		p = hardened(p);
+		if (!p)
+			return;
 	}
 	kn_stat_add(KN_STAT_free_slow, 1);
 	id = kn_map_id(kn_pfn(p));
@@ -298,6 +318,8 @@ int kmem_cache_alloc_bulk(struct kmem_cache *s, gfp_t gfp, size_t n, void **p)
 			kmem_cache_free_bulk(s, got, p);
 			return 0;
 		}
+		for (uint32_t i = 0; s->checks && i < more; i++)
+			kn_harden_check(s, p[got + i]);
 		for (uint32_t i = 0; zero && i < more; i++)
 			memset(p[got + i], 0, s->size);
 		got += more;
@@ -329,7 +351,8 @@ void kmem_cache_free_bulk(struct kmem_cache *s, size_t n, void **p)
 		int node = 0;
 		const size_t run = run_of(n, p, &id, &node);
 
-		if (id >= KN_ID_FIRST_CACHE && (!s || s->mag.id == id))
+		if (id >= KN_ID_FIRST_CACHE && (!s || s->mag.id == id) &&
+		    likely(!kn_harden_frees))
 			kn_mag_free_bulk(&kn_cache_by_id(id)->mag, node, p,
 					 (uint32_t)run);
 		else

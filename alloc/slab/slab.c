@@ -11,6 +11,7 @@
 #include "alloc/page/page_alloc.h"
 #include "alloc/slab/cache.h"
 #include "alloc/slab/debug.h"
+#include "alloc/slab/harden.h"
 #include "alloc/slab/remember.h"
 #include "alloc/stats/stats.h"
 
@@ -147,6 +148,9 @@ static void give_back(struct kmem_cache *s, int node, struct page *head)
 	const uint32_t pfn = kn_page_pfn(head), nr = 1u << s->order;
 	const uint8_t sure = kn_load(&head->touched) == nr ? KN_PAGE_SURE : 0;
 
+	if (unlikely(kn_tun.init_on_free) && !s->wipes)
+		memset(kn_page_addr(head), 0,
+		       (size_t)kn_load(&head->touched) << KN_PAGE_SHIFT);
 	for (uint32_t i = 0; i < nr; i++)
 		kn_map_set(pfn + i, KN_ID_NONE);
 	kn_away_forget(head, nr);
@@ -361,6 +365,13 @@ static uint32_t claim_partial(struct kmem_cache *s, int node, void **obj,
 	return got;
 }
 
+/* All of it is zero, and in memory, from here on. */
+static void wipe_slab(const struct kmem_cache *s, struct page *head)
+{
+	memset(kn_page_addr(head), 0, KN_PAGE_SIZE << s->order);
+	kn_store(&head->touched, (uint16_t)(1u << s->order));
+}
+
 /* Makes a slab of the pages at @pfn, all objects in it, unlisted. */
 static struct page *make_slab(struct kmem_cache *s, uint32_t pfn,
 			      uint64_t *vector)
@@ -371,6 +382,8 @@ static struct page *make_slab(struct kmem_cache *s, uint32_t pfn,
 	head->cache = s->mag.id;
 	kn_store(&head->touched,
 		 (uint16_t)(head->flags & KN_PAGE_SURE ? 1u << s->order : 0));
+	if (unlikely(s->wipes) && !(head->flags & KN_PAGE_ZERO))
+		wipe_slab(s, head);
 	head->flags = 0;
 	head->next = KN_PFN_NONE;
 	head->prev = KN_PFN_NONE;
@@ -442,6 +455,8 @@ uint32_t kn_slab_refill(struct kn_magcache *c, int node, gfp_t gfp,
 	kn_probe_slab_refill(s->name, kn_topo.kernel_id[node], got);
 	if (gfpflags_allow_blocking(gfp))
 		touch(s, obj, got);
+	if (unlikely(kn_tun.random_order))
+		kn_harden_shuffle(obj, got);
 	return got;
 }
 

@@ -64,6 +64,8 @@ struct kmem_cache {
 	uint8_t order;		/* of a slab's pages */
 	bool live;		/* created and not destroyed */
 	bool remembers;		/* slabs have a vector, F3; never a magazine */
+	bool wipes;		/* what is free is zero: alloc/slab/harden.h */
+	bool checks;		/* and that is looked at */
 	uint32_t flags;		/* SLAB_*; those of debug.h atomic */
 	uint32_t own_flags;	/* the same, without those of slab_debug */
 	uint16_t magazine;	/* objects that its creator wanted in one; or 0 */

@@ -14,6 +14,7 @@
 #include "alloc/page/zone.h"
 #include "alloc/slab/cache.h"
 #include "alloc/slab/fence.h"
+#include "alloc/slab/harden.h"
 #include "alloc/view/json.h"
 #include "alloc/vmalloc/vmap.h"
 #include "numa/machine.h"
@@ -123,6 +124,8 @@ static void say_object(struct kn_text *t, const void *p, uint32_t id)
 		say_state(t, false, "magazine");
 	else if (in_depot(s, node, obj))
 		say_state(t, false, "depot");
+	else if (kn_harden_waits(obj))
+		say_state(t, false, "quarantine");
 	else
 		say_used(t, obj);
 }

@@ -2,6 +2,7 @@
 #include "alloc/vmalloc/vmap.h"
 
 #include <errno.h>
+#include <string.h>
 #include <sys/mman.h>
 #include <time.h>
 
@@ -744,10 +745,52 @@ int kn_vmap_get_spread(int node, uint64_t nr, uint64_t nodes,
 	return err;
 }
 
+/* Areas of so many pages are asked whether all of them are in memory. */
+#define WIPE_PAGES 256
+
+static bool is_all_present(void *at, uint64_t nr)
+{
+	unsigned char in_memory[WIPE_PAGES];
+
+	if (nr > WIPE_PAGES ||
+	    kn_machine.mincore(at, nr << KN_PAGE_SHIFT, in_memory))
+		return false;
+	for (uint64_t i = 0; i < nr; i++)
+		if (!(in_memory[i] & 1))
+			return false;
+	return true;
+}
+
+/*
+ * What the program had is gone before others can have it.  Written over where
+ * all of it is in memory, else given back, swapped pages and all.
+ */
+static kn_slow void wipe(struct page *area)
+{
+	const bool locked_up = area->flags & (KN_PAGE_PROTECTED | KN_PAGE_EXEC);
+	void *const at = kn_page_addr(area);
+	const size_t len = area->nr_pages << KN_PAGE_SHIFT;
+
+	if (!locked_up && is_all_present(at, area->nr_pages)) {
+		memset(at, 0, len);
+		return;
+	}
+	if (!kn_machine.madvise(at, len, MADV_DONTNEED))
+		return;
+	/* Locked memory stays. */
+	if (!locked_up)
+		memset(at, 0, len);
+	else
+		kn_warn_once("init_on_free: a protected area that is locked was "
+			     "freed as it is");
+}
+
 void kn_vmap_put(struct page *area, bool may_block)
 {
 	struct arena *a = arena_of(kn_page_pfn(area));
 
+	if (unlikely(kn_tun.init_on_free))
+		wipe(area);
 	kn_probe_vfree(kn_page_addr(area), area->nr_pages << KN_PAGE_SHIFT);
 	kn_map_set(kn_page_pfn(area), KN_ID_NONE);
 	kn_away_forget(area, area->nr_pages);

@@ -235,6 +235,32 @@ static void objects_between_guards(void)
 	CHECK_EQ(strlen(printed()), 0);
 }
 
+/* With init_on_free: whole until the grace period is over, then zero. */
+static void wiped_behind_the_grace_period(void)
+{
+	struct conn *c[50];
+
+	conf("secure", "yes");
+	set(&held, 1);
+	for (int i = 0; i < 50; i++) {
+		c[i] = new_conn(i + 1);
+		kfree_rcu(c[i], rcu);
+	}
+	usleep(20000);
+	for (int i = 0; i < 50; i++)
+		CHECK(conn_is(c[i], i + 1));
+	set(&held, 0);
+	kvfree_rcu_barrier();
+	CHECK_EQ(stat_of("rcu_freed"), 50);
+	for (int i = 0; i < 50; i++)
+		CHECK(all_bytes(launder(c[i]), sizeof(*c[i]), 0));
+	for (int i = 0; i < 100; i++)
+		CHECK(all_bytes(kmalloc(sizeof(*c[0]), GFP_KERNEL),
+				sizeof(*c[0]), 0));
+	CHECK_EQ(stat_of("written_free"), 0);
+	heap_verify();
+}
+
 static void a_head_far_into_the_object(void)
 {
 	for (int i = 0; i < 100; i++) {
@@ -1115,6 +1141,7 @@ int main(void)
 		child_test(nothing_is_freed_before_its_grace_period),
 		child_test(of_any_allocator),
 		child_test(objects_between_guards),
+		child_test(wiped_behind_the_grace_period),
 		child_test(a_head_far_into_the_object),
 		child_test(of_nothing_and_evaluated_once),
 		child_test(one_that_may_sleep_starts_the_thread),

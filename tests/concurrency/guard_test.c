@@ -2,7 +2,8 @@
 /*
  * Correct programs with guarded objects: every allocation's turn, and a few
  * slots, so that most are taken and given back at the same time by several
- * threads.  Nothing is reported, contents stay, and all slots come back.
+ * threads.  Nothing is reported, contents stay, and all slots come back.  In
+ * secure_test the other objects are wiped, wait, and are looked at besides.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -123,6 +124,8 @@ static void correct_programs_meet_no_guard(void **state)
 	stress_run(WORKERS, work, NULL);
 	assert_int_equal(spoiled, 0);
 	assert_int_equal(stress_stat("guarded_reports"), 0);
+	assert_int_equal(stress_stat("written_free"), 0);
+	assert_int_equal(stress_stat("double_free"), 0);
 	assert_true(stress_stat("guarded_allocs") > 0);
 	assert_int_equal(stress_stat("guarded_allocs"),
 			 stress_stat("guarded_frees"));
