@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import os
+import resource
 import shutil
 import signal
 import subprocess
@@ -72,6 +73,8 @@ class Bench(unittest.TestCase):
                 for row in rows.values():
                     self.check_row(row)
                     self.check_latencies(row, name == loops["tail"])
+                    # Only a library of --config=counts counts.
+                    self.assertNotIn("counts_per_1000", row)
         self.assertEqual(names, [])
 
     def check_latencies(self, row, has_them):
@@ -202,6 +205,19 @@ class Bench(unittest.TestCase):
             self.assertEqual(done.returncode, 0, done.stderr)
             self.assertIn("tbbmalloc (libtbbmalloc2)", done.stderr)
             self.assertNotIn("tbbmalloc", done.stdout)
+
+    def test_a_round_that_fails_says_why_and_the_others_go_on(self):
+        def no_room():
+            resource.setrlimit(resource.RLIMIT_AS, (4 << 30, 4 << 30))
+        done = subprocess.run(
+            [KNUMA, "bench", "--quick", "--compare=glibc", "pair-16",
+             "batch-100-64m-fifo"], capture_output=True, text=True,
+            timeout=240, check=False, preexec_fn=no_room)
+        self.assertEqual(done.returncode, 1, done.stderr)
+        small, large = done.stdout.split("\nbatch-100-64m-fifo: ")
+        self.assertNotIn("failed", small)
+        for name in "glibc", "knuma":
+            self.assertRegex(large, r"(?m)^%s +failed: no memory$" % name)
 
     def test_the_report(self):
         with tempfile.TemporaryDirectory() as parent:

@@ -4,6 +4,7 @@
 #include <dlfcn.h>
 #include <sched.h>
 #include <stdio.h>
+#include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
@@ -11,7 +12,9 @@ struct kn_api kn_api;
 
 void kn_give_up(const char *what)
 {
-	fprintf(stderr, "knuma bench: %s\n", what);
+	/* In place of a sample. */
+	fputs(what, stdout);
+	fflush(stdout);
 	_exit(1);
 }
 
@@ -59,6 +62,8 @@ static const char *find_knuma(void *library)
 		}
 		*(void **)knuma_functions[i].slot = at;
 	}
+	/* The first call starts the heap, as malloc has done by now. */
+	kn_api.kfree(kn_api.kmalloc(1, GFP_KERNEL));
 	return NULL;
 }
 
@@ -122,11 +127,26 @@ static const char *find_numa(void *library)
 	return NULL;
 }
 
+void kn_calls_counts(struct kn_counts *counts)
+{
+	const char *name;
+
+	memset(counts, 0, sizeof(*counts));
+	if (!kn_api.counts)
+		return;
+	while (counts->nr < KN_COUNTS_MAX &&
+	       (name = kn_api.counts(counts->nr, &counts->value[counts->nr]))) {
+		snprintf(counts->name[counts->nr], KN_COUNT_NAME, "%s", name);
+		counts->nr++;
+	}
+}
+
 const char *kn_calls_open(enum kn_calls calls, const char *library)
 {
 	unsigned cpu, node = 0;
 	void *handle;
 
+	*(void **)&kn_api.counts = dlsym(RTLD_DEFAULT, "knuma_counts");
 	if (calls == KN_CALLS_malloc)
 		return NULL;
 	if (calls == KN_CALLS_call_rcu)
@@ -136,6 +156,7 @@ const char *kn_calls_open(enum kn_calls calls, const char *library)
 	handle = dlopen(library, RTLD_NOW);
 	if (!handle)
 		return dlerror();
+	*(void **)&kn_api.counts = dlsym(handle, "knuma_counts");
 	if (calls == KN_CALLS_kfree_rcu)
 		return find_kfree_rcu(handle);
 	return calls == KN_CALLS_numa ? find_numa(handle) : find_knuma(handle);

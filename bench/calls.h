@@ -59,6 +59,7 @@ struct kn_api {
 	void *(*numa_alloc_onnode)(size_t size, int node);
 	void (*numa_free)(void *p, size_t size);
 	int node;
+	const char *(*counts)(unsigned id, uint64_t *value);
 };
 
 extern struct kn_api kn_api;
@@ -69,7 +70,10 @@ extern struct kn_api kn_api;
  */
 const char *kn_calls_open(enum kn_calls calls, const char *library);
 
-/* Prints the reason and ends the process. */
+/* Fills @counts with what the library has counted so far. */
+void kn_calls_counts(struct kn_counts *counts);
+
+/* Tells the parent the reason, and ends the process. */
 void kn_give_up(const char *what) __attribute__((cold, noreturn));
 
 /* Zeroed memory of the system's own, which no allocator sees; or the end. */

@@ -52,7 +52,8 @@ bool kn_measure_child(struct kn_round *round)
 		.preload = kn_peer_preload(round->peer),
 		.timeout_s = TIMEOUT_S,
 	};
-	size_t len;
+	size_t len = 0;
+	bool done;
 
 	snprintf(calls, sizeof(calls), "%d", round->peer->calls);
 	snprintf(chunk, sizeof(chunk), "%u",
@@ -60,12 +61,18 @@ bool kn_measure_child(struct kn_round *round)
 	snprintf(ms, sizeof(ms), "%u", is_crowd(w) ? 0 : ROUND_MS / part);
 	snprintf(rest, sizeof(rest), "%u",
 		 kn_loop_traits[w->loop].rests_ms / part);
-	if (!kn_process_run(&command, &round->sample, sizeof(round->sample),
-			    &len, round->why))
-		return false;
-	if (len == sizeof(round->sample))
+	memset(&round->sample, 0, sizeof(round->sample));
+	done = kn_process_run(&command, &round->sample, sizeof(round->sample),
+			      &len, round->why);
+	if (done && len == sizeof(round->sample))
 		return true;
-	snprintf(round->why, sizeof(round->why), "no answer from the child");
+	/* A child that gives up writes the reason. */
+	if (len && len < KN_WHY_LEN)
+		snprintf(round->why, sizeof(round->why), "%.*s", (int)len,
+			 (const char *)&round->sample);
+	else if (done)
+		snprintf(round->why, sizeof(round->why),
+			 "no answer from the child");
 	return false;
 }
 
@@ -99,12 +106,14 @@ static void run(enum kn_calls calls, const struct kn_workload *w,
 		struct kn_sample *s)
 {
 	const pid_t self = getpid();
+	struct kn_counts before;
 	struct clocks begin, end;
 	uint64_t deadline_ns;
 
 	s->rss_before_bytes = kn_bench_rss(self);
 	if (ms)
 		kn_loops_run(calls, w, chunk);
+	kn_calls_counts(&before);
 	begin = read_clocks();
 	deadline_ns = begin.wall_ns + ms * 1000000ull;
 	do {
@@ -112,6 +121,9 @@ static void run(enum kn_calls calls, const struct kn_workload *w,
 		s->ops += (uint64_t)chunk * w->n;
 	} while (kn_bench_clock(CLOCK_MONOTONIC) < deadline_ns);
 	end = read_clocks();
+	kn_calls_counts(&s->counts);
+	for (unsigned i = 0; i < s->counts.nr; i++)
+		s->counts.value[i] -= before.value[i];
 	kn_loops_rest(calls, rest_ms);
 	s->wall_ns = end.wall_ns - begin.wall_ns;
 	s->process_cpu_ns = end.process_ns - begin.process_ns;

@@ -133,6 +133,7 @@ bool kn_process_run(const struct kn_command *command, void *buf, size_t size,
 				     command->timeout_s * 1000000000ull;
 	struct kn_process p;
 
+	*len = 0;
 	if (!kn_process_start(&p, command)) {
 		snprintf(why, KN_WHY_LEN, "no process: %s", strerror(errno));
 		return false;

@@ -114,6 +114,24 @@ static void text_last_line(FILE *f, const struct kn_workload *w,
 	fputc('\n', f);
 }
 
+/* What a library of --config=counts has counted; zeros are left out. */
+static void text_counts(FILE *f, const struct kn_result *r)
+{
+	const char *before = "";
+
+	if (!r->counted.nr)
+		return;
+	fprintf(f, "%s, for 1,000 operations: ", r->peer->name);
+	for (unsigned i = 0; i < r->counted.nr; i++) {
+		if (!(r->per_1000[i] > 0))
+			continue;
+		fprintf(f, "%s%s %.3g", before, r->counted.name[i],
+			r->per_1000[i]);
+		before = ", ";
+	}
+	fputs(*before ? "\n" : "nothing counted\n", f);
+}
+
 static void text_workload(FILE *f, const struct kn_run *run,
 			  const struct kn_workload *w,
 			  const struct kn_result *results, unsigned n)
@@ -127,6 +145,8 @@ static void text_workload(FILE *f, const struct kn_run *run,
 	fputc('\n', f);
 	for (unsigned i = 0; i < n; i++)
 		text_row(f, w, &results[i]);
+	for (unsigned i = 0; i < n; i++)
+		text_counts(f, &results[i]);
 	text_last_line(f, w, results, n);
 }
 
@@ -172,6 +192,19 @@ static void json_begin(FILE *f, const struct kn_run *run)
 	fprintf(f, "\n},\n\"workloads\": [");
 }
 
+/* Only where the library counts. */
+static void json_counts(FILE *f, const struct kn_result *r)
+{
+	if (!r->counted.nr)
+		return;
+	fprintf(f, ", \"counts_per_1000\": {");
+	for (unsigned i = 0; i < r->counted.nr; i++) {
+		fprintf(f, "%s\"%s\": ", i ? ", " : "", r->counted.name[i]);
+		kn_json_number(f, r->per_1000[i]);
+	}
+	fputc('}', f);
+}
+
 static void json_row(FILE *f, const struct kn_result *r)
 {
 	fprintf(f, "{\"allocator\": \"%s\", \"own\": %s, \"rounds\": %u",
@@ -180,6 +213,7 @@ static void json_row(FILE *f, const struct kn_result *r)
 		fprintf(f, ", \"%s\": ", columns[c].name);
 		kn_json_number(f, r->value[c]);
 	}
+	json_counts(f, r);
 	fprintf(f, ", \"failed\": ");
 	kn_json_optional(f, r->why);
 	fputc('}', f);

@@ -17,6 +17,18 @@ enum kn_latency {
 	KN_NR_LATENCIES
 };
 
+/* What a library of --config=counts counts: rows of alloc/base/counts.def. */
+enum {
+	KN_COUNTS_MAX = 32,
+	KN_COUNT_NAME = 24
+};
+
+struct kn_counts {
+	unsigned nr; /* 0: this library counts nothing */
+	char name[KN_COUNTS_MAX][KN_COUNT_NAME];
+	uint64_t value[KN_COUNTS_MAX];
+};
+
 /* Memory and latencies are 0 where a workload does not measure them. */
 struct kn_sample {
 	uint64_t ops;
@@ -27,6 +39,7 @@ struct kn_sample {
 	uint64_t rss_peak_bytes;
 	uint64_t rss_after_bytes;
 	uint64_t latency_ns[KN_NR_LATENCIES];
+	struct kn_counts counts; /* of the operations */
 };
 
 struct rusage;

@@ -108,6 +108,23 @@ static void summarise(struct kn_result *r, double *values)
 	}
 }
 
+static double count_of(const struct kn_sample *s, unsigned i)
+{
+	return 1000 * (double)s->counts.value[i] / (double)s->ops;
+}
+
+static void summarise_counts(struct kn_result *r, double *values)
+{
+	if (!r->nr_samples)
+		return;
+	r->counted = r->samples[r->nr_samples - 1].counts;
+	for (unsigned i = 0; i < r->counted.nr; i++) {
+		for (unsigned k = 0; k < r->nr_samples; k++)
+			values[k] = count_of(&r->samples[k], i);
+		r->per_1000[i] = kn_percentile(values, r->nr_samples, 50);
+	}
+}
+
 static const struct kn_result *fastest(const struct kn_result *results,
 				       unsigned n)
 {
@@ -178,8 +195,10 @@ void kn_summarise(struct kn_result *results, unsigned n)
 
 	if (!values)
 		abort();
-	for (unsigned i = 0; i < n; i++)
+	for (unsigned i = 0; i < n; i++) {
 		summarise(&results[i], values);
+		summarise_counts(&results[i], values);
+	}
 	free(values);
 	fill_ratios(results, n);
 }

@@ -19,6 +19,9 @@ struct kn_result {
 	unsigned nr_samples;
 	char why[KN_WHY_LEN]; /* why there are no more; "": they are all */
 	double value[KN_NR_COLUMNS]; /* NaN: there is none */
+	/* Medians for 1,000 operations; names are those of the last sample. */
+	struct kn_counts counted;
+	double per_1000[KN_COUNTS_MAX];
 };
 
 /* The @percent-th percentile of n values, between two of them if need be. */

@@ -16,6 +16,8 @@
 #include <sys/sysinfo.h>
 #include <unistd.h>
 
+#include "alloc/base/counts.h"
+
 #ifndef PR_SET_VMA
 #define PR_SET_VMA 0x53564d41
 #define PR_SET_VMA_ANON_NAME 0
@@ -26,6 +28,7 @@
 	({                                                \
 		const int saved_errno = errno;            \
 		type ret_ = (type)(call);                 \
+		KN_COUNTED(calls);                        \
 		if ((intptr_t)ret_ == -1)                 \
 			ret_ = (type)(intptr_t)-errno;    \
 		errno = saved_errno;                      \

@@ -14,6 +14,7 @@
 #include <ck_stack.h>
 
 #include "alloc/base/compiler.h"
+#include "alloc/base/counts.h"
 
 #define kn_load(p) __atomic_load_n(p, __ATOMIC_RELAXED)
 #define kn_store(p, v) __atomic_store_n(p, v, __ATOMIC_RELAXED)
@@ -37,6 +38,7 @@
 /* A counter that others read while it moves; never used to order anything. */
 static inline void kn_count(uint64_t *counter, uint64_t n)
 {
+	KN_COUNTED(statistics);
 	ck_pr_add_64(counter, n);
 }
 

@@ -30,10 +30,12 @@ static void rank_check(const struct kn_lock *l)
 }
 static void rank_take(const struct kn_lock *l)
 {
+	KN_COUNTED_LOCK(l->rank);
 	ranks_held |= 1u << l->rank;
 }
 static void rank_drop(const struct kn_lock *l)
 {
+	KN_COUNTED(shared);
 	ranks_held &= ~(1u << l->rank);
 }
 #else
@@ -43,10 +45,12 @@ static void rank_check(const struct kn_lock *l)
 }
 static void rank_take(const struct kn_lock *l)
 {
+	KN_COUNTED_LOCK(l->rank);
 	(void)l;
 }
 static void rank_drop(const struct kn_lock *l)
 {
+	KN_COUNTED(shared);
 	(void)l;
 }
 #endif
@@ -65,6 +69,7 @@ static void sleep_on(uint32_t *word)
 {
 	const struct timespec ms = { .tv_nsec = 1000000 };
 
+	KN_COUNTED(calls);
 	syscall(SYS_futex, word, FUTEX_WAIT_PRIVATE, WAITED_FOR, &ms, NULL, 0);
 }
 
@@ -72,6 +77,7 @@ static kn_slow void lock_slow(struct kn_lock *l)
 {
 	const int saved_errno = errno;
 
+	KN_COUNTED(waits);
 	for (int i = kn_load(&spins); i > 0; i--) {
 		ck_pr_stall();
 		if (take(l))
@@ -105,6 +111,7 @@ bool kn_trylock(struct kn_lock *l)
 		return true;
 	if (!take(l)) {
 		kn_count(&nr_contended, 1);
+		KN_COUNTED(waits);
 		return false;
 	}
 	rank_take(l);
@@ -119,6 +126,7 @@ void kn_unlock(struct kn_lock *l)
 	if (__atomic_exchange_n(&l->word, FREE, __ATOMIC_RELEASE) == WAITED_FOR) {
 		const int saved_errno = errno;
 
+		KN_COUNTED(calls);
 		syscall(SYS_futex, &l->word, FUTEX_WAKE_PRIVATE, 1, NULL, NULL, 0);
 		errno = saved_errno;
 	}
@@ -154,10 +162,12 @@ void kn_wait_clear(const uint32_t *word)
 	const int saved_errno = errno;
 
 	for (int i = 0; kn_load(word); i++) {
-		if (i < kn_load(&spins))
+		if (i < kn_load(&spins)) {
 			ck_pr_stall();
-		else
+		} else {
+			KN_COUNTED(calls);
 			nanosleep(&nap, NULL);
+		}
 	}
 	errno = saved_errno;
 }

@@ -38,8 +38,10 @@ void kn_slot_lock(int slot)
 
 	if (kn_forking)
 		return;
-	while (!try_slot(slot))
+	while (!try_slot(slot)) {
+		KN_COUNTED(calls);
 		nanosleep(&nap, NULL);
+	}
 }
 
 void kn_slot_unlock(int slot)

@@ -70,6 +70,7 @@ static void futex_wait(uint32_t *word, uint32_t value, uint64_t us)
 	};
 	const int saved_errno = errno;
 
+	KN_COUNTED(calls);
 	syscall(SYS_futex, word, FUTEX_WAIT_PRIVATE, value, &t, NULL, 0);
 	errno = saved_errno;
 }
@@ -79,6 +80,7 @@ static void futex_wake(uint32_t *word)
 	const int saved_errno = errno;
 
 	ck_pr_inc_32(word);
+	KN_COUNTED(calls);
 	syscall(SYS_futex, word, FUTEX_WAKE_PRIVATE, INT32_MAX, NULL, NULL, 0);
 	errno = saved_errno;
 }

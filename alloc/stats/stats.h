@@ -107,6 +107,7 @@ static inline void kn_stat_inc(enum kn_stat id)
 /* @node: dense id. */
 static inline void kn_node_stat_add(int node, enum kn_node_stat id, uint64_t n)
 {
+	KN_COUNTED(node_statistics);
 	kn_count(&kn_node_stats[node][kn_thread_stripe()].count[id], n);
 }
 
