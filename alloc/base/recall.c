@@ -155,13 +155,11 @@ static bool is_library(void)
 
 void kn_stack_recall(struct kn_stack *s)
 {
-	struct walk w = {
-		/* Above what the call of this function pushed. */
-		.sp = (uintptr_t)__builtin_frame_address(0) +
-		      2 * sizeof(uintptr_t),
-	};
+	struct walk w; /* 300 bytes that need not be zeroes */
 	uint32_t from = 0;
 
+	/* Above what the call of this function pushed. */
+	w.sp = (uintptr_t)__builtin_frame_address(0) + 2 * sizeof(uintptr_t);
 	walk_or_recall(&w);
 	while (is_library() && from + 1 < w.nr && has(w.pc[from]))
 		from++;

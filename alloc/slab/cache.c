@@ -340,6 +340,12 @@ void *kn_alloc_failed(const char *what, size_t size, gfp_t gfp, int nid)
 	return NULL;
 }
 
+static void *on_node(struct kmem_cache *s, int node, gfp_t gfp)
+{
+	return kn_debug_on(s) ? kn_slab_alloc_one(s, node, gfp) :
+				kn_mag_alloc(&s->mag, node, gfp);
+}
+
 static void *by_zonelist(struct kmem_cache *s, gfp_t gfp, int node, int *got)
 {
 	const struct kn_zonelist *zl = kn_zonelist(node);
@@ -347,10 +353,10 @@ static void *by_zonelist(struct kmem_cache *s, gfp_t gfp, int node, int *got)
 
 	*got = node;
 	if (gfp & __GFP_THISNODE)
-		return kn_mag_alloc(&s->mag, node, gfp);
+		return on_node(s, node, gfp);
 	for (int i = 0; i < zl->nr && !obj; i++) {
 		*got = zl->node[i];
-		obj = kn_mag_alloc(&s->mag, *got, gfp);
+		obj = on_node(s, *got, gfp);
 	}
 	return obj;
 }

@@ -202,10 +202,6 @@ static bool narrow(struct part *part)
 {
 	uint8_t *p = part->start, *end = p + part->nr;
 
-	/* By words, as most of it is right most of the time. */
-	if (part->nr >= 16 && p[0] == part->value &&
-	    !memcmp(p, p + 1, part->nr - 1))
-		return false;
 	while (p < end && *p == part->value)
 		p++;
 	while (end > p && end[-1] == part->value)
@@ -264,8 +260,50 @@ static uint64_t report_state(const struct kmem_cache *s, void *obj,
 	return 1;
 }
 
-/* Looks at an object that nobody else may change; how much was wrong. */
-static uint64_t check_object(const struct kmem_cache *s, void *obj, bool active)
+static kn_always_inline bool all_are(const uint8_t *p, size_t n, uint8_t value)
+{
+	const uint64_t word = value * UINT64_C(0x0101010101010101);
+	uint64_t first;
+
+	if (n < sizeof(word)) {
+		while (n && p[n - 1] == value)
+			n--;
+		return !n;
+	}
+	memcpy(&first, p, sizeof(first));
+	return first == word && !memcmp(p, p + sizeof(word), n - sizeof(word));
+}
+
+/* Whether find_bad() would find nothing; as most of the time. */
+static bool is_right(const struct kmem_cache *s, const uint8_t *obj,
+		     bool active)
+{
+	const uint8_t red = active ? KN_RED_ACTIVE : KN_RED_INACTIVE;
+	const uint32_t size = s->object_size;
+	uint32_t from = size;
+
+	if (s->flags & SLAB_RED_ZONE) {
+		if (active && knows_requests(s))
+			from = kn_debug_requested(s, obj);
+		if (!all_are(obj - s->red_left, s->red_left, red) ||
+		    !all_are(obj + from, s->inuse - from, red))
+			return false;
+	}
+	if (!(s->flags & SLAB_POISON))
+		return true;
+	if (!(s->flags & SLAB_RED_ZONE) &&
+	    !all_are(obj + size, s->inuse - size, KN_POISON_INUSE))
+		return false;
+	if (!active && poisons_objects(s) &&
+	    (!all_are(obj, size - 1, KN_POISON_FREE) ||
+	     obj[size - 1] != KN_POISON_END))
+		return false;
+	return all_are(obj + s->tail_end, s->size - s->red_left - s->tail_end,
+		       KN_POISON_INUSE);
+}
+
+static kn_slow uint64_t check_slow(const struct kmem_cache *s, void *obj,
+				   bool active)
 {
 	uint64_t found = report_state(s, obj, active ? ACTIVE : INACTIVE);
 	struct part bad;
@@ -275,6 +313,16 @@ static uint64_t check_object(const struct kmem_cache *s, void *obj, bool active)
 		found++;
 	}
 	return found;
+}
+
+/* Looks at an object that nobody else may change; how much was wrong. */
+static uint64_t check_object(const struct kmem_cache *s, void *obj, bool active)
+{
+	const uint32_t state = kn_load(&kn_debug_tail(s, obj)->state);
+
+	if (likely(STATE_OF(state) != CORRUPT && is_right(s, obj, active)))
+		return 0;
+	return check_slow(s, obj, active);
 }
 
 /* Allocation and free. */
@@ -345,8 +393,8 @@ static bool begin_free(struct kmem_cache *s, void *obj)
 	struct kn_tail *tail = kn_debug_tail(s, obj);
 	uint32_t word = kn_load(&tail->state);
 
-	report_state(s, obj, ACTIVE);
-	word = kn_load(&tail->state);
+	if (unlikely(report_state(s, obj, ACTIVE)))
+		word = kn_load(&tail->state);
 	return STATE_OF(word) == ACTIVE &&
 	       ck_pr_cas_32(&tail->state, word, state_word(word, MOVING));
 }
@@ -432,7 +480,7 @@ static bool is_bad(const struct kmem_cache *s, void *obj)
 	int i = 0;
 
 	return STATE_OF(kn_load(&kn_debug_tail(s, obj)->state)) == CORRUPT ||
-	       find_bad(s, obj, false, &i, &bad);
+	       (!is_right(s, obj, false) && find_bad(s, obj, false, &i, &bad));
 }
 
 bool kn_debug_is_evidence(const struct kmem_cache *s, const struct page *head)
@@ -532,9 +580,16 @@ static uint64_t check_counts(struct kmem_cache *s)
 	return 1;
 }
 
+/* One validation at a time: pins do not count. */
+static uint32_t busy;
+
+void kn_debug_reset(void)
+{
+	kn_store(&busy, 0);
+}
+
 uint64_t kn_debug_validate(struct kmem_cache *s)
 {
-	static uint32_t busy; /* one at a time: pins do not count */
 	uint64_t found = 0;
 
 	while (!ck_pr_cas_32(&busy, 0, 1))

@@ -121,6 +121,9 @@ void kn_debug_resize(const struct kmem_cache *s, void *obj, size_t size);
  */
 uint64_t kn_debug_validate(struct kmem_cache *s);
 
+/* In a fork child: whoever validated does not exist. */
+void kn_debug_reset(void);
+
 /* A slab with nothing in use in which somebody wrote.  The slab lock is held. */
 bool kn_debug_is_evidence(const struct kmem_cache *s, const struct page *head);
 

@@ -199,6 +199,14 @@ static const void *hardened(const void *p)
 	return obj;
 }
 
+static void free_object(struct kmem_cache *s, void *p)
+{
+	if (kn_debug_on(s))
+		kn_slab_flush(&s->mag, kn_window_of(p), &p, 1);
+	else
+		kn_mag_free(&s->mag, kn_window_of(p), p);
+}
+
 kn_slow void kn_free_slow(const void *p, const char *call)
 {
 	uint32_t id;
@@ -217,7 +225,7 @@ kn_slow void kn_free_slow(const void *p, const char *call)
 	kn_stat_add(KN_STAT_free_slow, 1);
 	id = kn_map_id(kn_pfn(p));
 	if (id >= KN_ID_FIRST_CACHE)
-		kn_mag_free(&kn_cache_by_id(id)->mag, kn_window_of(p), (void *)p);
+		free_object(kn_cache_by_id(id), (void *)p);
 	else if (id != KN_ID_LARGE || !free_large(p, kn_pfn(p)))
 		id == KN_ID_GUARD ? kn_fence_free(p) : report_foreign(call, p);
 }

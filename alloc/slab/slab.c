@@ -750,4 +750,5 @@ void kn_slabs_reset(void)
 	for (int node = 0; node < kn_topo.nr_nodes; node++)
 		for (int i = 0; i < STRIPES; i++)
 			kn_lock_reset(&locks[node].lock[i]);
+	kn_debug_reset();
 }

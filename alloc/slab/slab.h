@@ -96,6 +96,15 @@ uint32_t kn_slab_refill(struct kn_magcache *c, int node, gfp_t gfp,
 			void **obj, uint32_t n);
 void kn_slab_flush(struct kn_magcache *c, int node, void **obj, uint32_t n);
 
+/* One object of a cache without magazines, past those. */
+static inline void *kn_slab_alloc_one(struct kmem_cache *s, int node, gfp_t gfp)
+{
+	void *obj;
+
+	kn_slow_step(gfp);
+	return kn_slab_refill(&s->mag, node, gfp, &obj, 1) ? obj : NULL;
+}
+
 /* Gives empty slabs of @s back, all but @keep a node; slabs that remain. */
 uint64_t kn_slab_reap(struct kmem_cache *s, uint32_t keep);
 

@@ -326,9 +326,13 @@ static void a_write_behind_a_request_is_reported(void)
 
 static void a_write_after_free_is_reported_by_the_next_allocation(void)
 {
-	struct kmem_cache *s = cache("uaf", 64, FZPU);
-	char *p = kmem_cache_alloc(s, GFP_KERNEL);
+	struct kmem_cache *s;
+	char *p;
 
+	/* One node, one slab. */
+	start_here();
+	s = cache("uaf", 64, FZPU);
+	p = kmem_cache_alloc(s, GFP_KERNEL);
 	free_of(s, p);
 	CHECK(all_bytes(p, 63, KN_POISON_FREE));
 	CHECK(all_bytes(p + 63, 1, KN_POISON_END));
@@ -879,6 +883,36 @@ static void handlers_may_use_them(void)
 	CHECK_EQ(strlen(printed()), 0);
 }
 
+static struct kmem_cache *forked;
+static char *from_parent;
+
+static void go_on(void)
+{
+	CHECK_EQ(validate_slab_cache(forked), 0);
+	poke(from_parent, 64, 1);
+	CHECK_EQ(validate_slab_cache(forked), 1);
+	free_of(forked, from_parent);
+	fill_and_empty(forked);
+	kmem_cache_destroy(forked);
+	CHECK_EQ(printed_times("BUG "), 1);
+}
+
+static void children_go_on_with_them(void)
+{
+	struct child c;
+
+	forked = cache("forked", 64, FZPU);
+	from_parent = kmem_cache_alloc(forked, GFP_KERNEL);
+	child_run(go_on, &c);
+	if (!child_passed(&c))
+		fprintf(stderr, "%s", c.text);
+	CHECK(child_passed(&c));
+	/* The parent's is as it was. */
+	free_of(forked, from_parent);
+	kmem_cache_destroy(forked);
+	CHECK_EQ(strlen(printed()), 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -918,6 +952,7 @@ int main(void)
 		child_test(a_report_ends_the_process_if_asked),
 		child_test(reports_can_be_caught),
 		child_test(handlers_may_use_them),
+		child_test(children_go_on_with_them),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

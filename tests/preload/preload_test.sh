@@ -69,6 +69,42 @@ check "a threaded program that forks" $run tests/preload/forks "$@"
 check "the same without rseq" env GLIBC_TUNABLES=glibc.pthread.rseq=0 \
 	$run tests/preload/forks "$@"
 
+# --- with debugged caches
+
+export KNUMA_SLAB_DEBUG=FZPU
+check "python3 and SQLite with slab_debug" same_output python3 -c '
+import json, sqlite3, threading
+def work():
+    db = sqlite3.connect(":memory:")
+    db.execute("create table t (a integer, b text)")
+    db.executemany("insert into t values (?, ?)",
+                   [(i, "x" * (i % 70)) for i in range(5000)])
+    return db.execute("select sum(a), sum(length(b)) from t").fetchone()
+t = [threading.Thread(target=work) for _ in range(4)]
+[x.start() for x in t]; [x.join() for x in t]
+print(work(), len(json.dumps([str(i) for i in range(5000)])))'
+check "C++ threads with slab_debug" $run tests/preload/threads
+overflow() { # a byte behind 50 of them, and a second free
+	$run python3 -c '
+import ctypes
+c = ctypes.CDLL(None)
+c.malloc.restype = ctypes.c_void_p
+c.free.argtypes = [ctypes.c_void_p]
+p = c.malloc(50)
+ctypes.memset(p + 50, 7, 1)
+c.free(p)
+c.free(p)
+c.free(p)
+print("and on")' >"$dir/report" 2>&1
+	[ $? -eq 0 ] && cat "$dir/report" &&
+		grep -q "BUG kmalloc-64: kmalloc Redzone overwritten" "$dir/report" &&
+		grep -q "Allocated in .*age=.*cpu=.*pid=" "$dir/report" &&
+		grep -q "BUG kmalloc-64: Object already free" "$dir/report" &&
+		grep -q "^and on" "$dir/report"
+}
+check "an overflow and a double free are reported" overflow
+unset KNUMA_SLAB_DEBUG
+
 # --- from the first moment of a process to the last
 
 for i in 1 2 3; do

@@ -67,6 +67,7 @@ static void texts_mean_what_the_kernel_says(void **state)
 
 static void other_texts_are_refused(void **state)
 {
+	/* The last: a name that is longer than any cache's. */
 	static const char *const text[] = {
 		"1",
 		"yes",
@@ -78,8 +79,7 @@ static void other_texts_are_refused(void **state)
 		"F;X,a",
 		",",
 		"F,a,",
-		"F,"
-		"0123456789012345678901234567890123456789012345678901234567890",
+		"F,012345678901234567890123456789012345678901234567",
 	};
 	struct kn_slab_debug debug;
 
