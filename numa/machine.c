@@ -11,6 +11,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/sysinfo.h>
@@ -119,6 +120,16 @@ static uint64_t machine_total_ram(void)
 	struct sysinfo info;
 
 	return sysinfo(&info) ? 0 : (uint64_t)info.totalram * info.mem_unit;
+}
+
+static uint64_t machine_address_limit(void)
+{
+	struct rlimit limit;
+
+	if (RESULT(int, getrlimit(RLIMIT_AS, &limit)) ||
+	    limit.rlim_cur == RLIM_INFINITY)
+		return UINT64_MAX;
+	return limit.rlim_cur;
 }
 
 static size_t machine_page_size(void)
@@ -234,6 +245,7 @@ struct kn_machine kn_machine = {
 	.membarrier = machine_membarrier,
 	.getcpu = machine_getcpu,
 	.total_ram = machine_total_ram,
+	.address_limit = machine_address_limit,
 	.page_size = machine_page_size,
 	.read_file = machine_read_file,
 	.watch = machine_watch,

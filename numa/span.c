@@ -8,11 +8,15 @@
 
 #include "alloc/base/assert.h"
 #include "alloc/base/bits.h"
+#include "alloc/config/tunables.h"
 #include "alloc/stats/stats.h"
 #include "numa/density.h"
 #include "numa/hugetlb.h"
 #include "numa/machine.h"
 
+#ifndef MAP_FIXED_NOREPLACE
+#define MAP_FIXED_NOREPLACE 0x100000
+#endif
 #ifndef MADV_DONTNEED_LOCKED
 #define MADV_DONTNEED_LOCKED 24
 #endif
@@ -43,15 +47,19 @@ static void *reserve(uint64_t span)
 			       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE);
 }
 
-/* Lays the parts out inside the reservation at @at. */
+static uint64_t map_bytes(uint64_t span)
+{
+	return (span >> KN_PAGE_SHIFT) * sizeof(uint32_t);
+}
+
+/* Lays out what is behind the map, from @at on. */
 static void lay_out(uintptr_t at, uint64_t span)
 {
 	const uintptr_t block = KN_PAGE_SIZE << KN_MAX_ORDER;
 	const uint64_t nr_pages = span >> KN_PAGE_SHIFT;
 
-	kn_span.map = (uint32_t *)at;
-	kn_span.map_bytes = nr_pages * sizeof(uint32_t);
-	at = KN_ALIGN_UP(at + kn_span.map_bytes, KN_PAGE_SIZE);
+	kn_span.map_bytes = map_bytes(span);
+	at = KN_ALIGN_UP(at, KN_PAGE_SIZE);
 	kn_span.pages = (void *)at;
 	at = KN_ALIGN_UP(at + nr_pages * KN_PAGE_DESC_SIZE, block);
 	kn_span.base = at;
@@ -168,6 +176,82 @@ static bool leaves(uint64_t bytes)
 	return true;
 }
 
+/*
+ * By steps.  The system maps from the top of the address space downwards, or
+ * upwards where the stack has no limit, and under a smaller limit never gets as
+ * far as this from the map.
+ */
+#define STEPS_FAR	((uint64_t)1 << 40)
+#define STEPS_PLACES	8
+/*
+ * A half is the page part, a quarter each of the two arenas of areas: any of them
+ * may take all that the limit grants.
+ */
+#define STEPS_PER_LIMIT 4
+
+/*
+ * Whether nothing is mapped in [@at, @at + @bytes).  The limit refuses such a
+ * mapping, but the system looks for others in its place before.
+ */
+static bool is_vacant(uintptr_t at, uint64_t bytes)
+{
+	void *p = kn_machine.mmap((void *)at, bytes, PROT_NONE,
+				  MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE |
+					  MAP_FIXED_NOREPLACE);
+
+	if (kn_is_err(p))
+		return kn_ptr_err(p) == -ENOMEM;
+	kn_machine.munmap(p, bytes);
+	return p == (void *)at;
+}
+
+/* A place for all but the map; 0: there is none. */
+static uintptr_t find_place(uintptr_t map, uint64_t bytes)
+{
+	for (uint64_t i = 1; i <= STEPS_PLACES; i++) {
+		const uint64_t far = i * (STEPS_FAR + bytes);
+
+		if (far < map &&
+		    is_vacant(KN_ALIGN_DOWN(map - far, KN_PAGE_SIZE), bytes))
+			return KN_ALIGN_DOWN(map - far, KN_PAGE_SIZE);
+	}
+	return 0;
+}
+
+/*
+ * With several nodes each window is bound as a whole, and a pool of huge pages
+ * has ranges that it mends as a whole: those must be there.  False: what is
+ * mapped already does not allow it either.
+ */
+static bool go_by_steps(uint64_t most)
+{
+	const uint64_t limit = kn_machine.address_limit();
+	uint64_t span = WINDOW_MIN;
+	uintptr_t place;
+	void *map;
+
+	if (limit >= STEPS_FAR || kn_topo.nr_nodes > 1 || kn_tun.hugetlb)
+		return false;
+	while (span < most && span / STEPS_PER_LIMIT < limit)
+		span *= 2;
+	map = kn_machine.mmap(NULL, KN_ALIGN_UP(map_bytes(span), KN_PAGE_SIZE),
+			      PROT_READ,
+			      MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE);
+	if (kn_is_err(map))
+		return false;
+	place = find_place((uintptr_t)map, reservation_bytes(span));
+	if (!place) {
+		kn_machine.munmap(map,
+				  KN_ALIGN_UP(map_bytes(span), KN_PAGE_SIZE));
+		return false;
+	}
+	kn_span.map = map;
+	lay_out(place, span);
+	kn_span.reserved = KN_ALIGN_UP(kn_span.map_bytes, KN_PAGE_SIZE);
+	kn_span.by_steps = true;
+	return true;
+}
+
 int kn_span_reserve(uint64_t max_bytes)
 {
 	const uint64_t smallest = WINDOW_MIN << kn_log2_up((uint64_t)kn_topo.nr_nodes);
@@ -181,6 +265,8 @@ int kn_span_reserve(uint64_t max_bytes)
 #endif
 	span = (uint64_t)1 << kn_log2(KN_MIN(span, max_bytes));
 	span = KN_MAX(span, smallest);
+	if (go_by_steps(span))
+		return 0;
 	for (at = reserve(span); kn_is_err(at); at = reserve(span)) {
 		refused = true;
 		span /= 2;
@@ -198,7 +284,8 @@ int kn_span_reserve(uint64_t max_bytes)
 		if (kn_is_err(at))
 			return no_address_space(span);
 	}
-	lay_out((uintptr_t)at, span);
+	kn_span.map = at;
+	lay_out((uintptr_t)at + map_bytes(span), span);
 	kn_span.reserved = reservation_bytes(span);
 	err = kn_machine.mprotect(kn_span.map,
 				  KN_ALIGN_UP(kn_span.map_bytes, KN_PAGE_SIZE),
@@ -218,6 +305,11 @@ int kn_span_reserve(uint64_t max_bytes)
 void kn_span_release(void)
 {
 	kn_machine.munmap(kn_span.map, kn_span.reserved);
+	if (kn_span.by_steps)
+		kn_machine.munmap(kn_span.pages,
+				  kn_span.base + kn_span.size -
+					  (uintptr_t)kn_span.pages);
+	kn_span.by_steps = false;
 	kn_span.size = 0;
 	kn_span.bound = 0;
 }
@@ -230,6 +322,74 @@ static int make_writable(uintptr_t addr, size_t len)
 
 	return kn_machine.mprotect((void *)from, to - from,
 				   PROT_READ | PROT_WRITE);
+}
+
+/*
+ * The same, where nothing is mapped.  0, or -Exxx and nothing is.  Ranges begin
+ * and end with pages: what grows is blocks of KN_MAX_ORDER, and the descriptors
+ * of one fill pages.
+ */
+static int map_writable(uintptr_t addr, size_t len)
+{
+	void *p = kn_machine.mmap((void *)addr, len, PROT_READ | PROT_WRITE,
+				  MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE |
+					  MAP_FIXED_NOREPLACE);
+
+	if (kn_is_err(p))
+		return kn_ptr_err(p);
+	if (p == (void *)addr)
+		return 0;
+	/* A kernel before 4.17 takes the address for a wish. */
+	kn_machine.munmap(p, len);
+	return -EEXIST;
+}
+
+KN_STATIC_ASSERT(KN_PAGE_DESC_SIZE << KN_MAX_ORDER >= 1 << 16,
+		 "the descriptors of a block fill the largest of pages");
+
+/*
+ * By steps: the page part and the two arenas grow, each by one thread at a time,
+ * and shrink; their descriptors, which others read without a lock, stay.
+ */
+#define STEPS_PARTS 4 /* quarters: the page part is two of them */
+static uintptr_t descriptors_end[STEPS_PARTS];
+
+static int map_descriptors(uintptr_t addr, uintptr_t desc, size_t len)
+{
+	const unsigned shift = kn_span.window_shift - 2;
+	uintptr_t *end = &descriptors_end[(addr - kn_span.base) >> shift];
+	const uintptr_t from = KN_MAX(desc, *end);
+	int err = 0;
+
+	if (from < desc + len)
+		err = map_writable(from, desc + len - from);
+	if (!err)
+		*end = KN_MAX(*end, desc + len);
+	return err;
+}
+
+/* What lies at @addr, and its descriptors. */
+static int open_range(uintptr_t addr, size_t len)
+{
+	const size_t pfn = (addr - kn_span.base) >> KN_PAGE_SHIFT;
+	const uintptr_t desc =
+		(uintptr_t)kn_span.pages + pfn * KN_PAGE_DESC_SIZE;
+	const size_t desc_len = (len >> KN_PAGE_SHIFT) * KN_PAGE_DESC_SIZE;
+
+	if (!kn_span.by_steps)
+		return make_writable(desc, desc_len) ?:
+			       kn_machine.mprotect((void *)addr, len,
+						   PROT_READ | PROT_WRITE);
+	return map_descriptors(addr, desc, desc_len) ?: map_writable(addr, len);
+}
+
+int kn_span_shrink(uintptr_t addr, size_t len)
+{
+	const int err = kn_machine.munmap((void *)addr, len);
+
+	if (!err)
+		kn_stat_add(KN_STAT_unmapped_bytes, len);
+	return err;
 }
 
 /*
@@ -387,12 +547,7 @@ int kn_span_grow(uintptr_t addr, size_t len, unsigned flags, size_t *pool)
 
 	err = make_writable((uintptr_t)&kn_span.map[pfn], nr * sizeof(uint32_t));
 	if (!err)
-		err = make_writable((uintptr_t)kn_span.pages +
-				    pfn * KN_PAGE_DESC_SIZE,
-				    nr * KN_PAGE_DESC_SIZE);
-	if (!err)
-		err = kn_machine.mprotect((void *)addr, len,
-					  PROT_READ | PROT_WRITE);
+		err = open_range(addr, len);
 	if (!err && pool)
 		err = kn_hugetlb_take(kn_window_of((void *)addr), addr, len,
 				      pool);

@@ -2,7 +2,7 @@
 /*
  * numa/span.h - the address space of the heap
  *
- * One reservation, made once and never given back:
+ * One reservation, made once and never given back, but see "by steps":
  *
  *   | map: u32 a page | struct page array | window 0 | window 1 | ...
  *                                           \_ page part _ vmalloc part _/
@@ -16,6 +16,11 @@
  *
  * The map is readable from the start, so that looking up any address inside
  * the span is safe; a page that was never handed out reads as KN_ID_NONE.
+ *
+ * By steps: under a limit on address space (RLIMIT_AS) nothing is reserved but
+ * the map, and what grows is mapped when it grows, in a place that is far from
+ * where the system puts mappings of its own accord.  The limit then counts what
+ * the heap uses, and the rest is for whoever needs it first.
  *
  * Design: docs/design/address-space.md.
  */
@@ -46,6 +51,7 @@ struct kn_span {
 	void *pages;		/* by page number: struct page */
 	uint64_t map_bytes;
 	uint64_t reserved;	/* all of it, from map on */
+	bool by_steps;		/* the map is all that is reserved */
 	bool bind_wanted;	/* more than one node */
 	uint64_t bound;		/* windows with their policy; the reader of the
 				   topology writes */
@@ -85,6 +91,12 @@ enum kn_grow_flags {
  * from @addr on, and *@pool becomes how many bytes that is.
  */
 int kn_span_grow(uintptr_t addr, size_t len, unsigned flags, size_t *pool);
+
+/*
+ * By steps: unmaps what was grown, with which the limit counts it no more.  The
+ * descriptors stay readable.  0, or -Exxx and it is as it was.
+ */
+int kn_span_shrink(uintptr_t addr, size_t len);
 
 /*
  * Puts fresh ordinary memory, as growth makes it, in the place of whatever is

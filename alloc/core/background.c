@@ -50,6 +50,22 @@ static void follow_topology(bool all)
 	kn_homes_tick(all);
 }
 
+/* One node: with more, nothing is mapped by steps. */
+static uint64_t unmap_free(bool all)
+{
+	return kn_span.by_steps ?
+		       kn_vmap_unmap_free(0) + kn_zone_shrink(0, all) :
+		       0;
+}
+
+static bool give_back(void)
+{
+	kn_caches_reclaim();
+	kn_page_trim(0, true);
+	kn_vmap_trim(now_ms(), true);
+	return unmap_free(true) > 0;
+}
+
 static void tick(bool all)
 {
 	if (!ck_pr_cas_32(&ticking, 0, 1))
@@ -62,6 +78,7 @@ static void tick(bool all)
 	kn_caches_trim();
 	kn_vmap_trim(now_ms(), all);
 	kn_probe_trim(all, kn_page_trim(all ? UINT64_MAX : PURGE_BYTES, all));
+	unmap_free(all);
 	/* Whoever trims asks no more than that. */
 	if (!all)
 		kn_pressure_look(now_ms(), false, kn_load(&running));
@@ -160,6 +177,7 @@ static void slow_path_step(bool from_malloc)
 void kn_background_init(void)
 {
 	kn_store(&kn_slow_hook, slow_path_step);
+	kn_store(&kn_give_back_hook, give_back);
 	if (kn_tun.background == KN_CHOICE_YES)
 		kn_background_start();
 }
@@ -180,6 +198,16 @@ int knuma_trim(void)
 	kn_caches_reclaim();
 	tick(true);
 	return kn_load(&kn_span.purge_error);
+}
+
+/*
+ * Called by the preload library when a thread found no room: whether the heap had
+ * some of it, so that another try may find more.
+ */
+bool knuma_thread_refused(void) KN_API;
+bool knuma_thread_refused(void)
+{
+	return kn_load_acquire(&kn_started) && kn_give_back();
 }
 
 /* Called by the preload library after each pthread_create(). */

@@ -11,6 +11,7 @@
 #include "alloc/slab/cache.h"
 #include "alloc/stats/stats.h"
 #include "numa/machine.h"
+#include "numa/span.h"
 #include "numa/sysfs.h"
 
 #define SOURCE	      "cgroup"
@@ -130,6 +131,10 @@ static void add_adapted(struct kn_text *t, const struct kn_cgroup *c)
 	}
 	if (one_cpu(c))
 		kn_text_add(t, ", locks do not spin");
+	if (kn_span.by_steps) {
+		add_setting(t, "address space", kn_machine.address_limit());
+		kn_text_add(t, " (ulimit -v), mapped by steps");
+	}
 }
 
 void kn_limits_banner(void)

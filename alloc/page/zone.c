@@ -565,6 +565,7 @@ uint32_t kn_zone_alloc(int node, unsigned order, gfp_t gfp)
 {
 	struct kn_zone *z = &kn_zones[node];
 	const bool may_block = gfpflags_allow_blocking(gfp);
+	bool gave = false;
 	uint32_t pfn;
 
 	/* 1. The free lists. */
@@ -582,6 +583,11 @@ uint32_t kn_zone_alloc(int node, unsigned order, gfp_t gfp)
 		err = grow(z, node);
 		if (err == -EAGAIN)
 			continue;
+		/* Once: others may have address space that they do not need. */
+		if (err && !gave && kn_give_back()) {
+			gave = true;
+			continue;
+		}
 		if (err)
 			break;
 		i++;
@@ -710,6 +716,66 @@ uint64_t kn_zone_trim(int node, uint64_t most, bool all)
 		kn_stat_add(KN_STAT_purged_bytes, done);
 	}
 	return done;
+}
+
+bool (*kn_give_back_hook)(void);
+
+/* Whether the last block of the zone is free, and may be unmapped. */
+static bool last_may_go(const struct kn_zone *z, uintptr_t end, bool all)
+{
+	const uint64_t keep = kn_tun.reserve >> KN_PAGE_SHIFT;
+	const struct page *last = kn_page(kn_pfn((void *)(end - GROW_LEAST)));
+
+	if (kn_load(&last->type) != KN_PAGE_FREE || last->order != KN_MAX_ORDER)
+		return false;
+	if (last->flags & KN_PAGE_SURE &&
+	    z->nr_sure < keep + (1u << KN_MAX_ORDER))
+		return false;
+	return all || !(last->flags & KN_PAGE_WARM);
+}
+
+/* Takes the free blocks at the end off the lists; the new end. */
+static uintptr_t cut_end(struct kn_zone *z, int node, bool all)
+{
+	uintptr_t end = z->grown;
+
+	while (end > kn_window_base(node) + GROW_LEAST &&
+	       last_may_go(z, end, all)) {
+		end -= GROW_LEAST;
+		unlist_block(z, kn_pfn((void *)end));
+	}
+	ck_pr_sub_64(&z->managed, (z->grown - end) >> KN_PAGE_SHIFT);
+	kn_store(&z->least_warm, KN_MIN(z->least_warm, z->nr_warm));
+	return end;
+}
+
+uint64_t kn_zone_shrink(int node, bool all)
+{
+	struct kn_zone *z = &kn_zones[node];
+	uintptr_t end, old_end;
+	int err = 0;
+
+	if (somebody_grows(z))
+		return 0;
+	kn_lock(&z->lock);
+	take_deferred(z);
+	old_end = z->grown;
+	end = cut_end(z, node, all);
+	kn_store_release(&z->grown, end);
+	kn_unlock(&z->lock);
+	if (end < old_end)
+		err = kn_span_shrink(end, old_end - end);
+	if (err) {
+		kn_lock(&z->lock);
+		free_range_locked(z, kn_pfn((void *)end),
+				  (uint32_t)((old_end - end) >> KN_PAGE_SHIFT),
+				  KN_PAGE_WARM);
+		ck_pr_add_64(&z->managed, (old_end - end) >> KN_PAGE_SHIFT);
+		kn_store_release(&z->grown, old_end);
+		kn_unlock(&z->lock);
+	}
+	kn_store_release(&z->growing, 0);
+	return err ? 0 : old_end - end;
 }
 
 static bool verify_list(uint32_t pfn, unsigned order, uint8_t kind,

@@ -54,9 +54,9 @@ struct kn_zone {
 	uint32_t isolated;	/* list of blocks being purged; lock */
 	ck_stack_t deferred;	/* frees that could not wait */
 
-	uintptr_t grown;	/* end of the usable prefix; the grower */
+	uintptr_t grown; /* end of the usable prefix; who has set growing */
 	uint64_t managed;	/* pages of it, without holes; atomic */
-	uint32_t growing;	/* somebody is in mprotect(2); set by lock */
+	uint32_t growing;	/* somebody grows or shrinks it; set by lock */
 	uint32_t pool_shut;	/* inherited by a fork: not given out; lock */
 	uint32_t filling;	/* somebody fills the reserve; atomic */
 	uint64_t may_fault;	/* pages left of the last look; lock */
@@ -95,6 +95,24 @@ bool kn_zone_take_room(int node, uint64_t pages);
  * operating system, at most @most bytes; with @all whatever is free.  Bytes.
  */
 uint64_t kn_zone_trim(int node, uint64_t most, bool all);
+
+/*
+ * By steps, see numa/span.h: unmaps whole blocks at the end of what has grown that
+ * are free and, but with @all, were purged or never used.  Bytes.
+ */
+uint64_t kn_zone_shrink(int node, bool all);
+
+/*
+ * By steps: has every part unmap what is free, for who was refused.  Set by
+ * alloc/core; true when that gave some.  Context: as kn_zone_alloc() that waits.
+ */
+extern bool (*kn_give_back_hook)(void);
+
+static inline bool kn_give_back(void)
+{
+	return kn_span.by_steps && kn_load(&kn_give_back_hook) &&
+	       kn_give_back_hook();
+}
 
 /* Checks Z1-Z4; for tests.  False, with a message, when one does not hold. */
 bool kn_zone_verify(int node);

@@ -25,6 +25,7 @@
 
 /* Of libknuma, for this library alone. */
 void knuma_thread_created(void);
+bool knuma_thread_refused(void);
 
 /* All that follows is for the program; preload.lds lists it. */
 #pragma GCC visibility push(default)
@@ -306,6 +307,8 @@ int pthread_create(pthread_t *thread, const pthread_attr_t *attr,
 		__atomic_store_n(&real, dlsym(RTLD_NEXT, "pthread_create"),
 				 __ATOMIC_RELEASE);
 	err = real(thread, attr, start, arg);
+	if (err == EAGAIN && knuma_thread_refused())
+		err = real(thread, attr, start, arg);
 	if (!err)
 		knuma_thread_created();
 	return err;

@@ -350,6 +350,37 @@ static int grow(struct arena *a, uint64_t pages, uint64_t align)
 	return err;
 }
 
+static uint64_t unmap_free(struct arena *a)
+{
+	uintptr_t from, to;
+	int err;
+
+	kn_lock(&a->lock);
+	from = KN_ALIGN_UP(a->top - a->base, GROW_FIRST) + a->base;
+	to = a->grown;
+	if (a->growing || from >= to) {
+		kn_unlock(&a->lock);
+		return 0;
+	}
+	kn_store(&a->growing, 1);
+	kn_store(&a->grown, from);
+	kn_unlock(&a->lock);
+
+	err = kn_span_shrink(from, to - from);
+
+	kn_lock(&a->lock);
+	if (err)
+		kn_store(&a->grown, to);
+	kn_store(&a->growing, 0);
+	kn_unlock(&a->lock);
+	return err ? 0 : to - from;
+}
+
+uint64_t kn_vmap_unmap_free(int node)
+{
+	return unmap_free(&arenas[node][0]) + unmap_free(&arenas[node][1]);
+}
+
 /* The cache of freed areas. */
 
 static void cache_add(struct arena *a, struct page *area)
@@ -698,6 +729,8 @@ static struct page *get(int node, uint64_t nr, uint64_t align,
 	if (kn_load(&a->cached_pages) > cache_pages())
 		trim_arena(a, 0, cache_pages(), TRIM_AREAS);
 	area = get_from(node, a, w, dirty);
+	if (unlikely(!area) && kn_give_back())
+		area = get_from(node, a, w, dirty);
 	if (likely(area) || !is_full(a, w))
 		return area;
 	/* What is cached in other sizes; then the half for other sizes. */
@@ -805,8 +838,12 @@ void kn_vmap_put(struct page *area, bool may_block)
 	count_freed(a, area);
 	cache_add(a, area);
 	kn_unlock_if(&a->lock, may_block);
-	if (may_block && kn_load(&a->cached_pages) > cache_pages())
-		trim_arena(a, 0, cache_pages(), TRIM_AREAS);
+	if (!may_block || kn_load(&a->cached_pages) <= cache_pages())
+		return;
+	trim_arena(a, 0, cache_pages(), TRIM_AREAS);
+	if (kn_span.by_steps &&
+	    kn_load(&a->grown) - kn_load(&a->top) > GROW_STEP)
+		unmap_free(a);
 }
 
 /* Growth in place. */

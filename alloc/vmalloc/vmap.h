@@ -94,6 +94,9 @@ static inline bool kn_vmap_has(const void *p)
 /* Gives back areas cached since before @now_ms - vmalloc_delay_ms, or @all. */
 void kn_vmap_trim(uint64_t now_ms, bool all);
 
+/* By steps, see numa/span.h: unmaps what is behind the last area.  Bytes. */
+uint64_t kn_vmap_unmap_free(int node);
+
 /*
  * The address space of half @i (0 or 1) of @node that areas have been made of:
  * its start, and its bytes.

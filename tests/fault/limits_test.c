@@ -76,9 +76,9 @@ static void a_gigabyte_of_address_space(void)
 {
 	limit_address_space(GIB);
 	modest_work();
-	CHECK(kn_span.size <= GIB);
-	/* Some is left for the rest of the process. */
-	CHECK(mmap(NULL, 64 * MIB, PROT_NONE,
+	/* Nearly all is left for the rest of the process, or some. */
+	CHECK_EQ(kn_span.by_steps, kn_topo.nr_nodes == 1);
+	CHECK(mmap(NULL, kn_span.by_steps ? GIB / 4 * 3 : 64 * MIB, PROT_NONE,
 		   MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1,
 		   0) != MAP_FAILED);
 	CHECK_EQ(printed_times("cannot reserve"), 0);
@@ -103,19 +103,45 @@ static size_t fill_up(size_t size)
 }
 
 /*
- * Areas go on in the half for other sizes, then in blocks of pages; what is
- * cached in one size does not keep others from it.
+ * Nothing is set aside for one size: what is freed is for all others, and for
+ * the program's own mappings.
  */
-static void a_third_of_a_limit_is_for_objects_of_one_size(void)
+static void a_limit_is_for_objects_of_any_size(void)
 {
+	void *p;
+
 	fake_nodes(1);
+	conf("huge_pages", "no");
 	limit_address_space(GIB);
 	for (int round = 0; round < 2; round++) {
-		CHECK(fill_up(MIB) >= 340);
-		/* Too large for blocks of pages. */
-		CHECK(fill_up(5 * MIB) >= 34);
-		CHECK(fill_up(3 * MIB / 2) >= 100);
+		CHECK(fill_up(MIB) >= 700);
+		CHECK(fill_up(5 * MIB) >= 110);
+		CHECK_EQ(fill_up(200 << 10), 2048);
+		CHECK(fill_up(3 * MIB / 2) >= 450);
 	}
+	heap_verify();
+	CHECK(stat_of("unmapped_bytes") > GIB);
+	CHECK_EQ(knuma_trim(), 0);
+	p = mmap(NULL, GIB / 4 * 3, PROT_NONE,
+		 MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	CHECK(p != MAP_FAILED);
+	CHECK_EQ(munmap(p, GIB / 4 * 3), 0);
+	modest_work();
+}
+
+/* A thread that found no room: the heap is asked for some. */
+bool knuma_thread_refused(void) __asm__("knuma_thread_refused");
+
+static void what_is_free_makes_room_for_a_thread(void)
+{
+	fake_nodes(1);
+	conf("huge_pages", "no");
+	conf("background", "no");
+	CHECK(!knuma_thread_refused()); /* nothing has started */
+	limit_address_space(GIB);
+	CHECK(fill_up(MIB) >= 700);
+	CHECK(knuma_thread_refused());
+	CHECK(!knuma_thread_refused());
 	heap_verify();
 }
 
@@ -145,7 +171,7 @@ static void an_area_grows_to_the_limit(void)
 
 static uint64_t this_much;
 
-/* One node: each needs a window of 64 MiB at least. */
+/* One node: with several, each needs a window of 64 MiB at least. */
 static void work_in_this_much(void)
 {
 	fake_nodes(1);
@@ -158,7 +184,7 @@ static void less_and_less_address_space(void)
 {
 	struct child c;
 
-	for (this_much = 20000 * GIB; this_much >= 192 * MIB;
+	for (this_much = 20000 * GIB; this_much >= 48 * MIB;
 	     this_much = this_much / 3 * 2) {
 		child_run(work_in_this_much, &c);
 		if (!child_passed(&c))
@@ -169,7 +195,7 @@ static void less_and_less_address_space(void)
 /* Too little even for the smallest heap: one message, NULL, and no crash. */
 static void too_little_address_space(void)
 {
-	limit_address_space(16 * MIB);
+	limit_address_space(MIB / 8);
 	CHECK_FAILS(kmalloc(10, GFP_KERNEL), ENOMEM);
 	CHECK_EQ(printed_times("knuma: "), 1);
 	CHECK_EQ(printed_times("ulimit -v"), 1);
@@ -278,6 +304,124 @@ static void all_but_small_mappings_are_refused(void)
 	CHECK_EQ(kn_span.size, 128 * MIB);
 }
 
+/* A limit that only the library knows of, where the sanitizers allow its place. */
+static uint64_t a_gigabyte(void)
+{
+	return GIB;
+}
+
+static void pretend_a_limit(void)
+{
+	if (TEST_SANITIZED)
+		skip_child("the sanitizer has taken the address space");
+	fake_nodes(1);
+	conf("huge_pages", "no");
+	conf("background", "no");
+	kn_machine.address_limit = a_gigabyte;
+}
+
+static int nr_taken;	 /* places that are not vacant */
+static bool no_replace;	 /* the kernel knows MAP_FIXED_NOREPLACE */
+static bool any_address; /* and otherwise takes no wishes */
+
+static void *mmap_of_other_kernels(void *addr, size_t len, int prot, int flags)
+{
+	const bool fixed = flags & MAP_FIXED_NOREPLACE;
+
+	if (fixed && prot == PROT_NONE && nr_taken) {
+		nr_taken--;
+		return (void *)(intptr_t)-EEXIST;
+	}
+	if (fixed && !no_replace)
+		flags &= ~MAP_FIXED_NOREPLACE;
+	if (fixed && any_address && prot != PROT_NONE)
+		addr = NULL;
+	return real_mmap(addr, len, prot, flags);
+}
+
+static void other_kernel(int taken, bool knows_no_replace)
+{
+	pretend_a_limit();
+	nr_taken = taken;
+	no_replace = knows_no_replace;
+	real_mmap = kn_machine.mmap;
+	kn_machine.mmap = mmap_of_other_kernels;
+}
+
+static void a_place_that_is_taken_is_passed_over(void)
+{
+	other_kernel(3, true);
+	modest_work();
+	CHECK_EQ(nr_taken, 0);
+	CHECK(kn_span.by_steps);
+}
+
+static void without_a_place_the_span_is_reserved(void)
+{
+	other_kernel(1000, true);
+	modest_work();
+	CHECK(!kn_span.by_steps);
+	CHECK_EQ(stat_of("unmapped_bytes"), 0);
+}
+
+static void a_kernel_that_takes_addresses_as_wishes(void)
+{
+	other_kernel(0, false);
+	modest_work();
+	CHECK(kn_span.by_steps);
+}
+
+/* Somebody else has mapped where the heap would grow. */
+static void a_step_that_lies_elsewhere_is_refused(void)
+{
+	other_kernel(0, false);
+	modest_work();
+	any_address = true;
+	while (knuma_malloc(MIB))
+		;
+	CHECK_EQ(errno, ENOMEM);
+	heap_verify();
+	any_address = false;
+	CHECK(knuma_malloc(MIB));
+}
+
+static void the_map_of_steps_is_refused(void)
+{
+	pretend_a_limit();
+	faults_install();
+	faults_fail(FAULT_MMAP, 1, 1, ENOMEM);
+	modest_work();
+	CHECK(!kn_span.by_steps);
+}
+
+/* What cannot be unmapped is free memory as before. */
+static void nothing_can_be_unmapped(void)
+{
+	pretend_a_limit();
+	faults_install();
+	CHECK(fill_up(200 << 10) == 2048 && fill_up(MIB) == 2048);
+	faults_fail(FAULT_MUNMAP, 1, FAULTS_FOR_EVER, ENOMEM);
+	knuma_trim();
+	CHECK(faults_failed() >= 2);
+	heap_verify();
+	CHECK(fill_up(200 << 10) == 2048 && fill_up(MIB) == 2048);
+	faults_fail(FAULT_MUNMAP, 0, 0, 0);
+	CHECK_EQ(knuma_trim(), 0);
+	CHECK(stat_of("unmapped_bytes") > GIB);
+	heap_verify();
+	modest_work();
+}
+
+/* Steps end where the setting says. */
+static void a_span_of_steps_has_an_end(void)
+{
+	pretend_a_limit();
+	conf("span", "1G");
+	CHECK(fill_up(MIB) < 2048);
+	CHECK(fill_up(MIB) > 200);
+	heap_verify();
+}
+
 static void the_setting_limits_the_span(void)
 {
 	conf("span", "4G");
@@ -341,7 +485,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		child_test(a_gigabyte_of_address_space),
 		child_test(an_area_grows_to_the_limit),
-		child_test(a_third_of_a_limit_is_for_objects_of_one_size),
+		child_test(a_limit_is_for_objects_of_any_size),
+		child_test(what_is_free_makes_room_for_a_thread),
 		child_test(less_and_less_address_space),
 		child_test(too_little_address_space),
 		child_test(used_up_address_space),
@@ -349,6 +494,13 @@ int main(void)
 		child_test(many_nodes_in_little_address_space),
 		child_test(large_mappings_are_refused),
 		child_test(all_but_small_mappings_are_refused),
+		child_test(a_place_that_is_taken_is_passed_over),
+		child_test(without_a_place_the_span_is_reserved),
+		child_test(a_kernel_that_takes_addresses_as_wishes),
+		child_test(a_step_that_lies_elsewhere_is_refused),
+		child_test(the_map_of_steps_is_refused),
+		child_test(nothing_can_be_unmapped),
+		child_test(a_span_of_steps_has_an_end),
 		child_test(the_setting_limits_the_span),
 		child_test(no_memory_may_be_locked),
 		child_test(memory_can_be_locked),

@@ -17,6 +17,9 @@
  * the window is full; nobody waits for a thread that has gone.  That each request
  * ends is not: the lock promises nobody his turn.
  *
+ * Left out: the second try of a request after free address space was given back,
+ * and kn_zone_shrink(), which takes the mark as who grows does and lists nothing.
+ *
  * PLANTED 1: whether somebody grows is asked without the lock, as
  *            KN_GROW_UNLOCKED makes it in the code.
  * PLANTED 2: a step that the system refuses leaves the mark.

@@ -3,15 +3,18 @@
 //
 //   lifetime ends      frees in every kind of handler while threads go on
 //   lifetime limit     threads that meet a limit on address space
+//   lifetime lowers    a program that sets itself a limit of 1 GiB
 //   lifetime loads LIB LIB...  libraries that come and go
 #include <dlfcn.h>
 #include <pthread.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include <cerrno>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <new>
 #include <string>
 #include <thread>
 #include <vector>
@@ -111,44 +114,89 @@ static int ends()
 	return errors != 0;
 }
 
-// Memory until there is none; then again as much, nearly.
-static std::size_t fill_up(bool *enomem)
+constexpr std::size_t most = 4096;
+
+// Memory until there is none; *all has room for all of it.
+static std::size_t fill_up(std::vector<void *> *all, bool *enomem)
 {
-	std::vector<void *> all;
-	std::size_t n = 0;
+	std::size_t n;
 	void *p;
 
-	all.reserve(4096);
 	errno = 0;
-	while (all.size() < 4096 && (p = std::malloc(1 << 20))) {
-		all.push_back(p);
-		n++;
-	}
-	*enomem = all.size() == 4096 || errno == ENOMEM;
-	for (void *q : all)
+	while (all->size() < most && (p = std::malloc(1 << 20)))
+		all->push_back(p);
+	n = all->size();
+	*enomem = n == most || errno == ENOMEM;
+	for (void *q : *all)
 		std::free(q);
+	all->clear();
 	return n;
 }
 
+// What others have just taken is not there for small objects either.
+static void churn_if_possible()
+{
+	try {
+		churn(3, 3000);
+	} catch (const std::bad_alloc &) {
+	}
+}
+
+// No thread begins before all are made: that takes address space, too.
 static int limit()
 {
 	std::vector<std::thread> threads;
+	std::vector<void *> room[9];
+	pthread_barrier_t made;
 	bool enomem[8] = {}, alone;
 
-	for (bool &b : enomem)
-		threads.emplace_back([&b] {
-			for (int i = 0; i < 3; i++) {
-				fill_up(&b);
-				churn(3, 3000);
+	pthread_barrier_init(&made, nullptr, 9);
+	for (std::vector<void *> &r : room)
+		r.reserve(most);
+	for (int i = 0; i < 8; i++)
+		threads.emplace_back([&, i] {
+			pthread_barrier_wait(&made);
+			for (int round = 0; round < 3; round++) {
+				fill_up(&room[i], &enomem[i]);
+				churn_if_possible();
 			}
 		});
+	pthread_barrier_wait(&made);
 	for (std::thread &t : threads)
 		t.join();
+	pthread_barrier_destroy(&made);
 	for (bool b : enomem)
 		if (!b)
 			return 1;
 	std::printf("afterwards: %d MiB or more\n",
-		    fill_up(&alone) >= 64 && alone ? 64 : 0);
+		    fill_up(&room[8], &alone) >= 64 && alone ? 64 : 0);
+	return 0;
+}
+
+static void *nothing(void *arg)
+{
+	return arg;
+}
+
+static int lowers()
+{
+	const struct rlimit gib = {1 << 30, 1 << 30};
+	const std::size_t large = 64 << 20;
+	pthread_t t;
+	void *p;
+
+	if (setrlimit(RLIMIT_AS, &gib))
+		return 2;
+	churn(20, 100000);
+	p = std::malloc(large);
+	if (p)
+		std::memset(p, 1, large);
+	const bool made = !pthread_create(&t, nullptr, nothing, nullptr);
+	if (made)
+		pthread_join(t, nullptr);
+	std::printf("heap %s, threads %s\n", p ? "yes" : "no",
+		    made ? "yes" : "no");
+	std::free(p);
 	return 0;
 }
 
@@ -190,6 +238,8 @@ int main(int argc, char **argv)
 		return ends();
 	if (argc > 1 && !std::strcmp(argv[1], "limit"))
 		return limit();
+	if (argc > 1 && !std::strcmp(argv[1], "lowers"))
+		return lowers();
 	if (argc > 2 && !std::strcmp(argv[1], "loads"))
 		return loads(argv + 2);
 	return 2;

@@ -119,10 +119,23 @@ check "libraries that come and go" tests/preload/lifetime loads \
 	"$KNUMA_PRELOAD" "$PWD/libknuma.so.0"
 check "libraries that are there already" $run tests/preload/lifetime loads \
 	"$KNUMA_PRELOAD" "$PWD/libknuma.so.0"
-for limit in 1500000 4000000; do
+for limit in 300000 1500000 4000000; do
 	check "threads under a limit of $limit KiB" bash -c \
 		"ulimit -v $limit; $run tests/preload/lifetime limit | grep '64 MiB'"
 done
+
+# A limit that the program sets for itself: all is reserved by then, but where a
+# limit at the start has kept that from happening.
+lowers() { # EXPECTED COMMAND...
+	local expected=$1 said
+	shift
+	said=$("$@" tests/preload/lifetime lowers | grep heap)
+	[ "$said" = "$expected" ] || { echo "$said"; false; }
+}
+check "a limit of its own leaves the heap as it is" \
+	lowers "heap yes, threads no" $run
+check "a limit of its own, below that at the start" \
+	lowers "heap yes, threads yes" prlimit --as=8000000000 $run
 
 # --- how it comes into a process, and when not
 
