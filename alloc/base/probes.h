@@ -12,6 +12,9 @@
 
 #include "alloc/base/compiler.h"
 
+/* bpftrace knows no operand in memory that has an index or a symbol. */
+#define STAP_SDT_ARG_CONSTRAINT nr
+
 #if __has_include(<sys/sdt.h>)
 #include <sys/sdt.h>
 

@@ -2,7 +2,8 @@
 """The static probes of the library, against their table.
 
 Each row of probes.def is a note of the shared library with as many arguments,
-there is no other, and docs/howto/trace.md names each.
+there is no other, and docs/howto/trace.md names each.  Arguments are registers
+or numbers: what lies in memory by an index or a symbol, bpftrace cannot read.
 """
 import os
 import re
@@ -15,6 +16,15 @@ def table(path):
     with open(path, encoding="utf-8") as f:
         rows = re.findall(r"(?m)^KN_PROBE(\d)\((\w+),", f.read())
     return {name: int(n) for n, name in rows}
+
+
+def in_memory(library):
+    """Arguments that are neither registers nor numbers."""
+    text = subprocess.run(["readelf", "-n", "-W", library], check=True,
+                          capture_output=True, text=True).stdout
+    words = " ".join(re.findall(r"Arguments: *([^\n]*)", text)).split()
+    return len(words), [w for w in words
+                        if not re.fullmatch(r"-?\d@[%$]?-?\w+", w)]
 
 
 def notes(library):
@@ -39,6 +49,10 @@ def main(library, rows, page):
     for what in sorted(set(expected.items()) ^ found):
         print("FAIL: %s with %d arguments: only in the %s"
               % (*what, "library" if what in found else "table"))
+        failed += 1
+    n, bad = in_memory(library)
+    if n < 10 or bad:
+        print("FAIL: of %d arguments, in memory: %s" % (n, " ".join(bad)))
         failed += 1
     with open(page, encoding="utf-8") as f:
         text = f.read()
