@@ -15,11 +15,19 @@
 #ifndef KN_ACCOUNT_EXT_H
 #define KN_ACCOUNT_EXT_H
 
+#include <knuma/alloc_tag.h>
+
 #include "alloc/account/group.h"
 
 #define KN_EXT_GROUP_SHIFT 48
 #define KN_EXT_TAG	   (((uint64_t)1 << KN_EXT_GROUP_SHIFT) - 64)
 KN_STATIC_ASSERT(KNUMA_GROUPS_MAX < 1 << 16, "the id of a group fits");
+
+/*
+ * Caches that are made from here on remember, whatever their flags; set before
+ * main(), by programs whose places in the source are counted.
+ */
+extern bool kn_ext_always;
 
 /*
  * Before an allocation of @bytes: charges them if @gfp and the thread's group
@@ -37,6 +45,12 @@ static inline bool kn_ext_begin(uint64_t bytes, gfp_t gfp, uint64_t *ext)
 		return false;
 	*ext = (uint64_t)g->id << KN_EXT_GROUP_SHIFT;
 	return true;
+}
+
+/* The place in the source, or NULL. */
+static inline struct knuma_alloc_tag *kn_ext_tag(uint64_t ext)
+{
+	return (struct knuma_alloc_tag *)(uintptr_t)(ext & KN_EXT_TAG);
 }
 
 /* What @ext says of @bytes is over: they are freed, or were never had. */

@@ -40,7 +40,7 @@
 #define KN_GFP_MALLOC ((gfp_t)1 << 31)
 
 /* All bits that mean something. */
-#define KN_GFP_KNOWN (__GFP_BITS_MASK | KN_GFP_MALLOC)
+#define KN_GFP_KNOWN (__GFP_BITS_MASK | KN_GFP_MALLOC | KN_GFP_REMEMBER)
 
 /* May take what is kept for urgent calls. */
 static inline bool kn_gfp_urgent(gfp_t gfp)

@@ -189,7 +189,9 @@ static struct kmem_cache *make_cache(const struct cache_shape *shape,
 				  shape->size, shape->align);
 	s->ctor = shape->ctor;
 	s->refused = 0;
-	s->remembers = shape->flags & SLAB_ACCOUNT;
+	/* Its own kmalloc caches are of either kind. */
+	s->remembers = shape->flags & SLAB_ACCOUNT ||
+		       (!(shape->flags & BUILT_IN) && kn_load(&kn_ext_always));
 	snprintf(s->name, sizeof(s->name), "%s", shape->name);
 	place = kn_debug_lay_out(s);
 	/* Patterns of a debugged cache are its own. */

@@ -89,8 +89,8 @@ void *kn_kmalloc_alloc(size_t size, gfp_t gfp, int nid)
 {
 	struct kmem_cache *s = kn_kmalloc_cache(size);
 
-	if (unlikely(gfp & __GFP_ACCOUNT)) {
-		if (kn_group_active)
+	if (unlikely(gfp & (__GFP_ACCOUNT | KN_GFP_REMEMBER))) {
+		if (gfp & KN_GFP_REMEMBER || kn_group_active)
 			return kn_cache_alloc_sized(kn_kmalloc_cg_cache(size),
 						    size, gfp, nid);
 		gfp &= ~__GFP_ACCOUNT;

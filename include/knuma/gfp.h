@@ -92,6 +92,9 @@ typedef unsigned int gfp_t;
 #define __GFP_NOLOCKDEP	     ((gfp_t)1 << 26)
 #define __GFP_NO_OBJ_EXT     ((gfp_t)1 << 27)
 
+/* Set by the macros of alloc_tag.h: the memory remembers its place. */
+#define KN_GFP_REMEMBER	     ((gfp_t)1 << 28)
+
 #define __GFP_BITS_SHIFT     28
 #define __GFP_BITS_MASK	     (((gfp_t)1 << __GFP_BITS_SHIFT) - 1)
 

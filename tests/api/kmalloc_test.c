@@ -396,7 +396,8 @@ static void flags_without_a_meaning_are_refused(void)
 	for (size_t i = 0; i < NR_SIZES; i++)
 		CHECK_FAILS(kmalloc(some_sizes[i], GFP_KERNEL | (gfp_t)1 << 29),
 			    EINVAL);
-	CHECK_FAILS(kmalloc_node(64, (gfp_t)1 << __GFP_BITS_SHIFT, 0), EINVAL);
+	CHECK_FAILS(kmalloc_node(64, (gfp_t)1 << (__GFP_BITS_SHIFT + 1), 0),
+		    EINVAL);
 	CHECK_FAILS(kzalloc(64, ~(gfp_t)0 & ~((gfp_t)1 << 31)), EINVAL);
 	CHECK_FAILS(kcalloc(8, 8, (gfp_t)1 << 30), EINVAL);
 }

@@ -142,7 +142,7 @@ static void the_form_that_names_a_node_wants_one(void)
 static void flags_without_a_meaning_are_refused(void)
 {
 	CHECK_FAILS(alloc_pages(GFP_KERNEL | (gfp_t)1 << 30, 0), EINVAL);
-	CHECK_FAILS(alloc_pages_exact(5000, (gfp_t)1 << 28), EINVAL);
+	CHECK_FAILS(alloc_pages_exact(5000, (gfp_t)1 << 30), EINVAL);
 }
 
 static void dirty_blocks(unsigned int order, int n)

@@ -315,7 +315,7 @@ class Flags(unittest.TestCase):
     def test_what_is_rejected(self):
         shift = int(re.search(r"__GFP_BITS_SHIFT\s+(\d+)",
                               self.header).group(1))
-        self.assertIn("Bits %d to 30 are rejected" % shift, self.page)
+        self.assertIn("Bits %d to 30 are rejected" % (shift + 1), self.page)
 
 
 class Design(unittest.TestCase):
