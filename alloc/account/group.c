@@ -256,7 +256,10 @@ static struct knuma_group *free_place(void)
 	for (uint32_t i = 0; i < nr_used; i++)
 		if (!is_there(&groups[i]))
 			return &groups[i];
-	return nr_used < KNUMA_GROUPS_MAX ? &groups[nr_used++] : NULL;
+	if (nr_used == KNUMA_GROUPS_MAX)
+		return NULL;
+	kn_store(&nr_used, nr_used + 1);
+	return &groups[nr_used - 1];
 }
 
 static void fill(struct knuma_group *g, const char *name, uint64_t limit)
@@ -328,6 +331,12 @@ void knuma_group_leave(unsigned int before)
 {
 	struct knuma_group *const g = kn_group_active;
 
+	if (unlikely(before > kn_load(&nr_used))) {
+		kn_bug("knuma_group_leave(%u): knuma_group_enter() never gave "
+		       "that",
+		       before);
+		return;
+	}
 	kn_group_active = before ? kn_group_by_id(before) : NULL;
 	if (!g)
 		return;

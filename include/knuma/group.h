@@ -111,6 +111,8 @@ unsigned int knuma_group_enter(struct knuma_group *g) KN_API KN_MUST_CHECK;
  * @before: from knuma_group_enter()
  *
  * Context: as knuma_group_enter(), by the same thread.
+ * Errors:  A number that knuma_group_enter() cannot have given is reported, and
+ *          the process aborted.
  */
 void knuma_group_leave(unsigned int before) KN_API;
 

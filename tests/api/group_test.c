@@ -510,6 +510,9 @@ static void destroying_twice_is_reported(void)
 	knuma_group_destroy(g);
 	CHECK_EQ(misuse_count(), 1);
 	CHECK_HAS(misuse_last(), "the group was destroyed already");
+	knuma_group_leave(7);
+	CHECK_EQ(misuse_count(), 2);
+	CHECK_HAS(misuse_last(), "knuma_group_leave(7)");
 }
 
 static void both_sides_of_a_fork_free(void)
