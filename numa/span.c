@@ -8,6 +8,7 @@
 
 #include "alloc/base/assert.h"
 #include "alloc/base/bits.h"
+#include "alloc/base/random.h"
 #include "alloc/config/tunables.h"
 #include "alloc/stats/stats.h"
 #include "numa/density.h"
@@ -33,12 +34,22 @@ unsigned kn_page_shift;
 /* A window below this cannot hold one growth step of each of its parts. */
 #define WINDOW_MIN ((uint64_t)64 << 20)
 
+/*
+ * Room in which the map begins at a random page, and again for the descriptors:
+ * an address of the heap does not tell where they are.  At least a page before,
+ * between and behind them is never grown.
+ */
+static uint64_t room_bytes(uint64_t span)
+{
+	return span / 128;
+}
+
 static uint64_t reservation_bytes(uint64_t span)
 {
 	const uint64_t nr_pages = span >> KN_PAGE_SHIFT;
 
 	return span + nr_pages * (KN_PAGE_DESC_SIZE + sizeof(uint32_t)) +
-	       2 * (KN_PAGE_SIZE << KN_MAX_ORDER);
+	       2 * room_bytes(span) + 2 * (KN_PAGE_SIZE << KN_MAX_ORDER);
 }
 
 static void *reserve(uint64_t span)
@@ -52,17 +63,27 @@ static uint64_t map_bytes(uint64_t span)
 	return (span >> KN_PAGE_SHIFT) * sizeof(uint32_t);
 }
 
+/* With @room bytes from @at on: one whose neighbours are in there, too. */
+static uintptr_t random_page(uintptr_t at, uint64_t room)
+{
+	const uint64_t nr = (room >> KN_PAGE_SHIFT) - 3;
+
+	return at + KN_PAGE_SIZE +
+	       ((uintptr_t)kn_random_below((uint32_t)nr) << KN_PAGE_SHIFT);
+}
+
 /* Lays out what is behind the map, from @at on. */
 static void lay_out(uintptr_t at, uint64_t span)
 {
 	const uintptr_t block = KN_PAGE_SIZE << KN_MAX_ORDER;
 	const uint64_t nr_pages = span >> KN_PAGE_SHIFT;
+	const uint64_t room = room_bytes(span);
 
 	kn_span.map_bytes = map_bytes(span);
 	at = KN_ALIGN_UP(at, KN_PAGE_SIZE);
-	kn_span.pages = (void *)at;
-	at = KN_ALIGN_UP(at + nr_pages * KN_PAGE_DESC_SIZE, block);
-	kn_span.base = at;
+	kn_span.pages = (void *)random_page(at, room);
+	at += room + nr_pages * KN_PAGE_DESC_SIZE;
+	kn_span.base = KN_ALIGN_UP(at, block);
 	kn_span.nr_windows = kn_topo.nr_nodes;
 	kn_span.window_shift = kn_log2(span) -
 			       kn_log2_up((uint64_t)kn_topo.nr_nodes);
@@ -246,6 +267,7 @@ static bool go_by_steps(uint64_t most)
 		return false;
 	}
 	kn_span.map = map;
+	kn_span.start = (uintptr_t)map;
 	lay_out(place, span);
 	kn_span.reserved = KN_ALIGN_UP(kn_span.map_bytes, KN_PAGE_SIZE);
 	kn_span.by_steps = true;
@@ -284,8 +306,9 @@ int kn_span_reserve(uint64_t max_bytes)
 		if (kn_is_err(at))
 			return no_address_space(span);
 	}
-	kn_span.map = at;
-	lay_out((uintptr_t)at + map_bytes(span), span);
+	kn_span.start = (uintptr_t)at;
+	kn_span.map = (uint32_t *)random_page(kn_span.start, room_bytes(span));
+	lay_out(kn_span.start + room_bytes(span) + map_bytes(span), span);
 	kn_span.reserved = reservation_bytes(span);
 	err = kn_machine.mprotect(kn_span.map,
 				  KN_ALIGN_UP(kn_span.map_bytes, KN_PAGE_SIZE),
@@ -304,7 +327,7 @@ int kn_span_reserve(uint64_t max_bytes)
 
 void kn_span_release(void)
 {
-	kn_machine.munmap(kn_span.map, kn_span.reserved);
+	kn_machine.munmap((void *)kn_span.start, kn_span.reserved);
 	if (kn_span.by_steps)
 		kn_machine.munmap(kn_span.pages,
 				  kn_span.base + kn_span.size -
@@ -574,13 +597,44 @@ int kn_span_purge(uintptr_t addr, size_t len)
 	return err;
 }
 
+/* Pages that are never opened, before and behind a table. */
+static size_t guard_bytes(void)
+{
+	return kn_tun.guard_metadata ? KN_PAGE_SIZE : 0;
+}
+
+/* The middle of a mapping; NULL: it cannot be had. */
+static void *map_table(size_t len)
+{
+	const size_t guard = guard_bytes();
+	char *at = kn_machine.mmap(NULL, len + 2 * guard,
+				   guard ? PROT_NONE : PROT_READ | PROT_WRITE,
+				   MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE);
+
+	if (kn_is_err(at))
+		return NULL;
+	if (!guard ||
+	    !kn_machine.mprotect(at + guard, len, PROT_READ | PROT_WRITE))
+		return at + guard;
+	kn_machine.munmap(at, len + 2 * guard);
+	return NULL;
+}
+
+void kn_meta_free(void *p, size_t bytes)
+{
+	const size_t guard = guard_bytes();
+
+	if (p)
+		kn_machine.munmap((char *)p - guard,
+				  KN_ALIGN_UP(bytes, KN_PAGE_SIZE) + 2 * guard);
+}
+
 void *kn_meta_alloc(size_t bytes, int node)
 {
 	const size_t len = KN_ALIGN_UP(bytes, KN_PAGE_SIZE);
-	void *p = kn_machine.mmap(NULL, len, PROT_READ | PROT_WRITE,
-				  MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE);
+	void *p = map_table(len);
 
-	if (kn_is_err(p))
+	if (!p)
 		return NULL;
 	if (node >= 0 && kn_span.bind_wanted && !kn_span.bind_error)
 		kn_machine.mbind_preferred(p, len, kn_topo.kernel_id[node]);

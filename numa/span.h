@@ -4,8 +4,8 @@
  *
  * One reservation, made once and never given back, but see "by steps":
  *
- *   | map: u32 a page | struct page array | window 0 | window 1 | ...
- *                                           \_ page part _ vmalloc part _/
+ *   | gap | map: u32 a page | gap | struct page array | gap | window 0 | ...
+ *                                        \_ page part _ vmalloc part _/
  *
  * A window is the address space of one node, by dense id.  All have the same
  * size, a power of two, so the node of an address is a subtraction and a shift,
@@ -50,7 +50,8 @@ struct kn_span {
 				   alloc/magazine/ids.h */
 	void *pages;		/* by page number: struct page */
 	uint64_t map_bytes;
-	uint64_t reserved;	/* all of it, from map on */
+	uintptr_t start;	/* of the reservation */
+	uint64_t reserved;	/* all of it, from there on */
 	bool by_steps;		/* the map is all that is reserved */
 	bool bind_wanted;	/* more than one node */
 	uint64_t bound;		/* windows with their policy; the reader of the
@@ -138,8 +139,14 @@ bool kn_span_set_huge(int node, bool on);
  */
 int kn_span_purge(uintptr_t addr, size_t len);
 
-/* Memory for knuma's own tables: zero, on @node if >= 0, never given back. */
+/*
+ * Memory for knuma's own tables: zero, on @node if >= 0, never given back.  With
+ * guard_metadata between pages that fault.
+ */
 void *kn_meta_alloc(size_t bytes, int node);
+
+/* Undoes kn_meta_alloc() of @bytes, while nobody else knows of it; NULL is legal. */
+void kn_meta_free(void *p, size_t bytes);
 
 static inline bool kn_span_has(const void *p)
 {

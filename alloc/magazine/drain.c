@@ -85,10 +85,8 @@ static void make_bank(int cid)
 	kn_unlock(&drain_lock);
 	if (!bank)
 		return;
-	if (end_of(bank)->looked)
-		kn_machine.munmap(end_of(bank)->looked,
-				  KN_ALIGN_UP(looked_bytes(), KN_PAGE_SIZE));
-	kn_machine.munmap(bank, KN_ALIGN_UP(bytes, KN_PAGE_SIZE));
+	kn_meta_free(end_of(bank)->looked, looked_bytes());
+	kn_meta_free(bank, bytes);
 }
 
 void kn_banks_make_wanted(void)

@@ -18,12 +18,14 @@
  */
 static void **waiting; /* [KN_STAT_STRIPES][nr_waiting] */
 static uint32_t nr_waiting;
+static uint64_t secret; /* odd */
 
 bool kn_harden_frees;
 
 bool kn_harden_init(void)
 {
 	nr_waiting = (uint32_t)kn_tun.quarantine;
+	secret = kn_random() | 1;
 	kn_harden_frees = kn_tun.init_on_free || nr_waiting;
 	if (!nr_waiting || waiting)
 		return true;
@@ -85,13 +87,16 @@ void kn_harden_shuffle(void **obj, uint32_t n)
 	}
 }
 
-static bool is_among(void *const *place, const void *obj)
+/*
+ * The place of @obj among those of a stripe: always the same one, so that its
+ * second free meets it; which one cannot be foreseen.
+ */
+static void **place_of(uint32_t stripe, const void *obj)
 {
-	bool found = false;
+	const uint64_t hash = (uintptr_t)obj * secret;
 
-	for (uint32_t i = 0; i < nr_waiting; i++)
-		found |= kn_load(&place[i]) == obj;
-	return found;
+	return &waiting[stripe * nr_waiting +
+			(hash >> 32) * nr_waiting / (1ull << 32)];
 }
 
 static kn_slow void report_double(const struct kmem_cache *s, const void *obj)
@@ -126,13 +131,13 @@ void *kn_harden_free(void *obj)
 		kn_harden_wipe(s, obj);
 		return obj;
 	}
-	place = &waiting[kn_thread_stripe() * nr_waiting];
-	if (unlikely(is_among(place, obj))) {
+	place = place_of(kn_thread_stripe(), obj);
+	if (unlikely(kn_load(place) == obj)) {
 		report_double(s, obj);
 		return NULL;
 	}
 	kn_harden_wipe(s, obj);
-	return ck_pr_fas_ptr(&place[kn_random_below(nr_waiting)], obj);
+	return ck_pr_fas_ptr(place, obj);
 }
 
 void kn_harden_flush(void)
@@ -150,8 +155,8 @@ void kn_harden_flush(void)
 
 bool kn_harden_waits(const void *obj)
 {
-	for (uint32_t i = 0; i < KN_STAT_STRIPES; i++)
-		if (is_among(&waiting[i * nr_waiting], obj))
+	for (uint32_t i = 0; nr_waiting && i < KN_STAT_STRIPES; i++)
+		if (kn_load(place_of(i, obj)) == obj)
 			return true;
 	return false;
 }

@@ -7,8 +7,10 @@
 #include <knuma/malloc.h>
 
 #include <stdint.h>
+#include <stdio.h>
 #include <string.h>
 
+#include "alloc/base/random.h"
 #include "alloc/slab/harden.h"
 #include "alloc/view/whatis.h"
 #include "numa/machine.h"
@@ -331,6 +333,89 @@ static void the_order_of_a_slab_is_not_that_of_addresses(void)
 	heap_verify();
 }
 
+/* Tables of the allocator. */
+
+static volatile char *target;
+
+static void read_target(void)
+{
+	(void)*target;
+}
+
+static bool is_closed(const void *p)
+{
+	target = (volatile char *)p;
+	return child_faults(read_target);
+}
+
+static void a_page_that_faults_is_beside_each_table(void)
+{
+	char *p;
+
+	conf("guard_metadata", "yes");
+	start_here();
+	p = kn_meta_alloc(5000, -1);
+	CHECK(p && all_bytes(p, 8192, 0));
+	memset(p, 1, 8192);
+	CHECK(is_closed(p - 1));
+	CHECK(is_closed(p + 8192));
+	CHECK(!is_closed(p + 8191));
+	kn_meta_free(p, 5000);
+	CHECK(is_closed(p));
+	heap_verify();
+}
+
+static void map_and_descriptors_stand_apart(void)
+{
+	char *map, *pages;
+
+	start_here();
+	map = (char *)kn_span.map;
+	pages = kn_span.pages;
+	CHECK(!is_closed(map));
+	CHECK(is_closed(map - 1));
+	CHECK(pages >= map + kn_span.map_bytes + KN_PAGE_SIZE);
+	CHECK(is_closed(pages - 1));
+	CHECK(is_closed((char *)kn_span.base - 1));
+	CHECK((uintptr_t)pages +
+		      (kn_span.size >> KN_PAGE_SHIFT) * KN_PAGE_DESC_SIZE <
+	      kn_span.base);
+}
+
+static void print_distance(void)
+{
+	start_here();
+	printf("%lx\n", (unsigned long)(kn_span.base - (uintptr_t)kn_span.map));
+}
+
+/*
+ * A fork has its parent's generator, so each draws once more.  Four alike are one
+ * in 2^54 of 64 GiB.
+ */
+static void where_they_begin_is_not_to_be_foreseen(void)
+{
+	static struct child c[4];
+	bool differ = false;
+
+	for (int i = 0; i < 4; i++) {
+		kn_random();
+		child_run(print_distance, &c[i]);
+		CHECK(child_passed(&c[i]) && c[i].text[0]);
+		differ |= strcmp(c[i].text, c[0].text) != 0;
+	}
+	CHECK(differ);
+}
+
+static void no_memory_for_guards(void)
+{
+	conf("guard_metadata", "yes");
+	start_here();
+	faults_install();
+	faults_fail(FAULT_MPROTECT, 1, 1, ENOMEM);
+	CHECK_EQ(kn_meta_alloc(5000, -1), NULL);
+	CHECK(kn_meta_alloc(5000, -1));
+}
+
 static bool is(const char *name, const char *value)
 {
 	char text[64];
@@ -396,6 +481,10 @@ int main(void)
 		child_test(a_second_free_meanwhile_is_reported),
 		child_test(who_waits_does_not_hold_up_its_cache),
 		child_test(the_order_of_a_slab_is_not_that_of_addresses),
+		child_test(a_page_that_faults_is_beside_each_table),
+		child_test(map_and_descriptors_stand_apart),
+		child_test(where_they_begin_is_not_to_be_foreseen),
+		child_test(no_memory_for_guards),
 		child_test(secure_sets_them_all),
 		child_test(no_is_nothing),
 		child_test(no_memory_for_the_quarantine),
