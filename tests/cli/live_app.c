@@ -2,8 +2,10 @@
 /*
  * A process to be looked at: prints the addresses of an object, an area and a
  * word of its stack, then does what it reads, a letter a line: b is busy for as
- * long as nothing else comes, i is idle, f forks a child that lives as long.
+ * long as nothing else comes, i is idle, f forks a child that lives as long, t
+ * writes over the environment, as for a title.
  */
+#define _GNU_SOURCE
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -56,6 +58,11 @@ int main(void)
 	       (void *)&s);
 	fflush(stdout);
 	while (fgets(line, sizeof(line), stdin)) {
+		for (char **e = environ; line[0] == 't' && *e; e++)
+			memset(*e, 't', strlen(*e));
+		if (line[0] == 't')
+			puts("titled");
+		fflush(stdout);
 		if (line[0] == 'f' && fork() == 0) {
 			printf("%d\n", getpid());
 			fflush(stdout);

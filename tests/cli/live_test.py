@@ -163,6 +163,22 @@ class Stat(Live):
         self.assertEqual(self.stats(app.pid)["pid"], app.pid)
 
 
+    def test_a_title_over_the_environment(self):
+        own = os.path.join(self.folder, "own-%p.sock")
+        for env in ({}, {"KNUMA_SOCKET": own}):
+            app = subprocess.Popen(
+                [APP], env={**self.env, "KNUMA_SOCKET": "yes", **env},
+                text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+            self.addCleanup(self.stop, app)
+            app.stdout.readline()
+            self.wait_for(own.replace("%p", str(app.pid)) if env else
+                          self.path(app.pid))
+            self.tell(app, "t")
+            self.assertEqual(app.stdout.readline(), "titled\n")
+            out, _ = self.knuma("stat", "-o", "json", str(app.pid), env=env)
+            self.assertEqual(json.loads(out)["pid"], app.pid)
+
+
 class NoSocket(Live):
     def test_how_to_turn_it_on_is_said(self):
         app = self.start(KNUMA_SOCKET="no")

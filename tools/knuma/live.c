@@ -74,21 +74,47 @@ static const char *variable(const struct process *p, const char *name)
 	return NULL;
 }
 
-/* Place @i where the socket may be; false: no such place. */
-static bool place(const struct process *p, int i, char *path)
+/*
+ * Where the socket may be.  Programs that write a title for ps(1) write it over
+ * their environment; who asks may have the same as they had.
+ */
+enum {
+	PLACE_VARIABLE,
+	PLACE_OWN_VARIABLE,
+	PLACE_SETTING,
+	PLACE_OWN_FOLDER,
+	PLACE_FOLDERS,
+	NR_PLACES = PLACE_FOLDERS + KN_LIVE_FOLDERS
+};
+
+static bool in_folder(const struct process *p, int i, const char *runtime,
+		      char *path)
 {
-	const char *given = i ? kn_tun.socket : variable(p, "KNUMA_SOCKET");
 	char folder[KN_LIVE_PATH];
 
-	if (i < 2)
-		return given && given[0] == '/' &&
-		       kn_path_of_process(given, p->pid, path, KN_LIVE_PATH);
-	if (!kn_live_folder(i - 2, p->uid, variable(p, "XDG_RUNTIME_DIR"),
-			    folder, sizeof(folder)) ||
+	if (!kn_live_folder(i, p->uid, runtime, folder, sizeof(folder)) ||
 	    strlen(folder) > 80)
 		return false;
 	snprintf(path, KN_LIVE_PATH, "%.80s/%d.sock", folder, p->pid);
 	return true;
+}
+
+/* Place @i; false: no such place. */
+static bool place(const struct process *p, int i, char *path)
+{
+	const char *given = kn_tun.socket;
+
+	if (i >= PLACE_FOLDERS)
+		return in_folder(p, i - PLACE_FOLDERS,
+				 variable(p, "XDG_RUNTIME_DIR"), path);
+	if (i == PLACE_OWN_FOLDER)
+		return in_folder(p, 0, secure_getenv("XDG_RUNTIME_DIR"), path);
+	if (i == PLACE_VARIABLE)
+		given = variable(p, "KNUMA_SOCKET");
+	else if (i == PLACE_OWN_VARIABLE)
+		given = secure_getenv("KNUMA_SOCKET");
+	return given && given[0] == '/' &&
+	       kn_path_of_process(given, p->pid, path, KN_LIVE_PATH);
 }
 
 /*
@@ -136,7 +162,7 @@ static int connect_process(struct process *p, char *why, size_t len)
 	p->uid = st.st_uid;
 	read_environment(p);
 	kn_tunables_load_with(NULL, NULL);
-	for (int i = 0; i < 2 + KN_LIVE_FOLDERS; i++) {
+	for (int i = 0; i < NR_PLACES; i++) {
 		int fd;
 
 		if (!place(p, i, path))
