@@ -14,7 +14,8 @@
  *
  *   C1  Fields of INIT rows do not change from kn_conf_freeze() on, before which
  *       no layer reads them.
- *   C2  Fields of RUNTIME rows are single words, stored whole.  Those that are read
+ *   C2  Fields of RUNTIME rows are single words, stored whole; a text is read by
+ *       knuma_conf_get(), which locks.  Those that are read
  *       together are read by kn_live_read(), see live.h.
  *   C3  A value, with its source, is written under the lock of kn_conf_lock().
  *   C4  What a reload changes, it changes in one hold of that lock, after all of
