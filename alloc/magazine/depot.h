@@ -31,7 +31,7 @@ struct kn_depot {
 	uint32_t nr_full;	/* atomic, a hint */
 	uint32_t least;		/* lowest nr_full since the last trim */
 	uint32_t ramp;		/* objects of the next refill, doubling */
-	uint32_t unused;
+	uint32_t missed;	/* a magazine was empty since one got wider */
 } kn_cacheline;
 
 void kn_depot_put(struct kn_depot *d, struct kn_block *b);

@@ -22,7 +22,16 @@ struct bank_end {
 	uint32_t *looked;
 	/* Sum of the cur words of each, when kn_drain_idle() last looked. */
 	uint64_t last_sum[KN_MAX_NODES];
+	/* Objects that widened magazines may hold above what they open with. */
+	uint64_t wide_bytes[KN_MAX_NODES];
 };
+
+/*
+ * Slots of a magazine that can be widened, behind all that it can get: its cur
+ * word when kn_drain_idle() last looked, and the places it got.
+ */
+#define LAST_CUR (KN_MAG_SLOTS - 1)
+#define GOT	 (KN_MAG_SLOTS - 2)
 
 static struct kn_lock drain_lock = KN_LOCK_INIT(drain);
 static int nr_cids;		/* highest cid with a bank + 1 */
@@ -139,6 +148,76 @@ bool kn_mag_open(struct kn_magcache *c, int node, bool may_block)
 	return opened;
 }
 
+static uint64_t *wide_of(struct kn_magazine *m, uint32_t id, int node)
+{
+	return &end_of((char *)m - kn_mag_place(node, id))->wide_bytes[node];
+}
+
+static uint64_t places_got(const struct kn_magazine *m)
+{
+	return (uintptr_t)kn_load(&m->slot[GOT]);
+}
+
+/* A magazine that closes has its first size when it opens again. */
+static void forget_places(struct kn_magazine *m, uint32_t id, int node)
+{
+	const uint32_t size = kn_magcaches[id]->size;
+	uint64_t *wide = wide_of(m, id, node);
+
+	/* Most magazines have not touched their last slots. */
+	if (!*wide || !size || !places_got(m))
+		return;
+	kn_store(wide, *wide - places_got(m) * size);
+	kn_store(&m->slot[GOT], NULL);
+}
+
+/* Places that @m, which is open, may get more of. */
+static uint32_t may_widen(const struct kn_magazine *m,
+			  const struct kn_magcache *c, uint64_t wide)
+{
+	const uint64_t limit = kn_tun.magazine_cpu_bytes;
+	const uint64_t left = limit - KN_MIN(limit, wide);
+
+	if (!m->end || m->end >= c->most)
+		return 0;
+	return (uint32_t)KN_MIN(KN_MIN(m->end, c->most - m->end),
+				left / c->size);
+}
+
+bool kn_mag_widen(struct kn_magcache *c, int node)
+{
+	const int cid = own_number();
+	struct kn_magazine *m;
+	struct bank_end *end;
+	uint32_t more;
+	char *bank;
+
+	bank = cid < 0 ? NULL : kn_load_acquire(&kn_banks[cid]);
+	if (!bank)
+		return false;
+	m = magazine(bank, node, c->id);
+	end = end_of(bank);
+	if (!may_widen(m, c, kn_load(&end->wide_bytes[node])) ||
+	    !kn_trylock(&drain_lock))
+		return false;
+	more = may_widen(m, c, end->wide_bytes[node]);
+	if (more) {
+		const uint32_t places = m->end + more;
+
+		/* As in kn_mag_open(). */
+		*(void *volatile *)&m->slot[places - 1] = NULL;
+		kn_store(&m->slot[LAST_CUR], NULL);
+		kn_store(&m->slot[GOT],
+			 (void *)(uintptr_t)(places_got(m) + more));
+		kn_store(&end->wide_bytes[node],
+			 end->wide_bytes[node] + (uint64_t)more * c->size);
+		kn_store_release(&m->end, places);
+		kn_stat_add(KN_STAT_magazine_widened, 1);
+	}
+	kn_unlock_if(&drain_lock, false);
+	return more != 0;
+}
+
 /* Calls @fn for each magazine of @set in a region that has been used. */
 static void for_each(const struct kn_drain_set *set,
 		     void (*fn)(struct kn_magazine *m, uint32_t id, int node))
@@ -166,10 +245,9 @@ static void for_each(const struct kn_drain_set *set,
 
 static void close_gates(struct kn_magazine *m, uint32_t id, int node)
 {
-	(void)id;
-	(void)node;
 	if (!m->end)
 		return;		/* never opened, or closed already */
+	forget_places(m, id, node);
 	kn_store(&m->beg, CLOSED);
 	kn_store(&m->end, 0);
 }
@@ -314,6 +392,28 @@ static uint64_t region_sum(char *bank, int node, uint32_t *present)
 	return sum;
 }
 
+/* Those of @bank that got wider, and were not used since the last call. */
+static void drain_wide(int cid, char *bank, int node)
+{
+	const uint32_t nr = kn_load(&kn_nr_magcaches);
+
+	for (uint32_t id = 0; id < nr; id++) {
+		struct kn_magazine *m = magazine(bank, node, id);
+		const struct kn_magcache *c = kn_load(&kn_magcaches[id]);
+		void *const cur = (void *)(uintptr_t)kn_load(&m->cur);
+
+		if (!c || !c->size || !kn_load(&m->end) || !places_got(m))
+			continue;
+		if (cur == kn_load(&m->slot[LAST_CUR]))
+			kn_drain(&(struct kn_drain_set){.first_id = id,
+							.last_id = id,
+							.cid = cid,
+							.node = node});
+		else
+			kn_store(&m->slot[LAST_CUR], cur);
+	}
+}
+
 void kn_drain_idle(void)
 {
 	for (int cid = 0; cid < kn_load(&nr_cids); cid++) {
@@ -331,6 +431,8 @@ void kn_drain_idle(void)
 				kn_drain(&(struct kn_drain_set){
 					.last_id = KN_NR_IDS - 1,
 					.cid = cid, .node = node });
+			else if (kn_load(&end_of(bank)->wide_bytes[node]))
+				drain_wide(cid, bank, node);
 			kn_store(last, sum);
 		}
 	}

@@ -47,10 +47,20 @@ uint32_t kn_depot_flush(struct kn_magcache *c, int node, uint32_t keep);
 /* Opens the caller's magazine of @c on @node, if that needs no waiting. */
 bool kn_mag_open(struct kn_magcache *c, int node, bool may_block);
 
+/*
+ * Gives the caller's magazine of @c on @node, which is full, up to twice the
+ * places, as far as magazine_cpu_bytes allows.  False: it stays as it is.  Until
+ * it is drained: at the latest when it was not used for a while.
+ */
+bool kn_mag_widen(struct kn_magcache *c, int node);
+
 /* Makes banks that calls which could not make them asked for. */
 void kn_banks_make_wanted(void);
 
-/* Drains the magazines of CPUs that have not used them since the last call. */
+/*
+ * Drains the magazines of CPUs that have not used them since the last call, and
+ * those that were widened and not used since.
+ */
 void kn_drain_idle(void);
 
 /* Objects ever popped, and objects in all magazines now. */

@@ -61,6 +61,8 @@ void kn_magcache_init(struct kn_magcache *c, uint16_t id, size_t size)
 	c->place = kn_mag_place(0, id);
 	c->fast_place = kn_allocs_are_slow() ? 0 : c->place;
 	c->capacity = (uint16_t)KN_MAX(most, 2);
+	c->most = (uint16_t)KN_MAX(kn_tun.magazine_capacity, c->capacity);
+	c->size = (uint32_t)size;
 	c->batch = (uint16_t)KN_MAX(KN_MIN(c->capacity / 2, KN_BATCH_MAX), 1);
 	c->depot_max = (uint32_t)KN_MIN(kn_tun.depot_batches,
 					DEPOT_BYTES / (size * c->batch) + 1);
@@ -77,6 +79,7 @@ void kn_magcache_direct(struct kn_magcache *c)
 {
 	kn_store(&c->fast_place, 0);
 	kn_store(&c->capacity, 0);
+	kn_store(&c->most, 0);
 	kn_store(&c->batch, 1);
 	kn_store(&c->depot_max, 0);
 	kn_store(&c->depot_most, 0);
@@ -242,6 +245,8 @@ uint32_t kn_mag_alloc_bulk(struct kn_magcache *c, int node, gfp_t gfp,
 	got = kn_load(&c->capacity) ? kn_mag_pop_some(c, node, obj, n) : 0;
 	if (got)
 		return got;
+	if (c->most > c->capacity && !kn_load(&c->depot[node].missed))
+		kn_store(&c->depot[node].missed, 1);
 	/* 2. A batch from the node's depot. */
 	got = from_depot(c, node, gfp, batch);
 	/* 3. Slabs, or the buddy. */
@@ -312,6 +317,20 @@ static bool make_room(struct kn_magcache *c, int node, void **top)
 	return true;
 }
 
+/*
+ * A magazine that is full, of a cache of which one was empty before, is too
+ * small for what comes and goes.
+ */
+static bool widen(struct kn_magcache *c, int node)
+{
+	struct kn_depot *d = &c->depot[node];
+
+	if (!kn_load(&d->missed) || !kn_mag_widen(c, node))
+		return false;
+	kn_store(&d->missed, 0);
+	return true;
+}
+
 void kn_mag_free(struct kn_magcache *c, int node, void *obj)
 {
 	enum kn_rseq_ret ret;
@@ -324,6 +343,8 @@ void kn_mag_free(struct kn_magcache *c, int node, void *obj)
 	/* 1. The magazine: the section may have been interrupted. */
 	ret = kn_mag_push_some(c, node, &obj, 1);
 	/* 2. It is full, or was never opened. */
+	if (ret == KN_RSEQ_DECLINED && widen(c, node))
+		ret = kn_mag_push_some(c, node, &obj, 1);
 	if (ret == KN_RSEQ_DECLINED &&
 	    (make_room(c, node, &top) || kn_mag_open(c, node, false)))
 		ret = top == obj ? KN_RSEQ_DUP : kn_mag_push_some(c, node, &obj, 1);
@@ -348,6 +369,8 @@ void kn_mag_free_bulk(struct kn_magcache *c, int node, void **obj, uint32_t n)
 		return;
 	}
 	ret = kn_mag_push_some(c, node, obj, n);
+	if (ret == KN_RSEQ_DECLINED && widen(c, node))
+		ret = kn_mag_push_some(c, node, obj, n);
 	if (ret == KN_RSEQ_DONE)
 		return;
 	if (ret == KN_RSEQ_DECLINED && make_room(c, node, &top)) {

@@ -54,8 +54,10 @@ struct kn_magcache {
 	uint32_t fast_place;	/* the same for fast paths; 0, of a magazine that
 				   never opens, if they must not serve */
 	uint16_t batch;		/* objects exchanged with the depot */
-	uint16_t capacity;	/* objects in an open magazine; 0: never opens,
-				   and frees go to the source */
+	uint16_t capacity;	/* objects in a magazine when it opens; 0: it
+				   never does, and frees go to the source */
+	uint16_t most;		/* and after misses, see kn_mag_widen() */
+	uint32_t size;		/* bytes of an object, for that */
 	bool closed;		/* gates stay closed; drain lock */
 	uint32_t depot_max;	/* full batches a depot keeps of what is freed */
 	uint32_t depot_most;	/* and of what is handed over */

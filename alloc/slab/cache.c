@@ -131,7 +131,7 @@ static void set_magazine(struct kmem_cache *s, const struct kn_cache_conf *conf)
 	uint64_t most;
 
 	if (s->magazine)
-		c->capacity = s->magazine;
+		c->most = c->capacity = s->magazine;
 	most = c->capacity;
 	if (kn_cache_conf_has(conf, KN_CACHE_KEY_magazine_capacity))
 		most = conf->magazine_capacity;
@@ -139,6 +139,7 @@ static void set_magazine(struct kmem_cache *s, const struct kn_cache_conf *conf)
 		most = KN_MIN(most, conf->magazine_bytes / s->size);
 	if (most != c->capacity) {
 		c->capacity = (uint16_t)KN_MAX(most, 2);
+		c->most = c->capacity;
 		c->batch = (uint16_t)KN_MIN(c->capacity / 2, KN_BATCH_MAX);
 	}
 	for (int node = 0; node < kn_topo.nr_nodes; node++)
@@ -155,6 +156,7 @@ static void never_open(struct kn_magcache *c)
 {
 	c->fast_place = 0;
 	c->capacity = 0;
+	c->most = 0;
 	c->depot_most = 0;
 }
 

@@ -172,6 +172,90 @@ static void large_objects_have_few_places(void)
 	CHECK_EQ(c.batch, KN_BATCH_MAX);
 }
 
+/* @n objects at a time, until all of them are in the magazine or @rounds. */
+static bool fits_after(uint32_t n, int rounds)
+{
+	void *held[128];
+
+	for (int round = 0; round < rounds; round++) {
+		for (uint32_t i = 0; i < n; i++)
+			held[i] = get();
+		for (uint32_t i = 0; i < n; i++)
+			kn_mag_free(&c, 0, held[i]);
+		if (present() >= n)
+			return true;
+	}
+	return false;
+}
+
+static void a_magazine_follows_misses(void)
+{
+	begin(8192);
+	CHECK_EQ(c.capacity, 8);
+	CHECK(!fits_after(100, 1));
+	CHECK(fits_after(100, 20));
+	CHECK(stat_of("magazine_widened") >= 4);
+	CHECK(kn_drain_cache(&c, false));
+	CHECK_EQ(nr_handed(), 0);
+	/* Drained, it begins anew. */
+	CHECK(!fits_after(100, 1));
+	CHECK(kn_drain_cache(&c, false));
+}
+
+/* Frees alone, as of one who gets what others allocate, are no misses. */
+static void what_only_frees_does_not_widen(void)
+{
+	static void *held[100];
+
+	begin(8192);
+	for (int i = 0; i < 100; i++)
+		held[i] = get();
+	for (int i = 0; i < 100; i++)
+		kn_mag_free(&c, 0, held[i]);
+	CHECK(stat_of("magazine_widened") <= 1);
+	CHECK(present() <= 2u * c.capacity);
+}
+
+static void all_magazines_of_a_cpu_have_a_limit(void)
+{
+	conf("magazine_cpu_bytes", "200K");
+	begin(8192);
+	CHECK(!fits_after(8 + 26, 30));
+	CHECK(present() <= 8 + 25 && present() > 8 + 25 - 2u * c.batch);
+	CHECK(kn_drain_cache(&c, false));
+	/* What was drained counts no more. */
+	CHECK(!fits_after(8 + 26, 30));
+	CHECK(present() <= 8 + 25 && present() > 8 + 25 - 2u * c.batch);
+	CHECK(kn_drain_cache(&c, false));
+}
+
+static void no_magazine_is_widened(void)
+{
+	conf("magazine_cpu_bytes", "0");
+	begin(8192);
+	CHECK(!fits_after(9, 30));
+	CHECK_EQ(stat_of("magazine_widened"), 0);
+	CHECK(kn_drain_cache(&c, false));
+}
+
+/* The CPU goes on with other caches, which keep what they have. */
+static void a_wide_magazine_that_is_not_used_is_drained(void)
+{
+	begin(8192);
+	CHECK(fits_after(100, 20));
+	for (int i = 0; i < 2; i++) {
+		kfree(kmalloc(64, GFP_KERNEL));
+		kfree(kmalloc(64, GFP_KERNEL));
+		CHECK(present() >= 100);
+		kn_drain_idle();
+		kfree(kmalloc(100, GFP_KERNEL));
+	}
+	CHECK(present() < 100);
+	CHECK_EQ(nr_handed(), c.depot[0].nr_full * c.batch);
+	CHECK(kn_drain_cache(&c, false));
+	CHECK_EQ(nr_handed(), 0);
+}
+
 /* The rest goes home. */
 static void a_depot_keeps_no_more_than_its_limit(void)
 {
@@ -428,6 +512,11 @@ int main(void)
 		child_test(the_last_freed_is_the_first_out),
 		child_test(refills_grow),
 		child_test(large_objects_have_few_places),
+		child_test(a_magazine_follows_misses),
+		child_test(what_only_frees_does_not_widen),
+		child_test(all_magazines_of_a_cpu_have_a_limit),
+		child_test(no_magazine_is_widened),
+		child_test(a_wide_magazine_that_is_not_used_is_drained),
 		child_test(a_depot_keeps_no_more_than_its_limit),
 		child_test(batches_come_back_from_the_depot),
 		child_test(bulk_gives_up_to_a_batch),
