@@ -338,6 +338,23 @@ uint32_t kn_depot_flush(struct kn_magcache *c, int node, uint32_t keep)
 	return n;
 }
 
+void kn_depot_trim(struct kn_magcache *c, int node, uint64_t keep_bytes)
+{
+	struct kn_depot *d = &c->depot[node];
+	const int32_t unused = (int32_t)kn_load(&d->least);
+	const uint32_t full = kn_load(&d->nr_full);
+	const uint64_t most = keep_bytes / ((uint64_t)c->batch * c->size);
+	uint32_t keep = full;
+
+	/* Half of what was not needed: an idle depot is empty in a few ticks. */
+	if (unused > 0)
+		keep -= KN_MIN(full, ((uint32_t)unused + 1) / 2);
+	keep = (uint32_t)KN_MIN(keep, most);
+	if (keep < full)
+		kn_depot_flush(c, node, keep);
+	kn_store(&d->least, kn_load(&d->nr_full));
+}
+
 bool kn_drain_cache(struct kn_magcache *c, bool close)
 {
 	const struct kn_drain_set set = {

@@ -44,6 +44,12 @@ void kn_drain_reopen(uint16_t id);
 /* Flushes all batches of a depot but @keep; how many. */
 uint32_t kn_depot_flush(struct kn_magcache *c, int node, uint32_t keep);
 
+/*
+ * A tick: flushes half of what was not needed since the last call, and what is
+ * above @keep_bytes.
+ */
+void kn_depot_trim(struct kn_magcache *c, int node, uint64_t keep_bytes);
+
 /* Opens the caller's magazine of @c on @node, if that needs no waiting. */
 bool kn_mag_open(struct kn_magcache *c, int node, bool may_block);
 

@@ -519,7 +519,10 @@ uint64_t kn_page_trim(uint64_t most, bool all)
 
 	for (unsigned order = 0; all && order < KN_NR_PCP; order++)
 		kn_drain_cache(&pcp[order], false);
-	for (int node = 0; node < kn_topo.nr_nodes; node++)
+	for (int node = 0; node < kn_topo.nr_nodes; node++) {
+		for (unsigned order = 0; !all && order < KN_NR_PCP; order++)
+			kn_depot_trim(&pcp[order], node, UINT64_MAX);
 		done += kn_zone_trim(node, most, all);
+	}
 	return done;
 }

@@ -672,6 +672,21 @@ static uint32_t isolate(struct kn_zone *z, bool all)
 	return KN_PFN_NONE;
 }
 
+/*
+ * Of a block of the largest order that is free as a whole, descriptors other
+ * than the first say nothing: zero is as good.
+ */
+static void purge_descriptors(uint32_t pfn, unsigned order)
+{
+	const uintptr_t from =
+		KN_ALIGN_UP((uintptr_t)kn_page(pfn + 1), KN_PAGE_SIZE);
+	const uintptr_t to = KN_ALIGN_DOWN(
+		(uintptr_t)kn_page(pfn + (1u << order)), KN_PAGE_SIZE);
+
+	if (order == KN_MAX_ORDER && to > from)
+		(void)kn_span_purge(from, to - from);
+}
+
 /* Gives one block back.  The lock is not held over the system call. */
 static uint64_t purge_one(struct kn_zone *z, bool all)
 {
@@ -688,6 +703,8 @@ static uint64_t purge_one(struct kn_zone *z, bool all)
 		return 0;
 	bytes = KN_PAGE_SIZE << kn_page(pfn)->order;
 	err = kn_span_purge((uintptr_t)kn_pfn_address(pfn), bytes);
+	if (!err)
+		purge_descriptors(pfn, kn_page(pfn)->order);
 	/* Refused: the block stays what it was, warm. */
 	flags = err ? KN_PAGE_WARM : KN_PAGE_ZERO;
 	kn_lock(&z->lock);
@@ -704,8 +721,12 @@ uint64_t kn_zone_trim(int node, uint64_t most, bool all)
 
 	if (kn_tun.lock_memory)
 		return 0;	/* resident is what the user asked for */
-	if (!all)
-		most = KN_MIN(most, kn_load(&z->least_warm) << KN_PAGE_SHIFT);
+	if (!all) {
+		const uint64_t idle = kn_load(&z->least_warm) << KN_PAGE_SHIFT;
+
+		/* So that most of a burst of any size is gone in ten ticks. */
+		most = KN_MIN(KN_MAX(most, idle / 4), idle);
+	}
 	while (done < most && (got = purge_one(z, all)) != 0)
 		done += got;
 	kn_lock(&z->lock);

@@ -92,7 +92,8 @@ bool kn_zone_take_room(int node, uint64_t pages);
 
 /*
  * Gives warm memory that was not needed since the last call back to the
- * operating system, at most @most bytes; with @all whatever is free.  Bytes.
+ * operating system, at most @most bytes or a quarter of it; with @all whatever is
+ * free.  Bytes.
  */
 uint64_t kn_zone_trim(int node, uint64_t most, bool all);
 

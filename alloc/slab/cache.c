@@ -760,24 +760,6 @@ bool kn_shrink_for(gfp_t gfp, int node)
 	return true;
 }
 
-static void trim_depot(struct kmem_cache *s, int node)
-{
-	struct kn_depot *d = &s->mag.depot[node];
-	const int32_t unused = (int32_t)kn_load(&d->least);
-	const uint32_t full = kn_load(&d->nr_full);
-	const uint64_t most = kn_load(&kn_depot_keep_bytes) /
-			      ((uint64_t)s->mag.batch * s->size);
-	uint32_t keep = full;
-
-	/* Half of what was not needed: an idle depot is empty in a few ticks. */
-	if (unused > 0)
-		keep -= KN_MIN(full, ((uint32_t)unused + 1) / 2);
-	keep = (uint32_t)KN_MIN(keep, most);
-	if (keep < full)
-		kn_depot_flush(&s->mag, node, keep);
-	kn_store(&d->least, kn_load(&d->nr_full));
-}
-
 void kn_caches_trim(void)
 {
 	struct kmem_cache *s;
@@ -785,7 +767,8 @@ void kn_caches_trim(void)
 	kn_lock(&list_lock);
 	kn_list_for_each(s, &caches, struct kmem_cache, list) {
 		for (int node = 0; node < kn_topo.nr_nodes; node++)
-			trim_depot(s, node);
+			kn_depot_trim(&s->mag, node,
+				      kn_load(&kn_depot_keep_bytes));
 		kn_slab_reap(s, 1);
 	}
 	kn_unlock(&list_lock);

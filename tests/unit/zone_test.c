@@ -174,6 +174,57 @@ static void purged_memory_reads_as_zero(void)
 	CHECK(all_bytes(p, KN_PAGE_SIZE << 5, 0));
 }
 
+/* Of what was not needed since the last tick, however much that is. */
+static void a_tick_gives_a_quarter_at_least(void)
+{
+	const uint64_t block = KN_PAGE_SIZE << KN_MAX_ORDER;
+	struct kn_zone *z = begin();
+	uint32_t pfn[40];
+
+	for (int i = 0; i < 40; i++)
+		pfn[i] = get(KN_MAX_ORDER);
+	for (int i = 0; i < 40; i++)
+		put(pfn[i], KN_MAX_ORDER);
+	CHECK_EQ(kn_zone_trim(0, UINT64_MAX, false), 0);
+	CHECK_EQ(kn_zone_trim(0, block, false), 10 * block);
+	CHECK_EQ(kn_zone_trim(0, block, false), 8 * block);
+	CHECK_EQ(kn_zone_trim(0, 11 * block, false), 11 * block);
+	CHECK(kn_zone_trim(0, UINT64_MAX, false) >= 11 * block);
+	CHECK_EQ(z->nr_warm, 0);
+	CHECK(kn_zone_verify(0));
+}
+
+/* Those of a block that is free as a whole say nothing. */
+static void descriptors_of_purged_memory_go_back(void)
+{
+	const uint32_t nr = 1u << KN_MAX_ORDER;
+	struct kn_zone *z = begin();
+	const uint32_t pfn = get(KN_MAX_ORDER);
+	uint32_t half;
+
+	for (uint32_t i = 1; i < nr; i++)
+		kn_page(pfn + i)->order = 77;
+	put(pfn, KN_MAX_ORDER);
+	CHECK(is_present(kn_page(pfn + nr - 1), 1));
+	CHECK_EQ(kn_zone_trim(0, UINT64_MAX, true), KN_PAGE_SIZE * nr);
+	CHECK(!is_present(kn_page(pfn + nr - 1), 1));
+	CHECK(is_present(kn_page(pfn), 1));
+	CHECK(kn_zone_verify(0));
+	CHECK_EQ(get(0), pfn);
+	CHECK_EQ(z->nr_warm, 0);
+	put(pfn, 0);
+	CHECK(kn_zone_verify(0));
+	/* Smaller blocks keep theirs: neighbours are on the same page. */
+	half = get(9);
+	kn_page(half + nr / 2 - 1)->order = 77;
+	put(half, 9);
+	/* And the page of before. */
+	CHECK_EQ(kn_zone_trim(0, UINT64_MAX, true),
+		 KN_PAGE_SIZE * (nr / 2 + 1));
+	CHECK_EQ(kn_page(half + nr / 2 - 1)->order, 77);
+	CHECK(kn_zone_verify(0));
+}
+
 static void a_purge_that_is_refused_changes_nothing(void)
 {
 	struct kn_zone *z = begin();
@@ -415,6 +466,8 @@ int main(void)
 		child_test(kinds_do_not_mix),
 		child_test(what_is_known_of_both_halves_is_known_of_the_whole),
 		child_test(purged_memory_reads_as_zero),
+		child_test(a_tick_gives_a_quarter_at_least),
+		child_test(descriptors_of_purged_memory_go_back),
 		child_test(a_purge_that_is_refused_changes_nothing),
 		child_test(a_timed_trim_leaves_what_is_needed),
 		child_test(a_range_is_as_few_blocks_as_can_be),
