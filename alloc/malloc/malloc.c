@@ -24,6 +24,9 @@
 #include "alloc/vmalloc/move.h"
 #include "alloc/vmalloc/vmap.h"
 
+/* The largest block with a magazine. */
+#define PCP_MOST   (KN_PAGE_SIZE << (KN_NR_PCP - 1))
+
 #define GFP_MALLOC (GFP_KERNEL | __GFP_NOWARN | KN_GFP_MALLOC)
 
 static bool is_block(size_t size, size_t align)
@@ -65,6 +68,16 @@ static kn_slow void *malloc_slow(size_t size, gfp_t gfp)
 	return large(size, 1, gfp);
 }
 
+/* Whole pages have magazines, too. */
+static kn_noinline void *malloc_pages(size_t size)
+{
+	void *p = kn_hot.small_max && !kn_tun.init_on_alloc ?
+			  kn_large_pop(size) :
+			  NULL;
+
+	return likely(p) ? p : malloc_slow(size, GFP_MALLOC);
+}
+
 /* Sizes with a magazine that the table of small ones does not have. */
 static kn_noinline void *malloc_medium(size_t size)
 {
@@ -75,6 +88,8 @@ static kn_noinline void *malloc_medium(size_t size)
 		if (likely(kn_rseq_popped(p)))
 			return p;
 	}
+	if (size > KMALLOC_MAX_CACHE_SIZE && size <= PCP_MOST)
+		return malloc_pages(size);
 	return malloc_slow(size, GFP_MALLOC);
 }
 
@@ -107,16 +122,21 @@ kn_fast void *knuma_calloc(size_t n, size_t size)
 	return malloc_slow(bytes, GFP_MALLOC | __GFP_ZERO);
 }
 
+/* What free() of the preload library leaves over; for that library alone. */
+void knuma_free_slow(void *p) KN_API;
+
 /*
  * Memory of the loader from before the preload, or of another allocator: what
  * is not of this heap is reported once and left alone.
  */
-static kn_slow void free_slow(void *p)
+kn_slow void knuma_free_slow(void *p)
 {
 	const int saved_errno = errno;
 	struct page *area;
 
 	if (ZERO_OR_NULL_PTR(p))
+		return;
+	if (likely(kn_span_has(p)) && kn_large_push(p))
 		return;
 	if (!kn_span_has(p)) {
 		kn_stat_add(KN_STAT_invalid_free, 1);
@@ -136,7 +156,7 @@ kn_fast void knuma_free(void *p)
 {
 	if (likely(kn_hot_push(&kn_hot, p)))
 		return;
-	free_slow(p);
+	knuma_free_slow(p);
 }
 
 size_t knuma_malloc_usable_size(void *p)

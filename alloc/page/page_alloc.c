@@ -69,6 +69,11 @@ int kn_page_init(void)
 	return 0;
 }
 
+static uint32_t pcp_place(int node, unsigned order)
+{
+	return kn_mag_place(node, KN_ID_PCP + order);
+}
+
 /* From the page lists.  A call that may not wait takes present memory only. */
 static uint32_t from_pcp(int node, unsigned order, gfp_t gfp)
 {
@@ -98,6 +103,13 @@ uint32_t kn_pages_get(int node, unsigned order, gfp_t gfp)
 	return pfn;
 }
 
+static void put_in_pcp(int node, unsigned order, void *p)
+{
+	if (unlikely(kn_rseq_push(&kn_hot, pcp_place(node, order), p) !=
+		     KN_RSEQ_DONE))
+		kn_mag_free(&pcp[order], node, p);
+}
+
 void kn_pages_put(uint32_t pfn, unsigned order, uint8_t flags, bool may_block)
 {
 	struct page *page = kn_page(pfn);
@@ -109,7 +121,7 @@ void kn_pages_put(uint32_t pfn, unsigned order, uint8_t flags, bool may_block)
 	}
 	kn_store(&page->type, KN_PAGE_PCP);
 	page->flags = flags;
-	kn_mag_free(&pcp[order], kn_pfn_node(pfn), kn_page_addr(page));
+	put_in_pcp(kn_pfn_node(pfn), order, kn_page_addr(page));
 }
 
 bool kn_node_wanted(int nid, gfp_t gfp, int *node)
@@ -358,6 +370,59 @@ unsigned long get_zeroed_page(gfp_t gfp)
 
 /* Runs of pages: a block of the next power of two, its tail given back. */
 
+/* Runs that are a block of the page lists: its order, or KN_NR_PCP. */
+static unsigned pcp_order(uint64_t nr)
+{
+	return nr <= 1u << (KN_NR_PCP - 1) && !(nr & (nr - 1)) ? kn_log2(nr) :
+								 KN_NR_PCP;
+}
+
+static void set_large(uint32_t pfn, uint64_t nr)
+{
+	struct page *page = kn_page(pfn);
+
+	kn_store(&page->type, KN_PAGE_LARGE);
+	page->nr_pages = nr;
+	kn_map_set(pfn, KN_ID_LARGE);
+}
+
+void *kn_large_pop(size_t bytes)
+{
+	const uint64_t nr = KN_ALIGN_UP(bytes, KN_PAGE_SIZE) >> KN_PAGE_SHIFT;
+	const unsigned order = pcp_order(nr);
+	uint32_t pfn;
+	void *p;
+
+	if (order == KN_NR_PCP || kn_load(&kn_large_refused))
+		return NULL;
+	p = kn_rseq_pop_node(&kn_hot, pcp_place(kn_mag_node(), order));
+	if (unlikely(!kn_rseq_popped(p)))
+		return NULL;
+	pfn = kn_pfn(p);
+	kn_page(pfn)->flags &= (uint8_t)~KN_PAGE_ZERO;
+	set_large(pfn, nr);
+	return p;
+}
+
+bool kn_large_push(void *p)
+{
+	const uint32_t pfn = kn_pfn(p);
+	struct page *page = kn_page(pfn);
+	unsigned order;
+
+	if (kn_map_id(pfn) != KN_ID_LARGE || kn_tun.init_on_free)
+		return false;
+	order = pcp_order(page->nr_pages);
+	if (order == KN_NR_PCP || kn_load(&page->away) || page->ext ||
+	    page->flags & KN_PAGE_EXACT || p != kn_page_addr(page))
+		return false;
+	kn_map_set(pfn, KN_ID_NONE);
+	kn_store(&page->type, KN_PAGE_PCP);
+	page->flags &= KN_PAGE_SURE;
+	put_in_pcp(kn_pfn_node(pfn), order, p);
+	return true;
+}
+
 void *kn_large_alloc(size_t bytes, size_t align, gfp_t gfp, int node)
 {
 	const uint32_t nr = (uint32_t)(KN_ALIGN_UP(bytes, KN_PAGE_SIZE) >>
@@ -378,9 +443,7 @@ void *kn_large_alloc(size_t bytes, size_t align, gfp_t gfp, int node)
 				   page->flags & (KN_PAGE_ZERO | KN_PAGE_SURE),
 				   gfpflags_allow_blocking(gfp));
 	zero_if(pfn, (size_t)nr << KN_PAGE_SHIFT, gfp);
-	kn_store(&page->type, KN_PAGE_LARGE);
-	page->nr_pages = nr;
-	kn_map_set(pfn, KN_ID_LARGE);
+	set_large(pfn, nr);
 	return kn_page_addr(page);
 }
 

@@ -33,6 +33,16 @@ void *kn_large_alloc(size_t bytes, size_t align, gfp_t gfp, int node);
 void kn_large_free(struct page *page, bool may_block);
 
 /*
+ * The same out of the magazine of the running CPU alone, content undefined, which
+ * the counters of the node do not see; NULL when @bytes are no block of the page
+ * lists, or there is none.  After start-up.
+ */
+void *kn_large_pop(size_t bytes);
+
+/* Frees @p, of the span, if it is a run like that; without it, nothing is done. */
+bool kn_large_push(void *p);
+
+/*
  * The dense node that a request for kernel id @nid (or NUMA_NO_NODE) starts at.
  * False, with errno, when there is none: EINVAL, or ENOMEM under THISNODE.
  */

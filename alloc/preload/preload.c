@@ -26,6 +26,7 @@
 /* Of libknuma, for this library alone. */
 void knuma_thread_created(void);
 bool knuma_thread_refused(void);
+void knuma_free_slow(void *p);
 
 /* All that follows is for the program; preload.lds lists it. */
 #pragma GCC visibility push(default)
@@ -44,7 +45,7 @@ kn_fast void *malloc(size_t size)
 kn_fast void free(void *p)
 {
 	if (unlikely(!kn_hot_push(&knuma_hot_1, p)))
-		knuma_free(p);
+		knuma_free_slow(p);
 }
 
 void *calloc(size_t n, size_t size)

@@ -54,6 +54,11 @@ static void *large(size_t size, gfp_t gfp, int nid)
 		return NULL;
 	if (kn_tun.init_on_alloc)
 		gfp |= __GFP_ZERO;
+	if (nid == NUMA_NO_NODE && gfpflags_allow_blocking(gfp) &&
+	    !(gfp & (__GFP_ZERO | __GFP_NOFAIL | __GFP_ACCOUNT)))
+		p = kn_large_pop(size);
+	if (p)
+		return p;
 	if (!kn_ext_begin(bytes, gfp, &ext)) {
 		kn_count_failure("kmalloc", size, gfp, nid);
 		return NULL;
@@ -217,6 +222,8 @@ kn_slow void kn_free_slow(const void *p, const char *call)
 		report_foreign(call, p);
 		return;
 	}
+	if (kn_large_push((void *)p))
+		return;
 	if (unlikely(kn_harden_frees)) {
 		p = hardened(p);
 		if (!p)

@@ -170,6 +170,9 @@ void *kn_vmalloc_resize(struct page *area, size_t size, gfp_t gfp)
 	/* What was charged, or will be, is charged by who copies it. */
 	if (area->ext || (gfp & __GFP_ACCOUNT && kn_group_active))
 		return NULL;
+	/* What a group pays for, or shall, is charged by the copy. */
+	if (area->ext || gfp & __GFP_ACCOUNT)
+		return NULL;
 	if (!gfpflags_allow_blocking(gfp) || size > kn_window_half() ||
 	    (nr > had && kn_load(&kn_large_refused)))
 		return NULL;

@@ -979,6 +979,16 @@ static void give_tail(struct arena *a, struct page *area, uint64_t keep)
 	kn_unlock(&a->lock);
 }
 
+/* What the program had behind @nr pages is gone before others can have it. */
+static kn_slow void wipe_tail(struct page *area, uint64_t nr)
+{
+	void *const at = kn_page_addr(area + nr);
+	const size_t bytes = (area->nr_pages - nr) << KN_PAGE_SHIFT;
+
+	if (kn_span_purge((uintptr_t)at, bytes))
+		memset(at, 0, bytes);
+}
+
 void kn_vmap_shrink(struct page *area, uint64_t nr)
 {
 	struct arena *a = arena_of(kn_page_pfn(area));
@@ -987,7 +997,11 @@ void kn_vmap_shrink(struct page *area, uint64_t nr)
 	/* A part of a huge page frees nothing. */
 	if (kn_span_comes_huge((uintptr_t)kn_page_addr(area)))
 		keep = KN_ALIGN_UP(keep, KN_HUGE_SIZE >> KN_PAGE_SHIFT);
-	if (keep + keep / 4 >= area->capacity || !place_guard(area, nr))
+	if (keep + keep / 4 >= area->capacity)
+		return;
+	if (unlikely(kn_tun.init_on_free))
+		wipe_tail(area, nr);
+	if (!place_guard(area, nr))
 		return;
 	ck_pr_sub_64(&a->used_pages, area->nr_pages - nr);
 	area->nr_pages = nr;

@@ -123,6 +123,27 @@ static void more_than_kvmalloc_gives(void)
 	knuma_free(p);
 }
 
+/* Also when a magazine runs empty, for all sizes around those of pages. */
+static void an_object_wastes_less_than_it_is(void)
+{
+	static void *held[3000];
+
+	for (size_t i = 0; i < NR_SIZES; i++) {
+		const size_t size = some_sizes[i];
+		const int n = size > 100000 ? 3 : size > 5000 ? 100 : 3000;
+		const size_t most = size + size / 4 + (size > 1024 ? 4096 : 16);
+
+		for (int k = 0; k < n; k++) {
+			held[k] = knuma_malloc(size);
+			CHECK(knuma_malloc_usable_size(held[k]) >= size);
+			CHECK(knuma_malloc_usable_size(held[k]) <= most);
+		}
+		for (int k = 0; k < n; k++)
+			knuma_free(held[k]);
+	}
+	heap_verify();
+}
+
 static void realloc_keeps_the_content(void)
 {
 	size_t have = 10;
@@ -331,6 +352,7 @@ int main(void)
 		child_test(calloc_is_zero_after_dirty_frees),
 		child_test(sizes_that_cannot_be),
 		child_test(more_than_kvmalloc_gives),
+		child_test(an_object_wastes_less_than_it_is),
 		child_test(realloc_keeps_the_content),
 		child_test(realloc_at_the_edges),
 		child_test(an_area_that_grows_has_room_to_grow),

@@ -477,6 +477,26 @@ static void a_shrink_that_is_refused(void)
 	CHECK_EQ(kn_vmap_used_bytes(), 0);
 }
 
+/* With init_on_free, also where the system does not take it. */
+static void what_a_shrink_leaves_is_wiped(void)
+{
+	struct page *area;
+	char *p;
+
+	conf("init_on_free", "yes");
+	start_here();
+	faults_install();
+	area = filled(4 * MIB, 1);
+	p = kn_page_addr(area);
+	faults_refuse_advice(MADV_DONTNEED, ENOMEM);
+	CHECK_EQ(kn_vmap_resize(area, PAGES(MIB), &dirty), area);
+	faults_refuse_advice(-1, 0);
+	CHECK(holds(area, MIB, 1));
+	/* Behind the guard. */
+	CHECK(all_bytes(p + MIB + KN_PAGE_SIZE, 3 * MIB - KN_PAGE_SIZE, 0));
+	CHECK(kn_vmap_verify(0));
+}
+
 /* What moved in is one mapping with its neighbours again, or stays as it is. */
 static void a_mapping_that_cannot_be_made_anew(void)
 {
@@ -670,6 +690,7 @@ int main(void)
 		child_test(areas_with_a_protection_stay),
 		child_test(a_shrink_gives_memory_back),
 		child_test(a_shrink_that_is_refused),
+		child_test(what_a_shrink_leaves_is_wiped),
 		child_test(a_mapping_that_cannot_be_made_anew),
 		child_test(any_call_may_fail),
 		child_test(guards_that_are_mappings),
