@@ -122,14 +122,24 @@ static uint64_t machine_total_ram(void)
 	return sysinfo(&info) ? 0 : (uint64_t)info.totalram * info.mem_unit;
 }
 
-static uint64_t machine_address_limit(void)
+static uint64_t limit_of(int resource)
 {
 	struct rlimit limit;
 
-	if (RESULT(int, getrlimit(RLIMIT_AS, &limit)) ||
+	if (RESULT(int, getrlimit(resource, &limit)) ||
 	    limit.rlim_cur == RLIM_INFINITY)
 		return UINT64_MAX;
 	return limit.rlim_cur;
+}
+
+static uint64_t machine_address_limit(void)
+{
+	return limit_of(RLIMIT_AS);
+}
+
+static uint64_t machine_data_limit(void)
+{
+	return limit_of(RLIMIT_DATA);
 }
 
 static size_t machine_page_size(void)
@@ -246,6 +256,7 @@ struct kn_machine kn_machine = {
 	.getcpu = machine_getcpu,
 	.total_ram = machine_total_ram,
 	.address_limit = machine_address_limit,
+	.data_limit = machine_data_limit,
 	.page_size = machine_page_size,
 	.read_file = machine_read_file,
 	.watch = machine_watch,

@@ -56,8 +56,9 @@ struct kn_machine {
 	int (*membarrier)(int cmd);
 	int (*getcpu)(void);
 	uint64_t (*total_ram)(void);
-	/* Bytes of address space, RLIMIT_AS; UINT64_MAX: no limit. */
+	/* Bytes: RLIMIT_AS and RLIMIT_DATA; UINT64_MAX: no limit. */
 	uint64_t (*address_limit)(void);
+	uint64_t (*data_limit)(void);
 	size_t (*page_size)(void);
 	/* Bytes read of @path, at most @len - 1, always terminated. */
 	ssize_t (*read_file)(const char *path, char *buf, size_t len);

@@ -33,18 +33,42 @@ static bool is_locked(const struct page *area)
 	       kn_machine.madvise(guard, KN_PAGE_SIZE, MADV_DONTNEED);
 }
 
+static bool is_limited(void)
+{
+	return kn_machine.address_limit() != UINT64_MAX ||
+	       kn_machine.data_limit() != UINT64_MAX;
+}
+
 /* Pages that lie elsewhere on purpose are marked by address, see away.h. */
 static bool is_movable(const struct page *area)
 {
 	return area->nr_pages << KN_PAGE_SHIFT >= MOVE_LEAST &&
-	       !kn_load(&area->away) && !is_locked(area);
+	       !kn_load(&area->away) && !is_limited() && !is_locked(area);
+}
+
+/*
+ * Where a move is refused late, the kernel has unmapped the new place already:
+ * it must be known before that what is moved is one mapping (kernels before 6.17
+ * refuse more), and that no limit counts the new one.  Growing the range by a
+ * page that is taken says the first: -EFAULT if it is more, else -ENOMEM.
+ */
+static bool is_one_mapping(char *from, size_t bytes)
+{
+	void *at =
+		kn_machine.mremap(from, bytes, bytes + KN_PAGE_SIZE, 0, NULL);
+
+	return kn_ptr_err(at) == -ENOMEM;
 }
 
 static int move(char *to, char *from, size_t bytes)
 {
-	void *at = kn_machine.mremap(
-		from, bytes, bytes,
-		MREMAP_MAYMOVE | MREMAP_FIXED | MREMAP_DONTUNMAP, to);
+	void *at;
+
+	if (!is_one_mapping(from, bytes))
+		return -EFAULT;
+	at = kn_machine.mremap(from, bytes, bytes,
+			       MREMAP_MAYMOVE | MREMAP_FIXED | MREMAP_DONTUNMAP,
+			       to);
 
 	return kn_is_err(at) ? kn_ptr_err(at) : 0;
 }

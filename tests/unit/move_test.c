@@ -241,7 +241,8 @@ static void page_tables_move(void)
 	moved = resize(area, 8 * MIB);
 	CHECK(moved != area && !dirty);
 	CHECK_EQ(stat_of("vmalloc_moved"), 1);
-	CHECK_EQ(faults_calls(FAULT_MREMAP), 1);
+	/* One question, one move. */
+	CHECK_EQ(faults_calls(FAULT_MREMAP), 2);
 	CHECK_EQ(kn_guard_mappings(), 2);
 	CHECK(nr_mappings() <= before + 2);
 	CHECK(holds(moved, 4 * MIB, 1));
@@ -301,8 +302,8 @@ static void what_moved_moves_again(void)
 		bytes += 4 * MIB;
 		fill(kn_page_addr(area), bytes, i + 1);
 	}
-	/* One call for each mapping that it was in. */
-	CHECK_EQ(faults_calls(FAULT_MREMAP), 1 + 2 + 3 + 4);
+	/* A question and a move for each mapping that it was in. */
+	CHECK_EQ(faults_calls(FAULT_MREMAP), 2 * (1 + 2 + 3 + 4));
 	for (int i = 1; i <= 4; i++)
 		put(behind[i]);
 	put(area);
@@ -320,7 +321,7 @@ static void a_move_that_is_refused_is_a_copy(void)
 	start_here();
 	faults_install();
 	area = hemmed_in(4 * MIB, 1, &behind);
-	faults_fail(FAULT_MREMAP, 1, 1, ENOMEM);
+	faults_fail(FAULT_MREMAP, 2, 1, ENOMEM);
 	area = resize(area, 8 * MIB);
 	CHECK(holds(area, 4 * MIB, 1));
 	CHECK_EQ(stat_of("vmalloc_moved"), 0);
@@ -334,7 +335,7 @@ static void a_move_that_is_refused_is_a_copy(void)
 	CHECK_EQ(stat_of("vmalloc_moved"), 1);
 	fill(kn_page_addr(area), 12 * MIB, 3);
 	at_the_end(2 * MIB);
-	faults_fail(FAULT_MREMAP, 2, 1, EFAULT);
+	faults_fail(FAULT_MREMAP, 4, 1, EFAULT);
 	area = resize(area, 16 * MIB);
 	CHECK_EQ(faults_failed(), 2);
 	CHECK(holds(area, 12 * MIB, 3));
@@ -342,6 +343,24 @@ static void a_move_that_is_refused_is_a_copy(void)
 	put(area);
 	kn_vmap_trim(0, true);
 	CHECK(kn_vmap_verify(0));
+}
+
+/* In more than one mapping, of which nothing is recorded: no move is tried. */
+static void what_is_in_two_mappings_is_copied(void)
+{
+	struct page *area, *behind;
+
+	start_here();
+	area = hemmed_in(4 * MIB, 1, &behind);
+	CHECK_EQ(madvise((char *)kn_page_addr(area) + 2 * MIB, MIB,
+			 MADV_DONTFORK),
+		 0);
+	faults_install();
+	area = resize(area, 8 * MIB);
+	CHECK_EQ(faults_calls(FAULT_MREMAP), 1);
+	CHECK(holds(area, 4 * MIB, 1));
+	CHECK_EQ(stat_of("vmalloc_moved"), 0);
+	CHECK_EQ(kn_guard_mappings(), 0);
 }
 
 static void *(*real_mremap)(void *from, size_t old_len, size_t new_len,
@@ -353,6 +372,8 @@ static void *half_a_move(void *from, size_t old_len, size_t new_len, int flags,
 {
 	const size_t half = old_len / 2;
 
+	if (!flags)
+		return real_mremap(from, old_len, new_len, flags, to);
 	CHECK_EQ(old_len, new_len);
 	CHECK(!kn_is_err(real_mremap(from, half, half, flags, to)));
 	return (void *)(intptr_t)-ENOMEM;
@@ -380,12 +401,25 @@ static void half_a_move_is_completed(void)
 	kn_machine.mremap = real_mremap;
 }
 
+static uint64_t some_limit(void)
+{
+	return (uint64_t)1 << 50;
+}
+
+static uint64_t no_limit(void)
+{
+	return UINT64_MAX;
+}
+
 static void what_must_not_move_is_copied(void)
 {
 	struct page *area, *behind;
 
 	start_here();
 	faults_install();
+	/* All that follows is behind what was grown. */
+	put(get(128 * MIB));
+	kn_vmap_trim(0, true);
 	/* Locked, as that advice is refused for it. */
 	area = hemmed_in(4 * MIB, 1, &behind);
 	faults_refuse_advice(MADV_DONTNEED, EINVAL);
@@ -398,6 +432,17 @@ static void what_must_not_move_is_copied(void)
 	area = resize(area, 8 * MIB);
 	CHECK(holds(area, 4 * MIB, 2));
 	CHECK_EQ(kn_load(&kn_away_pages), 0);
+	/* A limit that would count the new mapping. */
+	kn_machine.data_limit = some_limit;
+	area = hemmed_in(4 * MIB, 4, &behind);
+	area = resize(area, 8 * MIB);
+	CHECK(holds(area, 4 * MIB, 4));
+	kn_machine.data_limit = no_limit;
+	kn_machine.address_limit = some_limit;
+	area = hemmed_in(4 * MIB, 5, &behind);
+	area = resize(area, 8 * MIB);
+	CHECK(holds(area, 4 * MIB, 5));
+	kn_machine.address_limit = no_limit;
 	/* No mapping may be cut any more. */
 	conf("vma_budget", "0");
 	area = hemmed_in(4 * MIB, 3, &behind);
@@ -685,6 +730,7 @@ int main(void)
 		child_test(a_small_area_moves_to_the_large_ones),
 		child_test(what_moved_moves_again),
 		child_test(a_move_that_is_refused_is_a_copy),
+		child_test(what_is_in_two_mappings_is_copied),
 		child_test(half_a_move_is_completed),
 		child_test(what_must_not_move_is_copied),
 		child_test(areas_with_a_protection_stay),
