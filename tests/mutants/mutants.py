@@ -28,9 +28,12 @@ class Mutant:
         self.files = re.findall(r"(?m)^\+\+\+ b/(\S+)", text)
 
     def apply(self, tree, dry_run=False):
-        """None, or why the patch does not fit the files below tree."""
+        """None, or why the patch does not fit the files below tree.
+
+        The lines that it changes must be there, not the one beside them.
+        """
         done = subprocess.run(
-            ["patch", "-p1", "--fuzz=0", "--forward", "--no-backup-if-mismatch",
+            ["patch", "-p1", "--fuzz=1", "--forward", "--no-backup-if-mismatch",
              "--reject-file=-", "--input", os.path.abspath(self.path)]
             + ["--dry-run"] * dry_run,
             cwd=tree, capture_output=True, text=True, check=False)
