@@ -100,10 +100,18 @@ class Copy:
         return (sorted(set(failed)),
                 built == {"//tests:" + name for name in names})
 
-    def restore(self, files):
+    def read(self, files):
+        """Name -> content, for write()."""
+        kept = {}
         for file in files:
-            shutil.copyfile(os.path.join(ROOT, file),
-                            os.path.join(self.tree, file))
+            with open(os.path.join(self.tree, file), "rb") as f:
+                kept[file] = f.read()
+        return kept
+
+    def write(self, kept):
+        for file, content in kept.items():
+            with open(os.path.join(self.tree, file), "wb") as f:
+                f.write(content)
 
     def show_log(self):
         with open(self.log, encoding="utf-8", errors="replace") as f:
@@ -124,15 +132,16 @@ def passes_unchanged(copy, chosen):
 
 def try_one(copy, m):
     """The test that caught it, "" when none did; None: it could not be tried."""
+    kept = copy.read(m.files)
     why = m.apply(copy.tree)
     if why:
         say("FAIL: %s does not apply\n%s" % (m.path, why))
-        copy.restore(m.files)
+        copy.write(kept)
         return None
     try:
         failed, built = copy.test(m.tests, keep_going=False)
     finally:
-        copy.restore(m.files)
+        copy.write(kept)
     if failed:
         return failed[0]
     if built:
