@@ -123,11 +123,26 @@ static void use(const struct entry *e)
 	}
 }
 
+/* Settings with which sections run that others never meet. */
+static const struct {
+	const char *name, *value;
+} settings[][2] = {
+	{{"background", "no"}, {"init_on_free", "no"}},
+	{{"init_on_free", "yes"}, {"check_on_reuse", "yes"}},
+	{{"guard_sample", "1000000"}, {"init_on_free", "no"}},
+};
+enum {
+	NR_SETTINGS = 3
+};
+static int setting;
+
 /* What a child does: through every section, and all is back at the end. */
 static void everything(void)
 {
 	pthread_t other;
 
+	for (int i = 0; i < 2; i++)
+		conf(settings[setting][i].name, settings[setting][i].value);
 	entries_start();
 	if (kn_mag_mode != KN_MAG_RSEQ)
 		_exit(0);
@@ -236,16 +251,38 @@ static bool stop_at(const struct point *p)
 
 static int nr_points;
 static struct point points[MAX_POINTS];
+static int setting_of[MAX_POINTS];
+
+/* Adds what this setting meets and no other did.  False: ptrace is refused. */
+static bool add_points(void)
+{
+	static struct point met[MAX_POINTS];
+	int n, known = nr_points;
+
+	reset();
+	n = points_of(everything, met);
+	for (int i = 0; i < n; i++) {
+		int k = 0;
+
+		while (k < known && points[k].ip != met[i].ip)
+			k++;
+		if (k < known)
+			continue;
+		assert_true(nr_points < MAX_POINTS);
+		setting_of[nr_points] = setting;
+		points[nr_points++] = met[i];
+	}
+	return n >= 0;
+}
 
 static void all_sections_are_met(void **state)
 {
 	(void)state;
-	reset();
-	nr_points = points_of(everything, points);
-	if (nr_points < 0) {
-		print_message("ptrace(2) is refused here\n");
-		skip();
-	}
+	for (setting = 0; setting < NR_SETTINGS; setting++)
+		if (!add_points()) {
+			print_message("ptrace(2) is refused here\n");
+			skip();
+		}
 	if (!nr_points) {
 		print_message("no rseq here\n");
 		skip();
@@ -272,6 +309,7 @@ static void each_instruction_aborts(void **state)
 	for (int i = 0; i < nr_points; i++) {
 		int tries = 0;
 
+		setting = setting_of[i];
 		while (!stop_at(&points[i]))
 			if (++tries == TRIES)
 				fail_msg("section %#lx +%#lx is not met",
