@@ -177,11 +177,11 @@ static uint32_t may_widen(const struct kn_magazine *m,
 {
 	const uint64_t limit = kn_tun.magazine_cpu_bytes;
 	const uint64_t left = limit - KN_MIN(limit, wide);
+	const uint32_t end = kn_load(&m->end), most = kn_load(&c->most);
 
-	if (!m->end || m->end >= c->most)
+	if (!end || end >= most)
 		return 0;
-	return (uint32_t)KN_MIN(KN_MIN(m->end, c->most - m->end),
-				left / c->size);
+	return (uint32_t)KN_MIN(KN_MIN(end, most - end), left / c->size);
 }
 
 bool kn_mag_widen(struct kn_magcache *c, int node)

@@ -245,7 +245,8 @@ uint32_t kn_mag_alloc_bulk(struct kn_magcache *c, int node, gfp_t gfp,
 	got = kn_load(&c->capacity) ? kn_mag_pop_some(c, node, obj, n) : 0;
 	if (got)
 		return got;
-	if (c->most > c->capacity && !kn_load(&c->depot[node].missed))
+	if (kn_load(&c->most) > kn_load(&c->capacity) &&
+	    !kn_load(&c->depot[node].missed))
 		kn_store(&c->depot[node].missed, 1);
 	/* 2. A batch from the node's depot. */
 	got = from_depot(c, node, gfp, batch);
