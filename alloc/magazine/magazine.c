@@ -71,7 +71,7 @@ void kn_magcache_init(struct kn_magcache *c, uint16_t id, size_t size)
 	c->closed = false;
 	for (int node = 0; node < kn_topo.nr_nodes; node++)
 		c->depot[node].ramp = KN_MIN(FIRST_REFILL, c->batch);
-	kn_magcaches[id] = c;
+	kn_store_release(&kn_magcaches[id], c);
 	kn_store(&kn_nr_magcaches, KN_MAX(kn_nr_magcaches, id + 1u));
 }
 

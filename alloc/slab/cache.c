@@ -683,7 +683,7 @@ void kmem_cache_destroy(struct kmem_cache *s)
 
 	kn_drain_reopen(s->mag.id);
 	kn_lock(&list_lock);
-	kn_magcaches[s->mag.id] = NULL;
+	kn_store(&kn_magcaches[s->mag.id], NULL);
 	s->mag.id = 0;
 	kn_unlock(&list_lock);
 }
