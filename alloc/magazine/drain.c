@@ -416,10 +416,11 @@ static void drain_wide(int cid, char *bank, int node)
 
 	for (uint32_t id = 0; id < nr; id++) {
 		struct kn_magazine *m = magazine(bank, node, id);
-		const struct kn_magcache *c = kn_load(&kn_magcaches[id]);
 		void *const cur = (void *)(uintptr_t)kn_load(&m->cur);
 
-		if (!c || !c->size || !kn_load(&m->end) || !places_got(m))
+		/* What waits has objects in all slots, and is never widened. */
+		if (id - KN_ID_RCU < KN_NR_RCU || !kn_load(&m->end) ||
+		    !places_got(m))
 			continue;
 		if (cur == kn_load(&m->slot[LAST_CUR]))
 			kn_drain(&(struct kn_drain_set){.first_id = id,
