@@ -6,6 +6,7 @@
 #include <string.h>
 #include <sys/mman.h>
 
+#include "alloc/base/assert.h"
 #include "alloc/base/bits.h"
 #include "alloc/config/tunables.h"
 #include "alloc/page/zone.h"
@@ -17,6 +18,13 @@
 #ifndef MREMAP_DONTUNMAP
 #define MREMAP_DONTUNMAP 4
 #endif
+
+#ifndef MAP_FIXED_NOREPLACE
+#define MAP_FIXED_NOREPLACE 0x100000
+#endif
+
+/* Pages in one question. */
+#define CHUNK	   512
 
 /* Below this a copy costs less than a mapping that is cut, and made anew. */
 #define MOVE_LEAST ((size_t)1 << 20)
@@ -60,17 +68,18 @@ static bool is_one_mapping(char *from, size_t bytes)
 	return kn_ptr_err(at) == -ENOMEM;
 }
 
-static int move(char *to, char *from, size_t bytes)
+static int remap(char *to, char *from, size_t bytes)
 {
-	void *at;
-
-	if (!is_one_mapping(from, bytes))
-		return -EFAULT;
-	at = kn_machine.mremap(from, bytes, bytes,
-			       MREMAP_MAYMOVE | MREMAP_FIXED | MREMAP_DONTUNMAP,
-			       to);
+	void *at = kn_machine.mremap(
+		from, bytes, bytes,
+		MREMAP_MAYMOVE | MREMAP_FIXED | MREMAP_DONTUNMAP, to);
 
 	return kn_is_err(at) ? kn_ptr_err(at) : 0;
+}
+
+static int move(char *to, char *from, size_t bytes)
+{
+	return is_one_mapping(from, bytes) ? remap(to, from, bytes) : -EFAULT;
 }
 
 /*
@@ -134,8 +143,60 @@ static void merge(char *to, const char *from, size_t bytes)
 			memcpy(to + at, from + at, KN_PAGE_SIZE);
 }
 
-/* Brings the content of @area to @to, which is larger, and frees @area. */
-static void bring(struct page *to, struct page *area, bool fresh)
+static bool is_mapped(char *at, size_t bytes)
+{
+	unsigned char ignored[CHUNK];
+
+	for (size_t n; bytes; at += n, bytes -= n) {
+		n = KN_MIN(bytes, CHUNK * KN_PAGE_SIZE);
+		if (kn_machine.mincore(at, n, ignored) == -ENOMEM)
+			return false;
+	}
+	return true;
+}
+
+/*
+ * Where a move is refused late all the same, for lack of memory or of what may be
+ * committed: maps again what is not mapped.  All of it as a rule, else what is
+ * found by halves.
+ */
+static int mend(char *at, size_t bytes)
+{
+	const size_t half = KN_ALIGN_UP(bytes / 2, KN_PAGE_SIZE);
+	const void *hole;
+	int err;
+
+	if (is_mapped(at, bytes))
+		return 0;
+	hole = kn_machine.mmap(at, bytes, PROT_NONE,
+			       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE |
+				       MAP_FIXED_NOREPLACE);
+	if (!kn_is_err(hole))
+		return kn_span_renew((uintptr_t)at, bytes);
+	if (kn_ptr_err(hole) != -EEXIST || bytes == KN_PAGE_SIZE)
+		return kn_ptr_err(hole);
+	err = mend(at, half);
+	return err ? err : mend(at + half, bytes - half);
+}
+
+/*
+ * What move_tables() moved goes back; there is no other place for it.  Each piece
+ * is one mapping, and what is behind the last may be none.
+ */
+static void move_back(const struct page *to, const struct page *area,
+		      uint64_t done)
+{
+	for (uint64_t at = 0; at < done; at += to[at].piece)
+		KN_CHECK(!remap(kn_page_addr((struct page *)area + at),
+				kn_page_addr((struct page *)to + at),
+				(size_t)to[at].piece << KN_PAGE_SHIFT));
+}
+
+/*
+ * Brings the content of @area to @to, which is larger, and frees @area.  False:
+ * @area is as it was, and @to is free.
+ */
+static bool bring(struct page *to, struct page *area, bool fresh)
 {
 	const uint64_t nr = area->nr_pages;
 	uint64_t done = 0;
@@ -146,11 +207,19 @@ static void bring(struct page *to, struct page *area, bool fresh)
 	if (done == nr) {
 		kn_stat_add(KN_STAT_vmalloc_moved, 1);
 		kn_vmap_drop(area);
-		return;
+		return true;
+	}
+	if (err &&
+	    mend(kn_page_addr(to + done), (nr - done) << KN_PAGE_SHIFT)) {
+		move_back(to, area, done);
+		to->flags |= KN_PAGE_MOVED;
+		kn_vmap_drop(to);
+		return false;
 	}
 	(err ? merge : copy)(kn_page_addr(to + done), kn_page_addr(area + done),
 			     (nr - done) << KN_PAGE_SHIFT);
 	kn_vmap_put(area, true);
+	return true;
 }
 
 static struct page *grow_elsewhere(struct page *area, uint64_t nr, bool *dirty)
@@ -159,9 +228,7 @@ static struct page *grow_elsewhere(struct page *area, uint64_t nr, bool *dirty)
 	struct page *to = kn_vmap_get_growing(node, nr, dirty);
 
 	/* Memory that is there already costs less than page faults. */
-	if (to)
-		bring(to, area, !*dirty);
-	return to;
+	return to && bring(to, area, !*dirty) ? to : NULL;
 }
 
 static struct page *grow_in_place(struct page *area, uint64_t nr, bool *dirty)

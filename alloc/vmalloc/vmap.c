@@ -500,14 +500,15 @@ static bool make_plain(struct page *area)
 
 	if (!kn_guard_remove(area, area->nr_pages))
 		return false;
-	if (area->flags & KN_PAGE_PROTECTED)
+	/* First: of what moved in, some may not be mapped. */
+	if (area->flags & KN_PAGE_MOVED)
+		err = kn_move_end(area);
+	if (!err && area->flags & KN_PAGE_PROTECTED)
 		err = kn_machine.mprotect(kn_page_addr(area),
 					  area->capacity << KN_PAGE_SHIFT,
 					  PROT_READ | PROT_WRITE);
 	if (!err && area->flags & KN_PAGE_SPREAD)
 		err = kn_spread_end(area);
-	if (!err && area->flags & KN_PAGE_MOVED)
-		err = kn_move_end(area);
 	if (err) {
 		kn_store(&kn_span.purge_error, err);
 		return false;

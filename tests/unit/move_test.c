@@ -234,6 +234,7 @@ static void page_tables_move(void)
 	struct page *area, *behind, *moved;
 	int before;
 
+	conf("guard_pages", "no");
 	start_here();
 	faults_install();
 	area = hemmed_in(4 * MIB, 1, &behind);
@@ -287,6 +288,7 @@ static void what_moved_moves_again(void)
 	struct page *area, *behind[5];
 	int before;
 
+	conf("guard_pages", "no");
 	start_here();
 	faults_install();
 	put(filled(64 * MIB, 1));
@@ -318,6 +320,7 @@ static void a_move_that_is_refused_is_a_copy(void)
 {
 	struct page *area, *behind;
 
+	conf("guard_pages", "no");
 	start_here();
 	faults_install();
 	area = hemmed_in(4 * MIB, 1, &behind);
@@ -350,6 +353,7 @@ static void what_is_in_two_mappings_is_copied(void)
 {
 	struct page *area, *behind;
 
+	conf("guard_pages", "no");
 	start_here();
 	area = hemmed_in(4 * MIB, 1, &behind);
 	CHECK_EQ(madvise((char *)kn_page_addr(area) + 2 * MIB, MIB,
@@ -399,6 +403,74 @@ static void half_a_move_is_completed(void)
 	CHECK(has(p, 3 * MIB + MIB / 2, 4 * MIB, 1));
 	CHECK(all_bytes(p + 4 * MIB, 4 * MIB, 0));
 	kn_machine.mremap = real_mremap;
+}
+
+/* As kernels do where a move is refused late: the place is gone already. */
+static int moves_left;
+
+static void *takes_the_place(void *from, size_t old_len, size_t new_len,
+			     int flags, void *to)
+{
+	if (!flags || moves_left-- != 0)
+		return real_mremap(from, old_len, new_len, flags, to);
+	CHECK(!kn_machine.munmap(to, new_len));
+	return (void *)(intptr_t)-EFAULT;
+}
+
+static void a_place_that_was_unmapped_is_mapped_again(void)
+{
+	struct page *area, *behind;
+
+	start_here();
+	area = hemmed_in(4 * MIB, 1, &behind);
+	real_mremap = kn_machine.mremap;
+	kn_machine.mremap = takes_the_place;
+	area = resize(area, 8 * MIB);
+	kn_machine.mremap = real_mremap;
+	CHECK_EQ(stat_of("vmalloc_moved"), 0);
+	CHECK(holds(area, 4 * MIB, 1));
+	fill(kn_page_addr(area), 8 * MIB, 2);
+	CHECK(holds(area, 8 * MIB, 2));
+	put(area);
+	kn_vmap_trim(0, true);
+	CHECK(kn_vmap_verify(0));
+}
+
+/* Nor can it be mapped again: the area stays, and what was moved goes back. */
+static void a_place_that_is_lost(void)
+{
+	struct page *area, *behind;
+
+	start_here();
+	faults_install();
+	put(filled(64 * MIB, 1));
+	area = hemmed_in(6 * MIB, 2, &behind);
+	area = resize(area, 8 * MIB);
+	area = resize(area, 12 * MIB);
+	CHECK_EQ(stat_of("vmalloc_moved"), 1);
+	fill(kn_page_addr(area), 12 * MIB, 3);
+	at_the_end(2 * MIB);
+	real_mremap = kn_machine.mremap;
+	for (int tries = 0; tries < 2; tries++) {
+		moves_left = tries;
+		faults_fail(FAULT_MMAP, 1, 2, ENOMEM);
+		kn_machine.mremap = takes_the_place;
+		CHECK_EQ(kn_vmap_resize(area, PAGES(16 * MIB), &dirty), NULL);
+		kn_machine.mremap = real_mremap;
+		CHECK_EQ(faults_failed(), 2 * (tries + 1));
+		CHECK(holds(area, 12 * MIB, 3));
+		CHECK(kn_vmap_cached_bytes() >= 16 * MIB);
+		faults_fail(FAULT_MMAP, 0, 0, 0);
+		kn_vmap_trim(0, true);
+		CHECK_EQ(kn_vmap_cached_bytes(), 0);
+		CHECK(kn_vmap_verify(0));
+	}
+	area = resize(area, 16 * MIB);
+	CHECK(holds(area, 12 * MIB, 3));
+	fill(kn_page_addr(area), 16 * MIB, 4);
+	put(area);
+	kn_vmap_trim(0, true);
+	CHECK(kn_vmap_verify(0));
 }
 
 static uint64_t some_limit(void)
@@ -504,12 +576,13 @@ static void a_shrink_that_is_refused(void)
 	struct page *area;
 	uint64_t capacity;
 
+	conf("guard_pages", "no");
 	start_here();
 	faults_install();
 	area = filled(4 * MIB, 1);
 	capacity = area->capacity;
 	faults_refuse_advice(MADV_DONTNEED, EINVAL);
-	faults_fail(FAULT_MADVISE, 4, 1, EINVAL);
+	faults_fail(FAULT_MADVISE, 2, 1, EINVAL);
 	CHECK_EQ(kn_vmap_resize(area, PAGES(MIB), &dirty), area);
 	faults_refuse_advice(-1, 0);
 	faults_fail(FAULT_MADVISE, 0, 0, 0);
@@ -548,6 +621,7 @@ static void a_mapping_that_cannot_be_made_anew(void)
 	struct page *area, *behind;
 	int before;
 
+	conf("guard_pages", "no");
 	start_here();
 	faults_install();
 	area = hemmed_in(4 * MIB, 1, &behind);
@@ -627,27 +701,30 @@ static void any_call_may_fail(void)
 static void guards_that_are_mappings(void)
 {
 	struct page *area, *behind;
-	int before;
+	int first = 0;
 
 	start_here();
 	faults_install();
 	faults_refuse_advice(MADV_GUARD_INSTALL, EINVAL);
 	put(filled(16 * MIB, 1));
-	kn_vmap_trim(0, true);
-	before = nr_mappings();
-	area = hemmed_in(4 * MIB, 1, &behind);
-	area = resize(area, 8 * MIB);
-	CHECK_EQ(stat_of("vmalloc_moved"), 1);
-	area = resize(area, 12 * MIB);
-	CHECK(holds(area, 4 * MIB, 1));
-	area = resize(area, 2 * MIB);
-	CHECK(holds(area, 2 * MIB, 1));
-	put(area);
-	put(behind);
-	kn_vmap_trim(0, true);
-	CHECK_EQ(kn_guard_mappings(), 0);
-	CHECK_EQ(nr_mappings(), before);
-	CHECK(kn_vmap_verify(0));
+	for (int round = 0; round < 5; round++) {
+		area = hemmed_in(4 * MIB, 1, &behind);
+		area = resize(area, 8 * MIB);
+		CHECK(stat_of("vmalloc_moved") >= 1);
+		area = resize(area, 12 * MIB);
+		CHECK(holds(area, 4 * MIB, 1));
+		area = resize(area, 2 * MIB);
+		CHECK(holds(area, 2 * MIB, 1));
+		put(area);
+		put(behind);
+		kn_vmap_trim(0, true);
+		CHECK_EQ(kn_guard_mappings(), 0);
+		CHECK(kn_vmap_verify(0));
+		/* Older kernels do not join all, but they do not add up. */
+		if (!round)
+			first = nr_mappings();
+		CHECK(nr_mappings() <= first);
+	}
 }
 
 static void an_area_stays_on_its_node(void)
@@ -732,6 +809,8 @@ int main(void)
 		child_test(a_move_that_is_refused_is_a_copy),
 		child_test(what_is_in_two_mappings_is_copied),
 		child_test(half_a_move_is_completed),
+		child_test(a_place_that_was_unmapped_is_mapped_again),
+		child_test(a_place_that_is_lost),
 		child_test(what_must_not_move_is_copied),
 		child_test(areas_with_a_protection_stay),
 		child_test(a_shrink_gives_memory_back),
