@@ -17,6 +17,7 @@
 #include <string.h>
 
 #include "alloc/base/assert.h"
+#include "alloc/base/bits.h"
 #include "alloc/base/start.h"
 #include "alloc/config/tunables.h"
 #include "alloc/slab/kmalloc.h"
@@ -31,7 +32,9 @@ static gfp_t light(gfp_t gfp)
 	       __GFP_NORETRY | __GFP_NOWARN;
 }
 
-void *kvmalloc_node(size_t size, gfp_t gfp, int node)
+/* @size is a multiple of @align, so objects and pages of it are aligned. */
+static kn_always_inline void *by_size(size_t size, unsigned long align,
+				      gfp_t gfp, int node, const void *caller)
 {
 	const bool may_block = gfpflags_allow_blocking(gfp);
 	void *p;
@@ -60,7 +63,30 @@ void *kvmalloc_node(size_t size, gfp_t gfp, int node)
 		errno = ENOMEM;
 		return NULL;
 	}
-	return __vmalloc_node(size, 1, gfp, node, __builtin_return_address(0));
+	return __vmalloc_node(size, align, gfp, node, caller);
+}
+
+void *kvmalloc_node(size_t size, gfp_t gfp, int node)
+{
+	return by_size(size, 1, gfp, node, __builtin_return_address(0));
+}
+
+void *kvmalloc_node_align(size_t size, unsigned long align, gfp_t gfp, int node)
+{
+	size_t bytes = size;
+
+	if (!align)
+		align = 1;
+	if (unlikely(!kn_is_pow2(align))) {
+		kn_warn_once("kvmalloc_node_align: alignment %lu is no power of "
+			     "two", align);
+		errno = EINVAL;
+		return NULL;
+	}
+	if (size && __builtin_add_overflow(size, align - 1, &bytes))
+		bytes = SIZE_MAX;
+	return by_size(bytes & ~(align - 1), align, gfp, node,
+		       __builtin_return_address(0));
 }
 
 void kvfree(const void *p)

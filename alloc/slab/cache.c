@@ -702,6 +702,11 @@ long validate_slab_cache(struct kmem_cache *s)
 	return (long)kn_debug_validate(s);
 }
 
+bool slab_is_available(void)
+{
+	return kn_load_acquire(&kn_started);
+}
+
 unsigned int kmem_cache_size(struct kmem_cache *s)
 {
 	return s->object_size;

@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "alloc/base/assert.h"
+#include "alloc/base/bits.h"
 #include "alloc/base/start.h"
 #include "alloc/config/tunables.h"
 #include "alloc/page/page_alloc.h"
@@ -447,13 +448,36 @@ size_t kmalloc_size_roundup(size_t size)
 	return size;
 }
 
-void *krealloc(const void *p, size_t size, gfp_t gfp)
+/* Whether an object may stay where it is, for its place alone. */
+static bool may_stay(const void *p, unsigned long align, gfp_t gfp, int nid)
+{
+	if ((uintptr_t)p & (align - 1))
+		return false;
+	return !(gfp & __GFP_THISNODE) || nid == NUMA_NO_NODE ||
+	       kn_topo.kernel_id[kn_window_of(p)] == nid;
+}
+
+void *krealloc_node_align(const void *p, size_t size, unsigned long align,
+			  gfp_t gfp, int nid)
 {
 	const size_t have = ksize(p);
+	size_t bytes = size;
 	void *new;
 
+	if (!align)
+		align = 1;
+	if (unlikely(!kn_is_pow2(align))) {
+		kn_warn_once("krealloc_node_align: alignment %lu is no power "
+			     "of two", align);
+		errno = EINVAL;
+		return NULL;
+	}
+	/* What is a multiple of it is aligned to it; a sum too large fails. */
+	if (size && __builtin_add_overflow(size, align - 1, &bytes))
+		bytes = SIZE_MAX;
+	bytes &= ~(align - 1);
 	if (ZERO_OR_NULL_PTR(p))
-		return kmalloc(size, gfp);
+		return kmalloc_node(bytes, gfp, nid);
 	if (!size) {
 		kfree(p);
 		return ZERO_SIZE_PTR;
@@ -462,16 +486,21 @@ void *krealloc(const void *p, size_t size, gfp_t gfp)
 		report_foreign("krealloc", p);
 		return NULL;
 	}
-	if (size <= have) {
+	if (size <= have && may_stay(p, align, gfp, nid)) {
 		kn_object_resize((void *)p, size, gfp & __GFP_ZERO);
 		return (void *)p;
 	}
-	new = kmalloc(size, gfp);
+	new = kmalloc_node(bytes, gfp, nid);
 	if (new) {
-		memcpy(new, p, kn_object_used(p));
+		memcpy(new, p, KN_MIN(kn_object_used(p), size));
 		kfree(p);
 	}
 	return new;
+}
+
+void *krealloc(const void *p, size_t size, gfp_t gfp)
+{
+	return krealloc_node_align(p, size, 1, gfp, NUMA_NO_NODE);
 }
 
 void kfree_sensitive(const void *p)

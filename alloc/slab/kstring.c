@@ -5,8 +5,12 @@
 #include <errno.h>
 #include <stdint.h>
 #include <string.h>
+#include <sys/auxv.h>
+#include <elf.h>
+#include <link.h>
 
 #include "alloc/base/compiler.h"
+#include "numa/span.h"
 
 /* @len bytes of @s and a zero byte behind them. */
 static char *copy_string(const char *s, size_t len, gfp_t gfp)
@@ -53,4 +57,40 @@ char *kmemdup_nul(const char *s, size_t len, gfp_t gfp)
 		return NULL;
 	}
 	return copy_string(s, len, gfp);
+}
+
+/*
+ * Whether @p is in memory of the program itself that it can never write to.  The
+ * kernel tells where its program headers are, so there is no lock to take and
+ * nothing to look up; what the loader protects later (RELRO) is not among it.
+ */
+static bool is_constant(const void *p)
+{
+	const ElfW(Phdr) *const phdr = (const ElfW(Phdr) *)getauxval(AT_PHDR);
+	const unsigned long nr = getauxval(AT_PHNUM);
+	uintptr_t base = 0;
+
+	if (!phdr)
+		return false;
+	for (unsigned long i = 0; i < nr; i++)
+		if (phdr[i].p_type == PT_PHDR)
+			base = (uintptr_t)phdr - phdr[i].p_vaddr;
+	for (unsigned long i = 0; i < nr; i++)
+		if (phdr[i].p_type == PT_LOAD && !(phdr[i].p_flags & PF_W) &&
+		    (uintptr_t)p - base - phdr[i].p_vaddr < phdr[i].p_memsz)
+			return true;
+	return false;
+}
+
+/* Documented in <knuma/kstring.h>. */
+const char *kstrdup_const(const char *s, gfp_t gfp)
+{
+	return s && is_constant(s) ? s : kstrdup(s, gfp);
+}
+
+/* Documented in <knuma/kstring.h>. */
+void kfree_const(const void *p)
+{
+	if (kn_span_has(p))
+		kfree(p);
 }

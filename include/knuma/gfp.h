@@ -126,4 +126,16 @@ static inline bool gfpflags_allow_blocking(gfp_t gfp)
 	return (gfp & __GFP_DIRECT_RECLAIM) != 0;
 }
 
+/* What follows is standard C only since C23 and C++20, but long known. */
+#pragma GCC system_header
+#define KN_GFP_FIRST(gfp, ...) (gfp)
+
+/**
+ * default_gfp - the flags that a macro was given, or GFP_KERNEL
+ *
+ * For macros whose last argument may be left out: default_gfp(__VA_ARGS__).
+ */
+#define default_gfp(...) \
+	KN_GFP_FIRST(__VA_ARGS__ __VA_OPT__(, ) GFP_KERNEL, 0)
+
 #endif /* KNUMA_GFP_H */

@@ -123,6 +123,30 @@ void *krealloc(const void *p, size_t size, gfp_t gfp)
 	KN_SYM(krealloc) KN_MUST_CHECK KN_ALLOC(2);
 
 /**
+ * krealloc_node_align - krealloc() with an alignment and a NUMA node
+ * @p: as for krealloc()
+ * @size: as for krealloc()
+ * @align: alignment in bytes, a power of two; 0 and 1 mean that of kmalloc()
+ * @gfp: how hard to try, see gfp.h
+ * @nid: node for an object that moves, as for kmalloc_node()
+ *
+ * The object also moves when it is not aligned to @align, or when @gfp has
+ * __GFP_THISNODE and it is not of @nid.
+ *
+ * Alignment: @align, or as kmalloc() if that is more, when the object moves.
+ * Context:   as krealloc().
+ * Return:    the object; NULL on failure, and then @p is as before.
+ * Errors:    as kmalloc_node(), and EINVAL when @align is no power of two (warns
+ *            once).
+ * Source:    Linux mm/slub.c, krealloc_node_align() of 6.18.  Differs: any
+ *            alignment up to KMALLOC_MAX_SIZE is kept, there only what kmalloc()
+ *            gives anyway.
+ */
+void *krealloc_node_align(const void *p, size_t size, unsigned long align,
+			  gfp_t gfp, int nid)
+	KN_SYM(krealloc_node_align) KN_MUST_CHECK KN_ALLOC(2);
+
+/**
  * ksize - bytes that an object really has
  * @p: object as for kfree()
  *
@@ -155,7 +179,7 @@ KN_END_DECLS
  * @size: as for kmalloc()
  * @gfp: how hard to try, see gfp.h
  */
-static inline void *kzalloc(size_t size, gfp_t gfp)
+static inline KN_ALLOC(1) void *kzalloc(size_t size, gfp_t gfp)
 {
 	return kmalloc(size, gfp | __GFP_ZERO);
 }
@@ -166,7 +190,7 @@ static inline void *kzalloc(size_t size, gfp_t gfp)
  * @gfp: how hard to try, see gfp.h
  * @node: as for kmalloc_node()
  */
-static inline void *kzalloc_node(size_t size, gfp_t gfp, int node)
+static inline KN_ALLOC(1) void *kzalloc_node(size_t size, gfp_t gfp, int node)
 {
 	return kmalloc_node(size, gfp | __GFP_ZERO, node);
 }
@@ -181,7 +205,8 @@ static inline void *kzalloc_node(size_t size, gfp_t gfp, int node)
  * Errors: as kmalloc(), and ENOMEM without a warning when @n * @size does not
  *         fit into size_t.
  */
-static inline void *kmalloc_array(size_t n, size_t size, gfp_t gfp)
+static inline KN_ALLOC(1, 2) void *kmalloc_array(size_t n, size_t size,
+						 gfp_t gfp)
 {
 	size_t bytes;
 
@@ -189,8 +214,8 @@ static inline void *kmalloc_array(size_t n, size_t size, gfp_t gfp)
 }
 
 /* kmalloc_array() on a node, as kmalloc_node(). */
-static inline void *kmalloc_array_node(size_t n, size_t size, gfp_t gfp,
-				       int node)
+static inline KN_ALLOC(1, 2) void *kmalloc_array_node(size_t n, size_t size,
+						      gfp_t gfp, int node)
 {
 	size_t bytes;
 
@@ -200,13 +225,14 @@ static inline void *kmalloc_array_node(size_t n, size_t size, gfp_t gfp,
 }
 
 /* kmalloc_array() of zeroes. */
-static inline void *kcalloc(size_t n, size_t size, gfp_t gfp)
+static inline KN_ALLOC(1, 2) void *kcalloc(size_t n, size_t size, gfp_t gfp)
 {
 	return kmalloc_array(n, size, gfp | __GFP_ZERO);
 }
 
 /* kmalloc_array_node() of zeroes. */
-static inline void *kcalloc_node(size_t n, size_t size, gfp_t gfp, int node)
+static inline KN_ALLOC(1, 2) void *kcalloc_node(size_t n, size_t size,
+						gfp_t gfp, int node)
 {
 	return kmalloc_array_node(n, size, gfp | __GFP_ZERO, node);
 }
@@ -222,12 +248,79 @@ static inline void *kcalloc_node(size_t n, size_t size, gfp_t gfp, int node)
  * Errors: as krealloc(), and ENOMEM without a warning when @n * @size does not
  *         fit into size_t.
  */
-static inline KN_MUST_CHECK void *krealloc_array(void *p, size_t n, size_t size,
-						 gfp_t gfp)
+static inline KN_MUST_CHECK KN_ALLOC(2, 3) void *krealloc_array(void *p,
+								size_t n,
+								size_t size,
+								gfp_t gfp)
 {
 	size_t bytes;
 
 	return kn_array_bytes(n, size, &bytes) ? krealloc(p, bytes, gfp) : NULL;
 }
+
+/**
+ * krealloc_node - krealloc() with a NUMA node
+ * @p: as for krealloc()
+ * @size: as for krealloc()
+ * @gfp: as for krealloc_node_align()
+ * @nid: as for krealloc_node_align()
+ *
+ * krealloc_node_align() with the alignment of kmalloc().
+ */
+static inline KN_MUST_CHECK KN_ALLOC(2) void *krealloc_node(const void *p,
+							    size_t size,
+							    gfp_t gfp, int nid)
+{
+	return krealloc_node_align(p, size, 1, gfp, nid);
+}
+
+/* What kmalloc_nolock() is called with besides: nothing that waits or warns. */
+#define KN_GFP_NOLOCK (__GFP_NOWARN | __GFP_NOMEMALLOC)
+
+/**
+ * kmalloc_nolock - allocate in any context
+ * @size: bytes wanted; 0 is legal and returns ZERO_SIZE_PTR
+ * @gfp: 0, or of __GFP_ZERO, __GFP_ACCOUNT and __GFP_THISNODE
+ * @node: node id, or NUMA_NO_NODE for the nearest one with memory
+ *
+ * kmalloc_node() that makes no system call, waits for no lock and takes nothing
+ * from the reserve.  NULL means that there is no memory now, and is silent.
+ *
+ * Alignment: as kmalloc().
+ * Context:   any thread, any signal handler.
+ * Return:    the object, its content undefined unless __GFP_ZERO; NULL on
+ *            failure, and errno tells why.
+ * Errors:    ENOMEM when no memory is at hand; EINVAL when @gfp has other flags
+ *            or @node is no possible id.
+ * Source:    Linux mm/slub.c, kmalloc_nolock() of 6.18.  Differs: sizes above
+ *            KMALLOC_MAX_CACHE_SIZE are served, too.
+ */
+static inline KN_ALLOC(1) void *kmalloc_nolock(size_t size, gfp_t gfp, int node)
+{
+	if (gfp & ~(__GFP_ZERO | __GFP_ACCOUNT | __GFP_THISNODE)) {
+		errno = EINVAL;
+		return NULL;
+	}
+	return kmalloc_node(size, gfp | KN_GFP_NOLOCK, node);
+}
+
+/**
+ * kfree_nolock - kfree(), which waits for nothing anyway
+ * @p: as for kfree()
+ */
+static inline void kfree_nolock(const void *p)
+{
+	kfree(p);
+}
+
+/**
+ * kmalloc_track_caller - kmalloc() for a function that allocates for its caller
+ * @size: as for kmalloc()
+ * @gfp: as for kmalloc()
+ *
+ * kmalloc_node_track_caller() is kmalloc_node() likewise.
+ */
+#define kmalloc_track_caller(size, gfp)		   kmalloc(size, gfp)
+#define kmalloc_node_track_caller(size, gfp, node) kmalloc_node(size, gfp, node)
 
 #endif /* KNUMA_KMALLOC_H */

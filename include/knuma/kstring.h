@@ -65,6 +65,33 @@ char *kstrndup(const char *s, size_t max, gfp_t gfp)
 char *kmemdup_nul(const char *s, size_t len, gfp_t gfp)
 	KN_SYM(kmemdup_nul) KN_KMALLOCED;
 
+/**
+ * kfree_const - free what kstrdup_const() returned
+ * @p: its result, or NULL
+ *
+ * Context: as kfree().
+ * Errors:  as kfree(); an address that is not of knuma is a constant, and left
+ *          alone.
+ */
+void kfree_const(const void *p) KN_SYM(kfree_const);
+
+/**
+ * kstrdup_const - copy a string, unless it is a constant of the program
+ * @s: string to copy, or NULL
+ * @gfp: how hard to try, see gfp.h
+ *
+ * A string in the program's own read-only data is returned as it is.  One of a
+ * shared library is copied: the library may be closed.
+ *
+ * Context: as kmalloc().
+ * Return:  @s or the copy, to be freed with kfree_const() and not with kfree();
+ *          NULL on failure, and for NULL.
+ * Errors:  as kstrdup().
+ * Source:  Linux mm/util.c, kstrdup_const().
+ */
+const char *kstrdup_const(const char *s, gfp_t gfp)
+	KN_SYM(kstrdup_const) KN_MUST_CHECK;
+
 KN_END_DECLS
 
 /**
@@ -79,8 +106,8 @@ KN_END_DECLS
  * Errors:  as kmalloc(), and ENOMEM without a warning when @n * @size does not
  *          fit into size_t.
  */
-static inline void *kmemdup_array(const void *src, size_t n, size_t size,
-				  gfp_t gfp)
+static inline KN_ALLOC(2, 3) void *kmemdup_array(const void *src, size_t n,
+						 size_t size, gfp_t gfp)
 {
 	size_t bytes;
 

@@ -61,6 +61,25 @@ void *kvmalloc_node(size_t size, gfp_t gfp, int node) KN_SYM(kvmalloc_node)
 	KN_ALLOC(1) KN_MALLOC(kvfree) KN_FREED_BY(kvfree_sensitive, 1);
 
 /**
+ * kvmalloc_node_align - kvmalloc_node() with an alignment
+ * @size: as for kvmalloc_node()
+ * @align: alignment in bytes, a power of two; 0 and 1 mean that of
+ *         kvmalloc_node()
+ * @gfp: how hard to try, see gfp.h
+ * @node: as for kvmalloc_node()
+ *
+ * Alignment: @align, or as kvmalloc_node() if that is more.
+ * Context:   as kvmalloc_node().
+ * Return:    as kvmalloc_node().
+ * Errors:    as kvmalloc_node(), and EINVAL when @align is no power of two
+ *            (warns once).
+ * Source:    Linux mm/slub.c, kvmalloc_node_align() of 6.18.
+ */
+void *kvmalloc_node_align(size_t size, unsigned long align, gfp_t gfp, int node)
+	KN_SYM(kvmalloc_node_align) KN_ALLOC(1) KN_ALLOC_ALIGN(2)
+		KN_MALLOC(kvfree) KN_FREED_BY(kvfree_sensitive, 1);
+
+/**
  * kvrealloc - change the size of memory from kvmalloc()
  * @p: memory as for kvfree(); with NULL or ZERO_SIZE_PTR the call is kvmalloc()
  * @size: bytes in [0, INT_MAX]; 0 frees @p and returns ZERO_SIZE_PTR
@@ -83,19 +102,19 @@ void *kvrealloc(const void *p, size_t size, gfp_t gfp)
 KN_END_DECLS
 
 /* kvmalloc_node() near the running CPU. */
-static inline void *kvmalloc(size_t size, gfp_t gfp)
+static inline KN_ALLOC(1) void *kvmalloc(size_t size, gfp_t gfp)
 {
 	return kvmalloc_node(size, gfp, NUMA_NO_NODE);
 }
 
 /* kvmalloc() of zeroes. */
-static inline void *kvzalloc(size_t size, gfp_t gfp)
+static inline KN_ALLOC(1) void *kvzalloc(size_t size, gfp_t gfp)
 {
 	return kvmalloc(size, gfp | __GFP_ZERO);
 }
 
 /* kvmalloc_node() of zeroes. */
-static inline void *kvzalloc_node(size_t size, gfp_t gfp, int node)
+static inline KN_ALLOC(1) void *kvzalloc_node(size_t size, gfp_t gfp, int node)
 {
 	return kvmalloc_node(size, gfp | __GFP_ZERO, node);
 }
@@ -111,8 +130,8 @@ static inline void *kvzalloc_node(size_t size, gfp_t gfp, int node)
  * Errors: as kvmalloc_node(), and ENOMEM without a warning when @n * @size does
  *         not fit into size_t.
  */
-static inline void *kvmalloc_array_node(size_t n, size_t size, gfp_t gfp,
-					int node)
+static inline KN_ALLOC(1, 2) void *kvmalloc_array_node(size_t n, size_t size,
+						       gfp_t gfp, int node)
 {
 	size_t bytes;
 
@@ -122,19 +141,21 @@ static inline void *kvmalloc_array_node(size_t n, size_t size, gfp_t gfp,
 }
 
 /* kvmalloc_array_node() near the running CPU. */
-static inline void *kvmalloc_array(size_t n, size_t size, gfp_t gfp)
+static inline KN_ALLOC(1, 2) void *kvmalloc_array(size_t n, size_t size,
+						  gfp_t gfp)
 {
 	return kvmalloc_array_node(n, size, gfp, NUMA_NO_NODE);
 }
 
 /* kvmalloc_array_node() of zeroes. */
-static inline void *kvcalloc_node(size_t n, size_t size, gfp_t gfp, int node)
+static inline KN_ALLOC(1, 2) void *kvcalloc_node(size_t n, size_t size,
+						 gfp_t gfp, int node)
 {
 	return kvmalloc_array_node(n, size, gfp | __GFP_ZERO, node);
 }
 
 /* kvmalloc_array() of zeroes. */
-static inline void *kvcalloc(size_t n, size_t size, gfp_t gfp)
+static inline KN_ALLOC(1, 2) void *kvcalloc(size_t n, size_t size, gfp_t gfp)
 {
 	return kvmalloc_array(n, size, gfp | __GFP_ZERO);
 }
@@ -148,13 +169,22 @@ static inline void *kvcalloc(size_t n, size_t size, gfp_t gfp)
  * Return: the copy, to be freed with kvfree(); NULL on failure.
  * Errors: as kvmalloc().
  */
-static inline void *kvmemdup(const void *src, size_t len, gfp_t gfp)
+static inline KN_ALLOC(2) void *kvmemdup(const void *src, size_t len, gfp_t gfp)
 {
 	void *p = kvmalloc(len, gfp);
 
 	if (p && len)
 		__builtin_memcpy(p, src, len);
 	return p;
+}
+
+/**
+ * kvfree_atomic - kvfree(), which waits for nothing anyway
+ * @p: as for kvfree()
+ */
+static inline void kvfree_atomic(const void *p)
+{
+	kvfree(p);
 }
 
 #endif /* KNUMA_KVMALLOC_H */

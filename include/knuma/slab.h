@@ -17,6 +17,7 @@
 
 #include <knuma/gfp.h>
 #include <knuma/kmalloc.h>
+#include <knuma/kmalloc_obj.h>
 #include <knuma/kvmalloc.h>
 #include <knuma/kstring.h>
 #include <knuma/types.h>
@@ -86,6 +87,9 @@ struct kmem_cache_args {
 	void (*ctor)(void *obj);
 	unsigned int sheaf_capacity;
 };
+
+struct list_lru;
+struct slab_sheaf;
 
 KN_BEGIN_DECLS
 
@@ -275,6 +279,92 @@ void *__kmalloc_cache_noprof(struct kmem_cache *s, gfp_t gfp, size_t size)
 int kmem_cache_alloc_bulk(struct kmem_cache *s, gfp_t gfp, size_t n, void **p)
 	KN_SYM(kmem_cache_alloc_bulk) KN_MUST_CHECK;
 
+/**
+ * slab_is_available - whether the allocator has started
+ *
+ * The first allocation starts it.
+ *
+ * Context: any thread, any signal handler.
+ */
+bool slab_is_available(void) KN_SYM(slab_is_available);
+
+/**
+ * kmem_cache_return_sheaf - give a sheaf and the objects left in it back
+ * @s: cache it is of
+ * @gfp: not used
+ * @sheaf: from kmem_cache_prefill_sheaf(), or NULL
+ *
+ * Context: as kmem_cache_free().
+ */
+void kmem_cache_return_sheaf(struct kmem_cache *s, gfp_t gfp,
+			     struct slab_sheaf *sheaf)
+	KN_SYM(kmem_cache_return_sheaf);
+
+/**
+ * kmem_cache_prefill_sheaf - take objects now, for a section that must not fail
+ * @s: cache
+ * @gfp: how hard to try, see gfp.h
+ * @size: objects, at least 1
+ *
+ * A sheaf belongs to its caller: no other thread takes from it, and what it
+ * holds counts as in use.
+ *
+ * Context: as kmem_cache_alloc_bulk().
+ * Return:  a sheaf with @size objects near the running CPU, to be ended with
+ *          kmem_cache_return_sheaf(); NULL on failure, and errno tells why.
+ * Errors:  as kmem_cache_alloc_bulk(); EINVAL when @size is 0 or above INT_MAX.
+ * Source:  Linux mm/slub.c, kmem_cache_prefill_sheaf() of 6.18.
+ */
+struct slab_sheaf *kmem_cache_prefill_sheaf(struct kmem_cache *s, gfp_t gfp,
+					    unsigned int size)
+	KN_SYM(kmem_cache_prefill_sheaf) KN_MUST_CHECK;
+
+/**
+ * kmem_cache_refill_sheaf - fill a sheaf up
+ * @s: cache it is of
+ * @gfp: how hard to try, see gfp.h
+ * @sheaf: points to the sheaf; where it has no room for @size objects another
+ *         one, with the same objects, takes its place
+ * @size: objects that it shall have; one that has as many is left alone
+ *
+ * Context: as kmem_cache_alloc_bulk().
+ * Return:  0.
+ * Errors:  -ENOMEM, and -EINVAL when @size is above INT_MAX; the sheaf is as
+ *          before then.
+ * Source:  Linux mm/slub.c, kmem_cache_refill_sheaf() of 6.18.
+ */
+int kmem_cache_refill_sheaf(struct kmem_cache *s, gfp_t gfp,
+			    struct slab_sheaf **sheaf, unsigned int size)
+	KN_SYM(kmem_cache_refill_sheaf) KN_MUST_CHECK;
+
+/**
+ * kmem_cache_alloc_from_sheaf - take an object out of a sheaf
+ * @s: cache it is of
+ * @gfp: __GFP_ZERO counts; nothing else does
+ * @sheaf: from kmem_cache_prefill_sheaf()
+ *
+ * Never fails while the sheaf holds objects.
+ *
+ * Context: any thread, any signal handler, one at a time.  Never waits, makes no
+ *          system call.
+ * Return:  the object, to be freed as any of @s; NULL when the sheaf is empty.
+ * Errors:  ENOMEM when it is empty.
+ * Source:  Linux mm/slub.c, kmem_cache_alloc_from_sheaf() of 6.18.
+ */
+void *kmem_cache_alloc_from_sheaf(struct kmem_cache *s, gfp_t gfp,
+				  struct slab_sheaf *sheaf)
+	KN_SYM(kmem_cache_alloc_from_sheaf) KN_FREED_BY(kmem_cache_free, 2)
+		KN_FREED_BY(kfree, 1) KN_FREED_BY(kvfree, 1);
+
+/**
+ * kmem_cache_sheaf_size - objects that a sheaf holds
+ * @sheaf: from kmem_cache_prefill_sheaf()
+ *
+ * Context: as kmem_cache_alloc_from_sheaf().
+ */
+unsigned int kmem_cache_sheaf_size(struct slab_sheaf *sheaf)
+	KN_SYM(kmem_cache_sheaf_size);
+
 KN_END_DECLS
 
 #ifdef __cplusplus
@@ -306,6 +396,52 @@ inline struct kmem_cache *kmem_cache_create(const char *name, unsigned int size,
 	__kmem_cache_create_5(#s, (unsigned int)sizeof(struct s),           \
 			      (unsigned int)__alignof__(struct s), (flags), \
 			      NULL)
+
+/**
+ * KMEM_CACHE_USERCOPY - KMEM_CACHE() of a struct with a part for the user
+ * @s: name of the struct
+ * @flags: SLAB_*
+ * @field: its member that may be copied to the user; accepted without effect
+ */
+#define KMEM_CACHE_USERCOPY(s, flags, field)                            \
+	kmem_cache_create_usercopy(#s, (unsigned int)sizeof(struct s),  \
+				   (unsigned int)__alignof__(struct s), \
+				   (flags), offsetof(struct s, field),  \
+				   sizeof(((struct s *)NULL)->field), NULL)
+
+/**
+ * kmem_cache_create_usercopy - kmem_cache_create() of a cache for the user
+ * @name: as for kmem_cache_create()
+ * @size: as for kmem_cache_create()
+ * @align: as for kmem_cache_create(), its form with five arguments
+ * @flags: SLAB_*
+ * @useroffset: accepted without effect
+ * @usersize: accepted without effect
+ * @ctor: as for kmem_cache_create()
+ */
+static inline KN_MUST_CHECK struct kmem_cache *
+kmem_cache_create_usercopy(const char *name, unsigned int size,
+			   unsigned int align, slab_flags_t flags,
+			   size_t useroffset, size_t usersize,
+			   void (*ctor)(void *obj))
+{
+	(void)useroffset;
+	(void)usersize;
+	return __kmem_cache_create_5(name, size, align, flags, ctor);
+}
+
+/**
+ * kmem_cache_alloc_lru - kmem_cache_alloc() of an object for a list
+ * @s: cache
+ * @lru: accepted without effect
+ * @gfp: how hard to try, see gfp.h
+ */
+static inline void *kmem_cache_alloc_lru(struct kmem_cache *s,
+					 struct list_lru *lru, gfp_t gfp)
+{
+	(void)lru;
+	return kmem_cache_alloc(s, gfp);
+}
 
 /**
  * kmem_cache_zalloc - kmem_cache_alloc() of zeroes

@@ -191,20 +191,57 @@ unsigned long vmalloc_nr_pages(void) KN_SYM(vmalloc_nr_pages);
 
 KN_END_DECLS
 
-/* vmalloc() of an array; NULL and ENOMEM without a warning on overflow. */
-static inline void *vmalloc_array(size_t n, size_t size)
+/**
+ * __vmalloc_array - __vmalloc() of an array
+ * @n: number of elements
+ * @size: bytes of one
+ * @gfp: how hard to try, see gfp.h
+ *
+ * vmalloc_array() has GFP_KERNEL; __vcalloc() and vcalloc() give zeroes.
+ *
+ * Return: the array; NULL on failure, and errno tells why.
+ * Errors: as __vmalloc(), and ENOMEM without a warning when @n * @size does not
+ *         fit into size_t.
+ */
+static inline KN_ALLOC(1, 2) void *__vmalloc_array(size_t n, size_t size,
+						   gfp_t gfp)
 {
 	size_t bytes;
 
-	return kn_array_bytes(n, size, &bytes) ? vmalloc(bytes) : NULL;
+	return kn_array_bytes(n, size, &bytes) ? __vmalloc(bytes, gfp) : NULL;
 }
 
-/* vmalloc_array() of zeroes. */
-static inline void *vcalloc(size_t n, size_t size)
+static inline KN_ALLOC(1, 2) void *vmalloc_array(size_t n, size_t size)
 {
-	size_t bytes;
+	return __vmalloc_array(n, size, GFP_KERNEL);
+}
 
-	return kn_array_bytes(n, size, &bytes) ? vzalloc(bytes) : NULL;
+static inline KN_ALLOC(1, 2) void *__vcalloc(size_t n, size_t size, gfp_t gfp)
+{
+	return __vmalloc_array(n, size, gfp | __GFP_ZERO);
+}
+
+static inline KN_ALLOC(1, 2) void *vcalloc(size_t n, size_t size)
+{
+	return __vcalloc(n, size, GFP_KERNEL);
+}
+
+/**
+ * vmalloc_user - vzalloc(), since all memory is the user's
+ * @size: as for vmalloc()
+ */
+static inline KN_ALLOC(1) void *vmalloc_user(unsigned long size)
+{
+	return vzalloc(size);
+}
+
+/**
+ * vfree_atomic - vfree(), which waits for nothing anyway
+ * @p: as for vfree()
+ */
+static inline void vfree_atomic(const void *p)
+{
+	vfree(p);
 }
 
 #endif /* KNUMA_VMALLOC_H */

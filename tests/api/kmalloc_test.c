@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* <knuma/kmalloc.h>, sentence by sentence. */
 #include <knuma/kmalloc.h>
+#include <knuma/numa.h>
 
 #include <stdint.h>
 #include <string.h>
 
 #include "tests/support/child.h"
+#include "tests/support/fake_nodes.h"
 #include "tests/support/heap.h"
 #include "tests/support/misuse.h"
 #include "tests/support/syscalls.h"
@@ -320,6 +322,106 @@ static void krealloc_zero_grows_into_zeroes(void)
 	kfree(p);
 }
 
+/* Every power of two up to the largest object, at sizes that do not follow. */
+static void krealloc_moves_to_an_alignment(void)
+{
+	for (unsigned long align = 1; align <= KMALLOC_MAX_SIZE; align *= 2) {
+		char *p = kmalloc(24, GFP_KERNEL), *q;
+
+		CHECK(p);
+		pattern_fill(p, 24, align);
+		q = krealloc_node_align(p, 100, align, GFP_KERNEL,
+					NUMA_NO_NODE);
+		CHECK(q && (uintptr_t)q % align == 0 && ksize(q) >= 100);
+		CHECK(pattern_holds(q, 24, align));
+		/* One that has it already stays. */
+		CHECK_EQ(krealloc_node_align(q, 50, align, GFP_KERNEL,
+					     NUMA_NO_NODE),
+			 q);
+		kfree(q);
+	}
+	heap_verify();
+}
+
+static void krealloc_to_an_alignment_at_the_edges(void)
+{
+	const volatile size_t huge = SIZE_MAX - 5;
+	char *p = kmalloc(96, GFP_KERNEL), *q;
+
+	CHECK(p);
+	CHECK_EQ(krealloc_node_align(p, 90, 0, GFP_KERNEL, NUMA_NO_NODE), p);
+	pattern_fill(p, 96, 1);
+	CHECK_FAILS(krealloc_node_align(p, 100, 48, GFP_KERNEL, NUMA_NO_NODE),
+		    EINVAL);
+	CHECK_EQ(printed_times("no power of two"), 1);
+	CHECK_FAILS(krealloc_node_align(p, huge, 4096,
+					GFP_KERNEL | __GFP_NOWARN,
+					NUMA_NO_NODE),
+		    ENOMEM);
+	CHECK(pattern_holds(p, 96, 1));
+	/* It shrinks on the way to a new place. */
+	q = krealloc_node_align(p, 8, 8192, GFP_KERNEL | __GFP_ZERO,
+				NUMA_NO_NODE);
+	CHECK(q && q != p && (uintptr_t)q % 8192 == 0);
+	p = kmalloc(96, GFP_KERNEL);
+	pattern_fill(p, 96, 1);
+	CHECK(!memcmp(p, q, 8) && all_bytes(q + 8, ksize(q) - 8, 0));
+	kfree(p);
+	CHECK_EQ(krealloc_node_align(q, 0, 64, GFP_KERNEL, NUMA_NO_NODE),
+		 ZERO_SIZE_PTR);
+	p = krealloc_node_align(NULL, 40, 64, GFP_KERNEL, NUMA_NO_NODE);
+	CHECK(p && (uintptr_t)p % 64 == 0);
+	kfree(p);
+}
+
+static void krealloc_moves_to_a_node(void)
+{
+	void *p, *q;
+
+	fake_nodes(2);
+	p = kmalloc_node(100, GFP_KERNEL, 0);
+	CHECK_EQ(knuma_node_of(p), 0);
+	/* A wish moves nothing that may stay; __GFP_THISNODE does. */
+	CHECK_EQ(krealloc_node(p, 90, GFP_KERNEL, 1), p);
+	q = krealloc_node(p, 90, GFP_KERNEL | __GFP_THISNODE, 1);
+	CHECK_EQ(knuma_node_of(q), 1);
+	CHECK_EQ(krealloc_node(q, 80, GFP_KERNEL | __GFP_THISNODE, 1), q);
+	p = krealloc_node(q, 5000, GFP_KERNEL, 0);
+	CHECK_EQ(knuma_node_of(p), 0);
+	CHECK_FAILS(krealloc_node(p, 50000, GFP_KERNEL, 77), EINVAL);
+	kfree(p);
+}
+
+static void nolock_has_two_flags_and_no_wait(void)
+{
+	void *p;
+
+	start_here();
+	/* A slab of it is there, in memory. */
+	kfree(kmalloc(48, GFP_KERNEL));
+	CHECK_FAILS(kmalloc_nolock(48, GFP_KERNEL, NUMA_NO_NODE), EINVAL);
+	CHECK_FAILS(kmalloc_nolock(48, __GFP_HIGH, NUMA_NO_NODE), EINVAL);
+	CHECK_EQ(kmalloc_nolock(0, 0, NUMA_NO_NODE), ZERO_SIZE_PTR);
+	CHECK_FAILS(kmalloc_nolock(48, 0, 12345), EINVAL);
+	if (!syscalls_forbid())
+		skip_child("no seccomp");
+	p = kmalloc_nolock(48, __GFP_ZERO | __GFP_ACCOUNT, NUMA_NO_NODE);
+	CHECK(p && all_bytes(p, 48, 0));
+	kfree_nolock(p);
+	/* More than was ever in memory: nothing, in silence. */
+	CHECK_FAILS(kmalloc_nolock(KMALLOC_MAX_SIZE, 0, NUMA_NO_NODE), ENOMEM);
+}
+
+static void track_caller_is_kmalloc(void)
+{
+	void *p = kmalloc_track_caller(100, GFP_KERNEL | __GFP_ZERO);
+	void *q = kmalloc_node_track_caller(100, GFP_KERNEL, NUMA_NO_NODE);
+
+	CHECK(p && q && p != q && all_bytes(p, 100, 0));
+	kfree(p);
+	kfree(q);
+}
+
 static void kfree_leaves_errno_alone(void)
 {
 	static void *p[3000];
@@ -551,6 +653,11 @@ int main(void)
 		child_test(krealloc_keeps_the_content),
 		child_test(a_failed_krealloc_changes_nothing),
 		child_test(krealloc_zero_grows_into_zeroes),
+		child_test(krealloc_moves_to_an_alignment),
+		child_test(krealloc_to_an_alignment_at_the_edges),
+		child_test(krealloc_moves_to_a_node),
+		child_test(nolock_has_two_flags_and_no_wait),
+		child_test(track_caller_is_kmalloc),
 		child_test(kfree_leaves_errno_alone),
 		child_test(a_success_leaves_errno_alone),
 		child_test(kfree_sensitive_wipes_all_of_it),

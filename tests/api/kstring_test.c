@@ -3,6 +3,7 @@
 #include <knuma/kstring.h>
 
 #include <stdint.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 
@@ -111,6 +112,33 @@ static void kmemdup_nul_copies_zero_bytes_like_others(void)
 	CHECK_EQ(strlen(printed()), 0);
 }
 
+static const char constant[] = "constant";
+
+/* In the program's read-only data: as it is; elsewhere: a copy. */
+static void constants_are_not_copied(void)
+{
+	static char variable[] = "variable";
+	const char *relocated = getenv("PATH");
+	const char *copy;
+
+	CHECK_EQ(kstrdup_const(constant, GFP_KERNEL), constant);
+	CHECK_EQ(kstrdup_const(constant + 3, GFP_KERNEL), constant + 3);
+	kfree_const(constant);
+	copy = kstrdup_const(variable, GFP_KERNEL);
+	CHECK(copy && copy != variable && !strcmp(copy, variable));
+	CHECK(ksize(copy) >= sizeof(variable));
+	kfree_const(copy);
+	if (relocated) {
+		copy = kstrdup_const(relocated, GFP_KERNEL);
+		CHECK(copy && copy != relocated && !strcmp(copy, relocated));
+		kfree_const(copy);
+	}
+	CHECK_EQ(kstrdup_const(NULL, GFP_KERNEL), NULL);
+	kfree_const(NULL);
+	CHECK_EQ(strlen(printed()), 0);
+	CHECK_FAILS(kstrdup_const(variable, 1u << 30), EINVAL);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -121,6 +149,7 @@ int main(void)
 		child_test(kstrndup_stops_at_both_ends),
 		child_test(kstrndup_reads_no_further),
 		child_test(kmemdup_nul_copies_zero_bytes_like_others),
+		child_test(constants_are_not_copied),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -294,6 +294,34 @@ static void kvrealloc_at_the_edges(void)
 	heap_verify();
 }
 
+static void any_alignment_that_is_asked_for(void)
+{
+	static const size_t sizes[] = {1, 100, 5000, 70000, 300000, 5 << 20};
+	const volatile size_t huge = SIZE_MAX - 5;
+
+	for (unsigned long align = 1; align <= 8 << 20; align *= 2)
+		for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
+			char *p = kvmalloc_node_align(sizes[i], align,
+						      GFP_KERNEL, NUMA_NO_NODE);
+
+			CHECK(p && (uintptr_t)p % align == 0);
+			p[0] = p[sizes[i] - 1] = 1;
+			kvfree(p);
+		}
+	heap_verify();
+	CHECK_EQ(kvmalloc_node_align(0, 64, GFP_KERNEL, NUMA_NO_NODE),
+		 ZERO_SIZE_PTR);
+	kvfree_atomic(kvmalloc_node_align(9, 0, GFP_KERNEL, NUMA_NO_NODE));
+	CHECK_EQ(strlen(printed()), 0);
+	CHECK_FAILS(kvmalloc_node_align(100, 24, GFP_KERNEL, NUMA_NO_NODE),
+		    EINVAL);
+	CHECK_EQ(printed_times("no power of two"), 1);
+	CHECK_FAILS(kvmalloc_node_align(huge, 64, GFP_KERNEL | __GFP_NOWARN,
+					NUMA_NO_NODE),
+		    ENOMEM);
+	CHECK_FAILS(kvmalloc_node_align(100, 64, GFP_KERNEL, 12345), EINVAL);
+}
+
 static void kvmemdup_copies(void)
 {
 	static char text[300000];
@@ -328,6 +356,7 @@ int main(void)
 		child_test(kvrealloc_keeps_the_content),
 		child_test(kvrealloc_zero_grows_into_zeroes),
 		child_test(kvrealloc_at_the_edges),
+		child_test(any_alignment_that_is_asked_for),
 		child_test(kvmemdup_copies),
 	};
 

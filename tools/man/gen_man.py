@@ -103,7 +103,7 @@ def declarations(code):
         statement = ATTRIBUTE.sub("", statement)
         statement = re.sub(r"\s+", " ", statement).strip()
         name = re.match(r"[\w* ]*?\b(\w+)\(", statement)
-        if name:
+        if name and not statement.startswith("typedef"):
             found.append((name.group(1), statement + ";"))
     return found
 
