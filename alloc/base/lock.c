@@ -64,28 +64,38 @@ static bool take(struct kn_lock *l)
 					   __ATOMIC_ACQUIRE, __ATOMIC_RELAXED);
 }
 
-/* The timeout bounds the wait for an unlock that could not wake anyone. */
-static void sleep_on(uint32_t *word)
+void kn_sleep_while(uint32_t *word, uint32_t value, long ms)
 {
-	const struct timespec ms = { .tv_nsec = 1000000 };
+	const struct timespec most = {
+		.tv_sec = ms / 1000, .tv_nsec = ms % 1000 * 1000000,
+	};
+	const int saved_errno = errno;
 
 	KN_COUNTED(calls);
-	syscall(SYS_futex, word, FUTEX_WAIT_PRIVATE, WAITED_FOR, &ms, NULL, 0);
+	syscall(SYS_futex, word, FUTEX_WAIT_PRIVATE, value, &most, NULL, 0);
+	errno = saved_errno;
+}
+
+void kn_wake_one(uint32_t *word)
+{
+	const int saved_errno = errno;
+
+	KN_COUNTED(calls);
+	syscall(SYS_futex, word, FUTEX_WAKE_PRIVATE, 1, NULL, NULL, 0);
+	errno = saved_errno;
 }
 
 static kn_slow void lock_slow(struct kn_lock *l)
 {
-	const int saved_errno = errno;
-
 	KN_COUNTED(waits);
 	for (int i = kn_load(&spins); i > 0; i--) {
 		ck_pr_stall();
 		if (take(l))
 			return;
 	}
+	/* The timeout bounds the wait for an unlock that could not wake anyone. */
 	while (__atomic_exchange_n(&l->word, WAITED_FOR, __ATOMIC_ACQUIRE))
-		sleep_on(&l->word);
-	errno = saved_errno;
+		kn_sleep_while(&l->word, WAITED_FOR, 1);
 }
 
 void kn_lock(struct kn_lock *l)
@@ -123,13 +133,8 @@ void kn_unlock(struct kn_lock *l)
 	if (kn_forking)
 		return;
 	rank_drop(l);
-	if (__atomic_exchange_n(&l->word, FREE, __ATOMIC_RELEASE) == WAITED_FOR) {
-		const int saved_errno = errno;
-
-		KN_COUNTED(calls);
-		syscall(SYS_futex, &l->word, FUTEX_WAKE_PRIVATE, 1, NULL, NULL, 0);
-		errno = saved_errno;
-	}
+	if (__atomic_exchange_n(&l->word, FREE, __ATOMIC_RELEASE) == WAITED_FOR)
+		kn_wake_one(&l->word);
 }
 
 void kn_unlock_quiet(struct kn_lock *l)

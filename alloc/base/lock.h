@@ -55,6 +55,15 @@ void kn_unlock_if(struct kn_lock *l, bool may_block);
  */
 void kn_wait_clear(const uint32_t *word);
 
+/*
+ * Sleeps while *@word is @value: until kn_wake_one(), at most @ms.  May wake for
+ * no reason, and may not sleep at all.
+ */
+void kn_sleep_while(uint32_t *word, uint32_t value, long ms);
+
+/* Wakes one who sleeps there.  Leaves errno alone. */
+void kn_wake_one(uint32_t *word);
+
 /* Whether waiters spin before they sleep: not where only one thread can run. */
 void kn_lock_may_spin(bool may);
 

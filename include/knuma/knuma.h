@@ -14,6 +14,7 @@
 #include <knuma/kstring.h>
 #include <knuma/kvmalloc.h>
 #include <knuma/malloc.h>
+#include <knuma/mempool.h>
 #include <knuma/numa.h>
 #include <knuma/page.h>
 #include <knuma/rcu.h>
