@@ -56,6 +56,9 @@ static kn_always_inline uint32_t kn_mag_place(int node, uint32_t id)
 	       id * (uint32_t)sizeof(struct kn_magazine);
 }
 
+/* Between the copies of two CPUs of a word of alloc/percpu: 64 KiB. */
+#define KN_PERCPU_SHIFT 16
+
 /* The largest batch that a section copies. */
 #define KN_BATCH_MAX 62
 
@@ -115,6 +118,13 @@ static kn_always_inline bool kn_rseq_popped(const void *obj)
  * kn_rseq_pop_batch(hot, place, buf, n):  moves up to @n (<= KN_BATCH_MAX) objects
  *	to @buf; how many, 0 when declined, -1 when aborted
  * kn_rseq_push_batch(hot, place, buf, n):  moves all @n or none
+ * kn_rseq_cpu_add_8(hot, p, n):  adds *@n to the running CPU's copy of a word of
+ *	8 bits, whose copy of CPU 0 is at @p; *@n becomes the value before.  Also
+ *	_16, _32, _64
+ * kn_rseq_cpu_xchg_8(hot, p, value, was):  replaces it
+ * kn_rseq_cpu_cmpxchg_8(hot, p, old, value):  replaces it if it is *@old, which
+ *	becomes the value before
+ * kn_rseq_cpu():  the running CPU, negative without rseq
  * kn_rseq_cid():  number of the running CPU's magazines, -1 without rseq
  */
 #if defined(__x86_64__)

@@ -15,7 +15,7 @@ LAYERS = [
     ["alloc/account"],
     ["alloc/page"],
     ["alloc/slab", "alloc/vmalloc"],
-    ["alloc/kvmalloc", "alloc/deferred", "alloc/mempool", "alloc/view"],
+    ["alloc/kvmalloc", "alloc/deferred", "alloc/mempool", "alloc/percpu", "alloc/view"],
     ["alloc/core", "alloc/malloc"],
 ]
 

@@ -12,6 +12,7 @@
 #include "alloc/deferred/kfree_rcu.h"
 #include "alloc/magazine/drain.h"
 #include "alloc/page/zone.h"
+#include "alloc/percpu/percpu.h"
 #include "alloc/slab/cache.h"
 #include "alloc/slab/fence.h"
 #include "alloc/view/live.h"
@@ -40,6 +41,7 @@ static void prepare(void)
 	kn_slabs_lock_all();
 	kn_zones_lock_all();
 	kn_vmap_lock_all();
+	kn_percpu_lock();
 	kn_forking = true;
 }
 
@@ -47,6 +49,7 @@ static void parent(void)
 {
 	kn_forking = false;
 	if (all_locked) {
+		kn_percpu_unlock();
 		kn_vmap_unlock_all();
 		kn_zones_unlock_all();
 		kn_slabs_unlock_all();
@@ -67,6 +70,7 @@ static void child(void)
 	kn_forking = false;
 	kn_hugetlb_after_fork_child();
 	if (all_locked) {
+		kn_percpu_reset();
 		kn_vmap_reset();
 		kn_fence_reset();
 		kn_zones_reset();

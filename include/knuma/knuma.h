@@ -17,6 +17,7 @@
 #include <knuma/mempool.h>
 #include <knuma/numa.h>
 #include <knuma/page.h>
+#include <knuma/percpu.h>
 #include <knuma/rcu.h>
 #include <knuma/shrinker.h>
 #include <knuma/slab.h>

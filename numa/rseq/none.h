@@ -47,6 +47,38 @@ kn_rseq_push_batch(const struct kn_hot *hot, uint64_t place, void *const *buf,
 	return KN_RSEQ_DECLINED;
 }
 
+#define KN_RSEQ_CPU_OPS(bits)                                             \
+	static inline enum kn_rseq_ret kn_rseq_cpu_add_##bits(            \
+		const struct kn_hot *hot, void *p, uint##bits##_t *n)     \
+	{                                                                 \
+		(void)hot, (void)p, (void)n;                              \
+		return KN_RSEQ_DECLINED;                                  \
+	}                                                                 \
+	static inline enum kn_rseq_ret kn_rseq_cpu_xchg_##bits(           \
+		const struct kn_hot *hot, void *p, uint##bits##_t value,  \
+		uint##bits##_t *was)                                      \
+	{                                                                 \
+		(void)hot, (void)p, (void)value, (void)was;               \
+		return KN_RSEQ_DECLINED;                                  \
+	}                                                                 \
+	static inline enum kn_rseq_ret kn_rseq_cpu_cmpxchg_##bits(        \
+		const struct kn_hot *hot, void *p, uint##bits##_t *old,   \
+		uint##bits##_t value)                                     \
+	{                                                                 \
+		(void)hot, (void)p, (void)old, (void)value;               \
+		return KN_RSEQ_DECLINED;                                  \
+	}
+
+KN_RSEQ_CPU_OPS(8)
+KN_RSEQ_CPU_OPS(16)
+KN_RSEQ_CPU_OPS(32)
+KN_RSEQ_CPU_OPS(64)
+
+static inline int kn_rseq_cpu(void)
+{
+	return -1;
+}
+
 static inline int kn_rseq_cid(void)
 {
 	return -1;

@@ -244,6 +244,101 @@ aborted:
 	return KN_RSEQ_ABORTED;
 }
 
+/*
+ * One instruction on the copy of the running CPU of a word: @p is that of CPU 0,
+ * and 1 << KN_PERCPU_SHIFT bytes lie between two.  It needs no lock prefix, since
+ * nobody else writes to that copy while the section runs.
+ */
+#define KN_RSEQ_CPU_OP(instructions)					\
+	".pushsection __rseq_cs, \"aw\"\n\t"				\
+	".balign 32\n"							\
+	"3:	.long 0, 0\n\t"						\
+	".quad 1f, 2f - 1f, 4f\n\t"					\
+	".popsection\n\t"						\
+	"leaq	3b(%%rip), %%rcx\n\t"					\
+	"movq	%%rcx, %%fs:8(%[rseq])\n"				\
+	"1:	movl	%%fs:4(%[rseq]), %%ecx\n\t"	/* cpu_id */	\
+	"cmpl	%[cpus], %%ecx\n\t"		/* negative: none */	\
+	"jae	5f\n\t"							\
+	"shlq	%[shift], %%rcx\n\t"					\
+	instructions "\n"			/* the last commits */	\
+	"2:	xorl	%%ecx, %%ecx\n\t"				\
+	".pushsection __rseq_abort, \"ax\"\n\t"				\
+	".byte	0x0f, 0xb9, 0x3d\n\t"					\
+	".long	0x53053053\n"						\
+	"4:	movl	$2, %%ecx\n\t"					\
+	"jmp	6f\n"							\
+	"5:	movl	$1, %%ecx\n\t"					\
+	"jmp	6f\n\t"							\
+	".popsection\n"							\
+	"6:\n\t"
+
+#define KN_RSEQ_CPU_INPUTS						\
+	[cpus] "r" (kn_topo.nr_cpus), [shift] "i" (KN_PERCPU_SHIFT)
+
+#define KN_RSEQ_CPU_OPS(bits, suffix)					\
+static inline enum kn_rseq_ret						\
+kn_rseq_cpu_add_##bits(const struct kn_hot *hot, void *p,		\
+		       uint##bits##_t *n)				\
+{									\
+	uint64_t ret;							\
+									\
+	__asm__ __volatile__(						\
+		KN_RSEQ_CPU_OP("xadd" suffix "	%[n], (%[p], %%rcx)")	\
+		: "=&c" (ret), [n] "+&q" (*n)				\
+		: [rseq] "r" ((intptr_t)hot->rseq_off), [p] "r" (p),	\
+		  KN_RSEQ_CPU_INPUTS					\
+		: "memory", "cc");					\
+	return (enum kn_rseq_ret)ret;					\
+}									\
+									\
+static inline enum kn_rseq_ret						\
+kn_rseq_cpu_xchg_##bits(const struct kn_hot *hot, void *p,		\
+			uint##bits##_t value, uint##bits##_t *was)	\
+{									\
+	uint64_t ret;							\
+									\
+	__asm__ __volatile__(						\
+		KN_RSEQ_CPU_OP("mov" suffix "	(%[p], %%rcx), %[was]\n\t" \
+			       "mov" suffix "	%[value], (%[p], %%rcx)") \
+		: "=&c" (ret), [was] "=&q" (*was)			\
+		: [rseq] "r" ((intptr_t)hot->rseq_off), [p] "r" (p),	\
+		  [value] "q" (value), KN_RSEQ_CPU_INPUTS		\
+		: "memory", "cc");					\
+	return (enum kn_rseq_ret)ret;					\
+}									\
+									\
+static inline enum kn_rseq_ret						\
+kn_rseq_cpu_cmpxchg_##bits(const struct kn_hot *hot, void *p,		\
+			   uint##bits##_t *old,				\
+			   uint##bits##_t value)			\
+{									\
+	uint64_t ret;							\
+									\
+	__asm__ __volatile__(						\
+		KN_RSEQ_CPU_OP("cmpxchg" suffix " %[value], (%[p], %%rcx)") \
+		: "=&c" (ret), "+&a" (*old)				\
+		: [rseq] "r" ((intptr_t)hot->rseq_off), [p] "r" (p),	\
+		  [value] "q" (value), KN_RSEQ_CPU_INPUTS		\
+		: "memory", "cc");					\
+	return (enum kn_rseq_ret)ret;					\
+}
+
+KN_RSEQ_CPU_OPS(8, "b")
+KN_RSEQ_CPU_OPS(16, "w")
+KN_RSEQ_CPU_OPS(32, "l")
+KN_RSEQ_CPU_OPS(64, "q")
+
+/* Outside a section: the CPU, or -1; true when read, perhaps not when used. */
+static inline int kn_rseq_cpu(void)
+{
+	int cpu;
+
+	__asm__ __volatile__("movl %%fs:4(%1), %0" : "=r" (cpu)
+			     : "r" ((intptr_t)kn_hot.rseq_off));
+	return cpu;
+}
+
 /* Outside a section: true when read, perhaps not when used. */
 static inline int kn_rseq_cid(void)
 {

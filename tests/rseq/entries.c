@@ -4,6 +4,7 @@
 #include <time.h>
 
 #include <knuma/malloc.h>
+#include <knuma/percpu.h>
 #include <knuma/rcu.h>
 #include <knuma/slab.h>
 
@@ -98,6 +99,7 @@ const struct entry entries[NR_ENTRIES] = {
 	{"kmem_cache_alloc", 96, by_cache, by_cache_free},
 	{"kmem_cache_alloc_node", 96, by_cache_node, by_cache_free},
 	{"kmem_cache_alloc_bulk", 96, by_cache_bulk, by_cache_free_bulk},
+	{"kmalloc, of medium size", 5000, by_kmalloc, by_kfree},
 	{"malloc", 64, by_malloc, by_free},
 	{"malloc, of medium size", 5000, by_malloc, by_free},
 	{"calloc", 64, by_calloc, by_free},
@@ -141,6 +143,30 @@ void entries_defer_alone(unsigned n)
 	entries_defer(n);
 	flavor_leave(&flavor_mb);
 	flavor_mb.ops->unregister_thread();
+}
+
+/* On whatever CPUs: what is in all copies together does not depend on it. */
+#define COUNT(type)                                                     \
+	do {                                                            \
+		type *w = __alloc_percpu(3 * sizeof(*w), sizeof(*w));   \
+		unsigned cpu, sum[3] = {0};                             \
+                                                                        \
+		CHECK(w);                                               \
+		this_cpu_add(w[0], 5);                                  \
+		CHECK_EQ(this_cpu_xchg(w[1], 7), 0);                    \
+		CHECK_EQ(this_cpu_cmpxchg(w[2], 0, 9), 0);              \
+		for_each_possible_cpu(cpu) for (int i = 0; i < 3; i++)  \
+			sum[i] += (unsigned)per_cpu_ptr(w, cpu)[i];     \
+		CHECK(sum[0] == 5 && sum[1] == 7 && sum[2] == 9);       \
+		free_percpu(w);                                         \
+	} while (0)
+
+void entries_count(void)
+{
+	COUNT(uint8_t);
+	COUNT(uint16_t);
+	COUNT(uint32_t);
+	COUNT(uint64_t);
 }
 
 void entries_drain(void)

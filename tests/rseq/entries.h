@@ -21,7 +21,7 @@ struct entry {
 /* Longer than a batch of a magazine, so that it fills and runs empty. */
 #define ENTRY_MOST 200
 
-#define NR_ENTRIES 8
+#define NR_ENTRIES 9
 extern const struct entry entries[NR_ENTRIES];
 
 /* The heap starts, without a background thread; then what entries need. */
@@ -35,6 +35,9 @@ void entries_defer(unsigned n);
  * then, so a section that runs as plain code is safe.  Once a process.
  */
 void entries_defer_alone(unsigned n);
+
+/* Counts in the copies of the running CPU, by words of all sizes. */
+void entries_count(void);
 
 /* Objects that are in no slab, when nothing is in use; drains all magazines. */
 uint64_t entries_lost(void);

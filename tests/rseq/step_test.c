@@ -149,6 +149,7 @@ static void everything(void)
 	CHECK_EQ(pthread_create(&other, NULL, other_thread, NULL), 0);
 	for (int i = 0; i < NR_ENTRIES; i++)
 		use(&entries[i]);
+	entries_count();
 	entries_defer_alone(ENTRY_MOST);
 	__atomic_store_n(&shared->stop, 1, __ATOMIC_RELEASE);
 	sem_post(&shared->go);

@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * alloc/percpu/percpu.h - objects with a copy for each CPU
+ *
+ * A chunk is a run of address space with a part for each possible CPU, and one
+ * for threads without a CPU; an object has the same offset in each part.
+ *
+ *   C1  Chunks are only added, at the head of the list, and never go away: who
+ *       looks an address up needs no lock.
+ *   C2  The first `present` bytes of each part are in memory, and objects lie
+ *       there: an allocation that may not wait touches no new page.
+ *   C3  A granule is used if its bit is set; `first` marks where objects begin.
+ *       Both belong to the lock.
+ *   C4  A free that finds the lock taken leaves the object on a stack, through
+ *       its own first bytes; the next allocation takes it from there.
+ *
+ * Design: docs/design/percpu.md.
+ */
+#ifndef KN_PERCPU_PERCPU_H
+#define KN_PERCPU_PERCPU_H
+
+void kn_percpu_lock(void);
+void kn_percpu_unlock(void);
+void kn_percpu_reset(void);
+
+#endif
