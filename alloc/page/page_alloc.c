@@ -13,6 +13,7 @@
 #include "alloc/config/tunables.h"
 #include "alloc/magazine/drain.h"
 #include "alloc/page/away.h"
+#include "alloc/page/scope.h"
 #include "alloc/stats/stats.h"
 
 static struct kn_magcache pcp[KN_NR_PCP];
@@ -178,21 +179,28 @@ void kn_node_account(int wanted, int got)
 						     KN_NODE_STAT_other_node, 1);
 }
 
-/* The first node of the zonelist that has a block. */
-static uint32_t get_by_zonelist(int node, unsigned order, gfp_t gfp)
+/* The first node of the zonelist, among those of @mask, that has a block. */
+static uint32_t get_among(int node, uint64_t mask, unsigned order, gfp_t gfp)
 {
 	const struct kn_zonelist *zl = kn_zonelist(node);
 	uint32_t pfn = KN_PFN_NONE;
 
 	if (gfp & __GFP_THISNODE) {
-		pfn = kn_pages_get(node, order, gfp);
+		if (mask >> node & 1)
+			pfn = kn_pages_get(node, order, gfp);
 	} else {
 		for (int i = 0; i < zl->nr && pfn == KN_PFN_NONE; i++)
-			pfn = kn_pages_get(zl->node[i], order, gfp);
+			if (mask >> zl->node[i] & 1)
+				pfn = kn_pages_get(zl->node[i], order, gfp);
 	}
 	if (pfn != KN_PFN_NONE)
 		kn_node_account(node, kn_pfn_node(pfn));
 	return pfn;
+}
+
+static uint32_t get_by_zonelist(int node, unsigned order, gfp_t gfp)
+{
+	return get_among(node, UINT64_MAX, order, gfp);
 }
 
 static void zero_if(uint32_t pfn, size_t bytes, gfp_t gfp)
@@ -245,14 +253,16 @@ static bool bad_request(gfp_t gfp)
 	return true;
 }
 
-struct page *alloc_pages_node(int nid, gfp_t gfp, unsigned int order)
+/* A block of nodes of @mask, by dense id. */
+static struct page *alloc_among(int nid, uint64_t mask, gfp_t gfp,
+				unsigned int order)
 {
 	const uint64_t bytes = KN_PAGE_SIZE << order;
 	uint64_t ext;
 	uint32_t pfn;
 	int node;
 
-	gfp = kn_node_gfp(nid, gfp);
+	gfp = kn_scope_gfp(kn_node_gfp(nid, gfp));
 	if (bad_request(gfp) || !kn_node_wanted(nid, gfp, &node))
 		return NULL;
 	if (order > KN_MAX_ORDER) {
@@ -267,7 +277,7 @@ struct page *alloc_pages_node(int nid, gfp_t gfp, unsigned int order)
 		return no_memory(bytes, gfp, nid);
 	if (!kn_ext_begin(bytes, gfp, &ext))
 		return over_limit(bytes, gfp, nid);
-	pfn = get_by_zonelist(node, order, gfp);
+	pfn = get_among(node, mask, order, gfp);
 	if (pfn == KN_PFN_NONE) {
 		if (ext)
 			kn_ext_end(ext, bytes);
@@ -280,15 +290,65 @@ struct page *alloc_pages_node(int nid, gfp_t gfp, unsigned int order)
 	return kn_page(pfn);
 }
 
+struct page *alloc_pages_node(int nid, gfp_t gfp, unsigned int order)
+{
+	return alloc_among(nid, UINT64_MAX, gfp, order);
+}
+
+static bool names_a_node(int nid, const char *call)
+{
+	if (likely(nid != NUMA_NO_NODE))
+		return true;
+	kn_warn_once("%s() wants a node: alloc_pages_node() takes NUMA_NO_NODE",
+		     call);
+	errno = EINVAL;
+	return false;
+}
+
 struct page *__alloc_pages_node(int nid, gfp_t gfp, unsigned int order)
 {
-	if (unlikely(nid == NUMA_NO_NODE)) {
-		kn_warn_once("__alloc_pages_node() wants a node: "
-			     "alloc_pages_node() takes NUMA_NO_NODE");
-		errno = EINVAL;
+	if (!names_a_node(nid, "__alloc_pages_node"))
 		return NULL;
-	}
 	return alloc_pages_node(nid, gfp, order);
+}
+
+/* The nodes of a set of kernel ids, by dense id. */
+static uint64_t dense_mask(const nodemask_t *nodes)
+{
+	uint64_t mask = 0;
+
+	for (int node = 0; node < kn_topo.nr_nodes; node++)
+		if (node_isset(kn_topo.kernel_id[node], *nodes))
+			mask |= UINT64_C(1) << node;
+	return mask;
+}
+
+struct page *__alloc_pages(gfp_t gfp, unsigned int order, int nid,
+			   nodemask_t *nodes)
+{
+	if (!names_a_node(nid, "__alloc_pages") || !kn_start())
+		return NULL;
+	return alloc_among(nid, nodes ? dense_mask(nodes) : UINT64_MAX, gfp,
+			   order);
+}
+
+unsigned long alloc_pages_bulk_node(gfp_t gfp, int nid, unsigned long n,
+				    struct page **page)
+{
+	unsigned long i;
+
+	for (i = 0; i < n; i++) {
+		if (!page[i])
+			page[i] = alloc_pages_node(nid, gfp, 0);
+		if (!page[i])
+			break;
+	}
+	return i;
+}
+
+unsigned long alloc_pages_bulk(gfp_t gfp, unsigned long n, struct page **page)
+{
+	return alloc_pages_bulk_node(gfp, NUMA_NO_NODE, n, page);
 }
 
 struct page *alloc_pages(gfp_t gfp, unsigned int order)
@@ -470,7 +530,7 @@ void *alloc_pages_exact_nid(int nid, size_t size, gfp_t gfp)
 	void *p;
 	int node;
 
-	gfp = kn_node_gfp(nid, gfp);
+	gfp = kn_scope_gfp(kn_node_gfp(nid, gfp));
 	if (bad_request(gfp) || !kn_node_wanted(nid, gfp, &node))
 		return NULL;
 	if (!size || size > KN_PAGE_SIZE << KN_MAX_ORDER) {
@@ -576,12 +636,25 @@ unsigned int get_order(size_t size)
 	return kn_log2_up((size + KN_PAGE_SIZE - 1) >> KN_PAGE_SHIFT);
 }
 
+static void drain_page_lists(void)
+{
+	for (unsigned order = 0; order < KN_NR_PCP; order++)
+		kn_drain_cache(&pcp[order], false);
+}
+
+void drain_all_pages(struct zone *zone)
+{
+	(void)zone;
+	if (kn_start())
+		drain_page_lists();
+}
+
 uint64_t kn_page_trim(uint64_t most, bool all)
 {
 	uint64_t done = 0;
 
-	for (unsigned order = 0; all && order < KN_NR_PCP; order++)
-		kn_drain_cache(&pcp[order], false);
+	if (all)
+		drain_page_lists();
 	for (int node = 0; node < kn_topo.nr_nodes; node++) {
 		for (unsigned order = 0; !all && order < KN_NR_PCP; order++)
 			kn_depot_trim(&pcp[order], node, UINT64_MAX);

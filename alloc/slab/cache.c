@@ -15,6 +15,7 @@
 #include "alloc/config/cache_conf.h"
 #include "alloc/magazine/drain.h"
 #include "alloc/page/page_alloc.h"
+#include "alloc/page/scope.h"
 #include "alloc/slab/debug.h"
 #include "alloc/slab/fence.h"
 #include "alloc/slab/harden.h"
@@ -387,7 +388,7 @@ static kn_slow void *reclaim_and_retry(struct kmem_cache *s, gfp_t gfp, int node
 	for (;;) {
 		if (rounds-- <= 0 && !(gfp & __GFP_NOFAIL))
 			return NULL;
-		gave = kn_caches_reclaim();
+		gave = kn_scope_reclaims() && kn_caches_reclaim();
 		obj = by_zonelist(s, gfp, node, got);
 		if (!obj && kn_shrink_for(gfp, node))
 			obj = by_zonelist(s, gfp, node, got);
@@ -459,7 +460,7 @@ void *kn_cache_alloc_sized(struct kmem_cache *s, size_t size, gfp_t gfp, int nid
 			return obj;
 	}
 	kn_stat_add(KN_STAT_alloc_slow, 1);
-	gfp = kn_node_gfp(nid, gfp);
+	gfp = kn_scope_gfp(kn_node_gfp(nid, gfp));
 	/* 1. The request itself. */
 	if (!kn_cache_gfp_usable(s, gfp) || !kn_node_wanted(nid, gfp, &node))
 		return NULL;
@@ -757,7 +758,7 @@ bool kn_shrink_for(gfp_t gfp, int node)
 {
 	bool (*shrink)(gfp_t, int) = kn_load(&kn_shrink_hook);
 
-	if (!shrink || gfp & KN_GFP_MALLOC ||
+	if (!shrink || gfp & KN_GFP_MALLOC || !kn_scope_reclaims() ||
 	    !shrink(gfp, kn_topo.kernel_id[node]))
 		return false;
 	/* What shrinkers freed is in magazines. */

@@ -14,6 +14,7 @@
 #include "alloc/base/start.h"
 #include "alloc/config/tunables.h"
 #include "alloc/page/page_alloc.h"
+#include "alloc/page/scope.h"
 #include "alloc/slab/cache.h"
 #include "alloc/slab/debug.h"
 #include "alloc/slab/fence.h"
@@ -50,7 +51,7 @@ static void *large(size_t size, gfp_t gfp, int nid)
 		errno = ENOMEM;
 		return NULL;
 	}
-	gfp = kn_node_gfp(nid, gfp);
+	gfp = kn_scope_gfp(kn_node_gfp(nid, gfp));
 	if (!kn_node_wanted(nid, gfp, &node))
 		return NULL;
 	if (kn_tun.init_on_alloc)
@@ -66,7 +67,7 @@ static void *large(size_t size, gfp_t gfp, int nid)
 	}
 	p = kn_large_alloc(size, KN_PAGE_SIZE, gfp, node);
 	if (!p && gfpflags_allow_blocking(gfp) && !(gfp & __GFP_NORETRY)) {
-		if (kn_caches_reclaim())
+		if (kn_scope_reclaims() && kn_caches_reclaim())
 			p = kn_large_alloc(size, KN_PAGE_SIZE, gfp, node);
 		if (!p && kn_shrink_for(gfp, node))
 			p = kn_large_alloc(size, KN_PAGE_SIZE, gfp, node);
@@ -311,6 +312,7 @@ int kmem_cache_alloc_bulk(struct kmem_cache *s, gfp_t gfp, size_t n, void **p)
 	const int node = kn_mag_node();
 	size_t got = 0;
 
+	gfp = kn_scope_gfp(gfp);
 	if (unlikely(!kn_cache_gfp_usable(s, gfp)))
 		return 0;
 	if (kn_debug_on(s) || unlikely(s->remembers))

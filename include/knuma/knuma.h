@@ -14,7 +14,9 @@
 #include <knuma/kstring.h>
 #include <knuma/kvmalloc.h>
 #include <knuma/malloc.h>
+#include <knuma/memalloc.h>
 #include <knuma/mempool.h>
+#include <knuma/nodemask.h>
 #include <knuma/numa.h>
 #include <knuma/page.h>
 #include <knuma/percpu.h>

@@ -15,7 +15,10 @@
 #define KNUMA_PAGE_H
 
 #include <knuma/gfp.h>
+#include <knuma/nodemask.h>
 #include <knuma/types.h>
+
+struct zone;
 
 KN_BEGIN_DECLS
 
@@ -86,6 +89,72 @@ struct page *alloc_pages_node(int node, gfp_t gfp, unsigned int order)
  */
 struct page *__alloc_pages_node(int node, gfp_t gfp, unsigned int order)
 	KN_SYM(__alloc_pages_node) KN_MUST_CHECK KN_FREED_BY(__free_pages, 1);
+
+/**
+ * __alloc_pages - allocate a block of pages of one of several NUMA nodes
+ * @gfp: how hard to try, see gfp.h
+ * @order: base-2 logarithm of the number of pages, in [0, MAX_PAGE_ORDER]
+ * @nid: node id; NUMA_NO_NODE is refused
+ * @nodes: nodes that may serve, or NULL for all
+ *
+ * The zonelist of @nid is gone along, nearest first, and nodes that are not in
+ * @nodes are passed over; @nid need not be in it, unless __GFP_THISNODE.
+ *
+ * Alignment: the size of the block.
+ * Context:   as alloc_pages_node().
+ * Return:    the first page; NULL on failure, and errno tells why.
+ * Errors:    as __alloc_pages_node(); ENOMEM when no node of @nodes can serve.
+ * Source:    Linux mm/page_alloc.c, __alloc_pages().
+ */
+struct page *__alloc_pages(gfp_t gfp, unsigned int order, int nid,
+			   nodemask_t *nodes)
+	KN_SYM(__alloc_pages) KN_MUST_CHECK KN_FREED_BY(__free_pages, 1);
+
+/**
+ * alloc_pages_bulk_node - fill an array with pages of one NUMA node
+ * @gfp: how hard to try, see gfp.h
+ * @nid: node id, or NUMA_NO_NODE for the nearest one with memory
+ * @n: places in the array
+ * @page: array of @n pages; only places that are NULL are filled
+ *
+ * alloc_pages_bulk_array_node() is the same by its older name.
+ *
+ * Context: as alloc_pages_node().
+ * Return:  places that are filled, from the first on; @n when all are.
+ * Errors:  as alloc_pages_node(), and then the result is below @n.
+ * Source:  Linux mm/page_alloc.c, alloc_pages_bulk_node() of 6.14.  Differs:
+ *          places behind the first that stays NULL do not count.
+ */
+unsigned long alloc_pages_bulk_node(gfp_t gfp, int nid, unsigned long n,
+				    struct page **page)
+	KN_SYM(alloc_pages_bulk_node);
+
+/**
+ * alloc_pages_bulk - alloc_pages_bulk_node() near the running CPU
+ * @gfp: how hard to try, see gfp.h
+ * @n: places in the array
+ * @page: as for alloc_pages_bulk_node()
+ *
+ * alloc_pages_bulk_array() is the same by its older name.
+ */
+unsigned long alloc_pages_bulk(gfp_t gfp, unsigned long n, struct page **page)
+	KN_SYM(alloc_pages_bulk);
+
+#define alloc_pages_bulk_array(gfp, n, page) alloc_pages_bulk(gfp, n, page)
+#define alloc_pages_bulk_array_node(gfp, nid, n, page) \
+	alloc_pages_bulk_node(gfp, nid, n, page)
+
+/**
+ * drain_all_pages - put the free pages at hand of all CPUs back together
+ * @zone: not used; NULL
+ *
+ * Single pages and small blocks then can become larger ones.  knuma_trim() does
+ * that, too, and gives memory back to the system.
+ *
+ * Context: Any thread, no signal handler.  May wait.
+ * Source:  Linux mm/page_alloc.c, drain_all_pages().
+ */
+void drain_all_pages(struct zone *zone) KN_SYM(drain_all_pages);
 
 /**
  * alloc_pages - allocate a block of pages near the running CPU
@@ -231,6 +300,15 @@ static inline void __free_page(struct page *page)
 static inline void free_page(unsigned long addr)
 {
 	free_pages(addr, 0);
+}
+
+/**
+ * drain_local_pages - drain_all_pages()
+ * @zone: not used; NULL
+ */
+static inline void drain_local_pages(struct zone *zone)
+{
+	drain_all_pages(zone);
 }
 
 #endif /* KNUMA_PAGE_H */

@@ -11,6 +11,7 @@
 #include <knuma/vmalloc.h>
 
 #include "tests/support/child.h"
+#include "tests/support/fake_nodes.h"
 #include "tests/support/heap.h"
 #include "tests/support/misuse.h"
 #include "tests/support/syscalls.h"
@@ -383,9 +384,124 @@ static void a_free_makes_no_system_call(void)
 	CHECK_EQ(errno, 8);
 }
 
+static void an_array_is_filled_where_it_is_null(void)
+{
+	struct page *page[200] = {NULL}, *was;
+
+	page[3] = was = alloc_page(GFP_KERNEL);
+	CHECK_EQ(alloc_pages_bulk(GFP_KERNEL | __GFP_ZERO, 100, page), 100);
+	CHECK_EQ(page[3], was);
+	for (int i = 0; i < 100; i++) {
+		CHECK(page[i]);
+		if (i != 3)
+			CHECK(all_bytes(page_address(page[i]),
+					knuma_page_size(), 0));
+		memset(page_address(page[i]), i + 1, knuma_page_size());
+	}
+	CHECK_EQ(page[100], NULL);
+	CHECK_EQ(alloc_pages_bulk_array(GFP_KERNEL, 200, page), 200);
+	CHECK_EQ(alloc_pages_bulk_array_node(GFP_KERNEL, NUMA_NO_NODE, 200,
+					     page),
+		 200);
+	for (int i = 0; i < 100; i++)
+		CHECK(all_bytes(page_address(page[i]), knuma_page_size(),
+				(unsigned char)(i + 1)));
+	for (int i = 0; i < 200; i++)
+		__free_page(page[i]);
+	heap_verify();
+}
+
+static void an_array_that_cannot_be_filled(void)
+{
+	static struct page *page[20000];
+	unsigned long n;
+
+	start_quiet();
+	errno = 0;
+	n = alloc_pages_bulk(GFP_NOWAIT, 20000, page);
+	CHECK(n < 20000 && !page[n]);
+	CHECK_EQ(errno, ENOMEM);
+	for (unsigned long i = 0; i < 20000; i++)
+		CHECK(!page[i] == (i >= n));
+	for (unsigned long i = 0; i < n; i++)
+		__free_page(page[i]);
+	page[0] = NULL;
+	errno = 0;
+	CHECK_EQ(alloc_pages_bulk_node(GFP_KERNEL, 12345, 5, page), 0);
+	CHECK_EQ(errno, EINVAL);
+	CHECK_EQ(alloc_pages_bulk(GFP_KERNEL, 0, page), 0);
+}
+
+static int node_of(struct page *page)
+{
+	const int nid = page_to_nid(page);
+
+	__free_pages(page, 0);
+	return nid;
+}
+
+/* The zonelist of the node, without the nodes that are not in the set. */
+static void a_set_of_nodes_limits_who_serves(void)
+{
+	nodemask_t nodes = NODE_MASK_NONE;
+	struct page *page[2] = {NULL};
+	int node, n = 0;
+
+	fake_nodes(4);
+	CHECK_EQ(node_of(__alloc_pages(GFP_KERNEL, 0, 2, NULL)), 2);
+	CHECK_FAILS(__alloc_pages(GFP_KERNEL | __GFP_NOWARN, 0, 2, &nodes),
+		    ENOMEM);
+	node_set(3, nodes);
+	CHECK_EQ(node_of(__alloc_pages(GFP_KERNEL, 0, 2, &nodes)), 3);
+	CHECK_FAILS(__alloc_pages(GFP_KERNEL | __GFP_THISNODE | __GFP_NOWARN, 0,
+				  2, &nodes),
+		    ENOMEM);
+	node_set(2, nodes);
+	node_set(-1, nodes);
+	node_set(MAX_NUMNODES, nodes);
+	CHECK_EQ(nodes_weight(nodes), 2);
+	CHECK(!node_isset(-1, nodes) && !node_isset(1, nodes));
+	CHECK_EQ(node_of(__alloc_pages(GFP_KERNEL | __GFP_THISNODE, 0, 2,
+				       &nodes)),
+		 2);
+	for_each_node_mask(node, nodes) n += node;
+	CHECK_EQ(n, 5);
+	node_clear(2, nodes);
+	CHECK(first_node(nodes) == 3 && next_node(3, nodes) == MAX_NUMNODES);
+	nodes_clear(nodes);
+	CHECK(nodes_empty(nodes));
+	CHECK_FAILS(__alloc_pages(GFP_KERNEL, 0, NUMA_NO_NODE, NULL), EINVAL);
+	CHECK_EQ(printed_times("__alloc_pages() wants a node"), 1);
+	CHECK_FAILS(__alloc_pages(GFP_KERNEL, 0, 12345, NULL), EINVAL);
+	CHECK_EQ(alloc_pages_bulk_node(GFP_KERNEL, 1, 2, page), 2);
+	CHECK(node_of(page[0]) == 1 && node_of(page[1]) == 1);
+}
+
+/* Every page at hand is put back: the largest blocks are there again. */
+static void drained_lists_are_whole_blocks(void)
+{
+	static struct page *page[4096];
+
+	start_here();
+	for (int i = 0; i < 4096; i++)
+		page[i] = alloc_page(GFP_KERNEL);
+	for (int i = 0; i < 4096; i++)
+		__free_page(page[i]);
+	CHECK(stat_of("page_bytes") > 0);
+	drain_all_pages(NULL);
+	CHECK_EQ(stat_of("page_bytes"), 0);
+	__free_page(alloc_page(GFP_KERNEL));
+	drain_local_pages(NULL);
+	CHECK_EQ(stat_of("page_bytes"), 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		child_test(an_array_is_filled_where_it_is_null),
+		child_test(an_array_that_cannot_be_filled),
+		child_test(a_set_of_nodes_limits_who_serves),
+		child_test(drained_lists_are_whole_blocks),
 		child_test(a_block_is_aligned_to_its_size),
 		child_test(round_trips),
 		child_test(the_page_of_objects),
