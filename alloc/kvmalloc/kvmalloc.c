@@ -128,13 +128,25 @@ static void *resize(const void *p, size_t size, gfp_t gfp)
 	return kn_vmalloc_resize(area, size, gfp);
 }
 
-void *kvrealloc(const void *p, size_t size, gfp_t gfp)
+/* Whether memory may stay where it is, for its place alone. */
+static bool may_stay(const void *p, unsigned long align, gfp_t gfp, int nid)
+{
+	if ((uintptr_t)p & (align - 1))
+		return false;
+	return !(gfp & __GFP_THISNODE) || nid == NUMA_NO_NODE ||
+	       kn_topo.kernel_id[kn_window_of(p)] == nid;
+}
+
+void *kvrealloc_node_align(const void *p, size_t size, unsigned long align,
+			   gfp_t gfp, int nid)
 {
 	const size_t have = size_of(p);
+	bool stays;
 	void *new;
 
-	if (ZERO_OR_NULL_PTR(p))
-		return kvmalloc_node(size, gfp, NUMA_NO_NODE);
+	align = KN_MAX(align, 1ul);
+	if (ZERO_OR_NULL_PTR(p) || !kn_is_pow2(align))
+		return kvmalloc_node_align(size, align, gfp, nid);
 	if (!have) {
 		kn_bug("kvrealloc(%p): nothing is allocated there", p);
 		return NULL;
@@ -143,8 +155,10 @@ void *kvrealloc(const void *p, size_t size, gfp_t gfp)
 		kvfree(p);
 		return ZERO_SIZE_PTR;
 	}
-	new = resize(p, size, gfp);
-	if (size <= have) {
+	stays = may_stay(p, align, gfp, nid);
+	/* Page tables that move are aligned to no more than a page. */
+	new = stays && align <= KN_PAGE_SIZE ? resize(p, size, gfp) : NULL;
+	if (size <= have && stays) {
 		/* Of what is left behind a shrink. */
 		if (!kn_vmap_has(p))
 			kn_object_resize((void *)p, size, gfp & __GFP_ZERO);
@@ -154,10 +168,16 @@ void *kvrealloc(const void *p, size_t size, gfp_t gfp)
 	}
 	if (new)
 		return new;
-	new = kvmalloc_node(size, gfp, NUMA_NO_NODE);
+	new = kvmalloc_node_align(size, align, gfp, nid);
 	if (new) {
-		memcpy(new, p, kn_vmap_has(p) ? have : kn_object_used(p));
+		memcpy(new, p, KN_MIN(kn_vmap_has(p) ? have : kn_object_used(p),
+				      size));
 		kvfree(p);
 	}
 	return new;
+}
+
+void *kvrealloc(const void *p, size_t size, gfp_t gfp)
+{
+	return kvrealloc_node_align(p, size, 1, gfp, NUMA_NO_NODE);
 }

@@ -265,6 +265,63 @@ void *knuma_vmalloc_interleave(unsigned long size, const int *nodes, int n)
 	return kn_page_addr(area);
 }
 
+/* What can be had without copying, for a place that is right; else NULL. */
+static void *resize_here(struct page *area, unsigned long size,
+			 unsigned long align, gfp_t gfp)
+{
+	const size_t had = area->nr_pages << KN_PAGE_SHIFT;
+	char *const p = kn_page_addr(area);
+	void *new = NULL;
+
+	/* Page tables that move are aligned to no more than a page. */
+	if (align <= KN_PAGE_SIZE)
+		new = kn_vmalloc_resize(area, size, gfp);
+	if (!new && size > had)
+		return NULL;
+	/* Of what is left behind a shrink. */
+	if (gfp & __GFP_ZERO && size < had)
+		memset(p + size, 0,
+		       (kn_page(kn_pfn(p))->nr_pages << KN_PAGE_SHIFT) - size);
+	return new ? new : p;
+}
+
+void *vrealloc_node_align(const void *p, unsigned long size,
+			  unsigned long align, gfp_t gfp, int nid)
+{
+	struct page *area;
+	void *new = NULL;
+	size_t had;
+
+	align = KN_MAX(align, 1ul);
+	if (p && !size) {
+		vfree(p);
+		return NULL;
+	}
+	area = p ? kn_vmap_find(p) : NULL;
+	if (!area && p) {
+		kn_warn("vrealloc(%p): no vmalloc area starts there", p);
+		errno = EINVAL;
+		return NULL;
+	}
+	/* What is not valid is for __vmalloc_node() to refuse. */
+	if (!area || !kn_is_pow2(align) ||
+	    gfp & ~(__GFP_BITS_MASK | KN_GFP_MALLOC))
+		return __vmalloc_node(size, align, gfp, nid, NULL);
+	had = area->nr_pages << KN_PAGE_SHIFT;
+	if (!((uintptr_t)p & (align - 1)) &&
+	    (!(gfp & __GFP_THISNODE) || nid == NUMA_NO_NODE ||
+	     kn_topo.kernel_id[kn_window_of(p)] == nid))
+		new = resize_here(area, size, align, gfp);
+	if (new)
+		return new;
+	new = __vmalloc_node(size, align, gfp, nid, NULL);
+	if (new) {
+		memcpy(new, p, KN_MIN(had, size));
+		vfree(p);
+	}
+	return new;
+}
+
 void vfree(const void *p)
 {
 	struct page *area;

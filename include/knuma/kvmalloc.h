@@ -99,6 +99,27 @@ void *kvmalloc_node_align(size_t size, unsigned long align, gfp_t gfp, int node)
 void *kvrealloc(const void *p, size_t size, gfp_t gfp)
 	KN_SYM(kvrealloc) KN_MUST_CHECK KN_ALLOC(2);
 
+/**
+ * kvrealloc_node_align - kvrealloc() with an alignment and a NUMA node
+ * @p: as for kvrealloc()
+ * @size: as for kvrealloc()
+ * @align: alignment in bytes, a power of two; 0 and 1 mean that of kvmalloc()
+ * @gfp: how hard to try, see gfp.h
+ * @nid: node for memory that is copied, as for kvmalloc_node()
+ *
+ * The memory also moves when it is not aligned to @align, or when @gfp has
+ * __GFP_THISNODE and it is not of @nid.
+ *
+ * Alignment: @align, or as kvmalloc_node() if that is more.
+ * Context:   as kvrealloc().
+ * Return:    the memory; NULL on failure, and then @p is as before.
+ * Errors:    as kvmalloc_node_align().
+ * Source:    Linux mm/slub.c, kvrealloc_node_align() of 6.18.
+ */
+void *kvrealloc_node_align(const void *p, size_t size, unsigned long align,
+			   gfp_t gfp, int nid)
+	KN_SYM(kvrealloc_node_align) KN_MUST_CHECK KN_ALLOC(2);
+
 KN_END_DECLS
 
 /* kvmalloc_node() near the running CPU. */
@@ -176,6 +197,20 @@ static inline KN_ALLOC(2) void *kvmemdup(const void *src, size_t len, gfp_t gfp)
 	if (p && len)
 		__builtin_memcpy(p, src, len);
 	return p;
+}
+
+/**
+ * kvrealloc_node - kvrealloc() with a NUMA node
+ * @p: as for kvrealloc()
+ * @size: as for kvrealloc()
+ * @gfp: as for kvrealloc_node_align()
+ * @nid: as for kvrealloc_node_align()
+ */
+static inline KN_MUST_CHECK KN_ALLOC(2) void *kvrealloc_node(const void *p,
+							     size_t size,
+							     gfp_t gfp, int nid)
+{
+	return kvrealloc_node_align(p, size, 1, gfp, nid);
 }
 
 /**

@@ -105,6 +105,33 @@ void *vzalloc_node(unsigned long size, int node) KN_SYM(vzalloc_node)
 	KN_ALLOC(1) KN_VMALLOCED;
 
 /**
+ * vrealloc_node_align - change the size of an area
+ * @p: first byte of an area from vmalloc() or a sibling; with NULL the call is
+ *     __vmalloc_node()
+ * @size: bytes, rounded up to pages; 0 frees @p and returns NULL
+ * @align: alignment in bytes, a power of two; 0 and 1 mean a page
+ * @gfp: how hard to try, see gfp.h
+ * @nid: node for an area that is copied, as for __vmalloc_node()
+ *
+ * The area stays where it is when it is large enough or can grow there; else its
+ * pages or its content move, up to the lesser of both sizes.  It also moves when
+ * it is not aligned to @align, or when @gfp has __GFP_THISNODE and it is not of
+ * @nid.  With __GFP_ZERO the bytes behind @size are cleared, so a later growth
+ * reads as zero, provided that every call for this area has had __GFP_ZERO.
+ *
+ * Alignment: a page, or @align if that is more.
+ * Context:   as __vmalloc_node().  Not at the same time as any other use of @p.
+ * Return:    the area; NULL on failure, and then @p is as before, and when @size
+ *            is 0.
+ * Errors:    as __vmalloc_node(); EINVAL when @p is no area in use, which is
+ *            reported.
+ * Source:    Linux mm/vmalloc.c, vrealloc_node_align() of 6.18.
+ */
+void *vrealloc_node_align(const void *p, unsigned long size,
+			  unsigned long align, gfp_t gfp, int nid)
+	KN_SYM(vrealloc_node_align) KN_MUST_CHECK KN_ALLOC(2);
+
+/**
  * knuma_vmalloc_interleave - allocate an area over several NUMA nodes
  * @size: bytes, at least 1, rounded up to pages
  * @nodes: n node ids, in any order; an id that stands there twice counts once
@@ -224,6 +251,18 @@ static inline KN_ALLOC(1, 2) void *__vcalloc(size_t n, size_t size, gfp_t gfp)
 static inline KN_ALLOC(1, 2) void *vcalloc(size_t n, size_t size)
 {
 	return __vcalloc(n, size, GFP_KERNEL);
+}
+
+/**
+ * vrealloc - vrealloc_node_align() without an alignment or a node
+ * @p: as for vrealloc_node_align()
+ * @size: as for vrealloc_node_align()
+ * @gfp: how hard to try, see gfp.h
+ */
+static inline KN_MUST_CHECK
+	KN_ALLOC(2) void *vrealloc(const void *p, unsigned long size, gfp_t gfp)
+{
+	return vrealloc_node_align(p, size, 1, gfp, NUMA_NO_NODE);
 }
 
 /**

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* <knuma/kvmalloc.h>: which way by size, sentence by sentence. */
 #include <knuma/kvmalloc.h>
+#include <knuma/numa.h>
 
 #include <limits.h>
 #include <stdint.h>
@@ -11,6 +12,7 @@
 #include <knuma/vmalloc.h>
 
 #include "tests/support/child.h"
+#include "tests/support/fake_nodes.h"
 #include "tests/support/heap.h"
 #include "tests/support/misuse.h"
 #include "tests/support/syscalls.h"
@@ -322,6 +324,49 @@ static void any_alignment_that_is_asked_for(void)
 	CHECK_FAILS(kvmalloc_node_align(100, 64, GFP_KERNEL, 12345), EINVAL);
 }
 
+static void kvrealloc_moves_to_an_alignment(void)
+{
+	for (unsigned long align = 1; align <= 8 * MIB; align *= 4) {
+		char *p = kvmalloc(500, GFP_KERNEL);
+
+		CHECK(p);
+		pattern_fill(p, 500, align);
+		p = kvrealloc_node_align(p, 20000, align, GFP_KERNEL,
+					 NUMA_NO_NODE);
+		CHECK(p && (uintptr_t)p % align == 0);
+		CHECK(pattern_holds(p, 500, align));
+		p = kvrealloc_node_align(p, 3 * MIB, align, GFP_KERNEL,
+					 NUMA_NO_NODE);
+		CHECK(p && (uintptr_t)p % align == 0);
+		CHECK(pattern_holds(p, 500, align));
+		p = kvrealloc_node_align(p, 100, align, GFP_KERNEL,
+					 NUMA_NO_NODE);
+		CHECK(p && (uintptr_t)p % align == 0);
+		CHECK(pattern_holds(p, 100, align));
+		CHECK_FAILS(kvrealloc_node_align(p, 100, 48, GFP_KERNEL,
+						 NUMA_NO_NODE),
+			    EINVAL);
+		kvfree(p);
+	}
+	heap_verify();
+}
+
+static void kvrealloc_moves_to_a_node(void)
+{
+	static const size_t sizes[] = {100, 50000, 5 << 20};
+
+	fake_nodes(2);
+	for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
+		void *p = kvmalloc_node(sizes[i], GFP_KERNEL, 0);
+
+		CHECK_EQ(knuma_node_of(p), 0);
+		CHECK_EQ(kvrealloc_node(p, sizes[i], GFP_KERNEL, 1), p);
+		p = kvrealloc_node(p, sizes[i], GFP_KERNEL | __GFP_THISNODE, 1);
+		CHECK_EQ(knuma_node_of(p), 1);
+		kvfree(p);
+	}
+}
+
 static void kvmemdup_copies(void)
 {
 	static char text[300000];
@@ -357,6 +402,8 @@ int main(void)
 		child_test(kvrealloc_zero_grows_into_zeroes),
 		child_test(kvrealloc_at_the_edges),
 		child_test(any_alignment_that_is_asked_for),
+		child_test(kvrealloc_moves_to_an_alignment),
+		child_test(kvrealloc_moves_to_a_node),
 		child_test(kvmemdup_copies),
 	};
 

@@ -12,6 +12,7 @@
 #include <knuma/tunables.h>
 
 #include "tests/support/child.h"
+#include "tests/support/fake_nodes.h"
 #include "tests/support/faults.h"
 #include "tests/support/heap.h"
 #include "tests/support/misuse.h"
@@ -605,9 +606,131 @@ static void address_space_is_used_again(void)
 	heap_verify();
 }
 
+static void vrealloc_keeps_the_content(void)
+{
+	static const size_t chain[] = {1,	100000,	  5000,	   4096,
+				       3 * MIB, 40 * MIB, 2 * MIB, 70000};
+	char *p = NULL;
+	size_t had = 0;
+
+	for (size_t i = 0; i < sizeof(chain) / sizeof(chain[0]); i++) {
+		const size_t both = had < chain[i] ? had : chain[i];
+
+		p = vrealloc(p, chain[i], GFP_KERNEL);
+		CHECK(p && is_vmalloc_addr(p));
+		CHECK(pattern_holds(p, both, 3));
+		pattern_fill(p, chain[i], 3);
+		had = chain[i];
+		CHECK_EQ(vmalloc_nr_pages(), pages_of(had));
+	}
+	CHECK_EQ(vrealloc(p, 0, GFP_KERNEL), NULL);
+	CHECK_EQ(vmalloc_nr_pages(), 0);
+	heap_verify();
+}
+
+static void vrealloc_zero_grows_into_zeroes(void)
+{
+	static const size_t chain[] = {9000, 100, 30000, 5, 5 * MIB, 6000};
+	char *p = NULL;
+	size_t had = 0;
+
+	for (size_t i = 0; i < sizeof(chain) / sizeof(chain[0]); i++) {
+		p = vrealloc(p, chain[i], GFP_KERNEL | __GFP_ZERO);
+		CHECK(p);
+		if (chain[i] > had)
+			CHECK(all_bytes(p + had, chain[i] - had, 0));
+		memset(p, 0x5a, chain[i]);
+		had = chain[i];
+	}
+	vfree(p);
+}
+
+static void vrealloc_moves_to_an_alignment(void)
+{
+	for (size_t align = 1; align <= 8 * MIB; align *= 2) {
+		char *p = vmalloc(10000);
+
+		CHECK(p);
+		pattern_fill(p, 10000, align);
+		p = vrealloc_node_align(p, 50000, align, GFP_KERNEL,
+					NUMA_NO_NODE);
+		CHECK(p && (uintptr_t)p % align == 0);
+		CHECK(pattern_holds(p, 10000, align));
+		/* Small enough already, and in the right place. */
+		CHECK_EQ(vrealloc_node_align(p, 50000, align, GFP_KERNEL,
+					     NUMA_NO_NODE),
+			 p);
+		vfree_atomic(p);
+	}
+	heap_verify();
+}
+
+static void vrealloc_moves_to_a_node(void)
+{
+	char *p;
+
+	fake_nodes(2);
+	p = vmalloc_node(10000, 0);
+	CHECK_EQ(knuma_node_of(p), 0);
+	CHECK_EQ(vrealloc_node_align(p, 9000, 1, GFP_KERNEL, 1), p);
+	p = vrealloc_node_align(p, 9000, 1, GFP_KERNEL | __GFP_THISNODE, 1);
+	CHECK_EQ(knuma_node_of(p), 1);
+	CHECK_EQ(vrealloc_node_align(p, 9000, 1, GFP_KERNEL | __GFP_THISNODE,
+				     1),
+		 p);
+	vfree(p);
+}
+
+static void vrealloc_with_a_mistake(void)
+{
+	char *p = vmalloc(10000), *small = kmalloc(100, GFP_KERNEL);
+
+	pattern_fill(p, 10000, 1);
+	CHECK_FAILS(vrealloc(small, 5000, GFP_KERNEL), EINVAL);
+	CHECK_EQ(printed_times("no vmalloc area starts there"), 1);
+	CHECK_FAILS(vrealloc(p + 4096, 5000, GFP_KERNEL), EINVAL);
+	CHECK_FAILS(vrealloc_node_align(p, 5000, 48, GFP_KERNEL, NUMA_NO_NODE),
+		    EINVAL);
+	CHECK_FAILS(vrealloc(p, 50000, 1u << 30), EINVAL);
+	CHECK_FAILS(vrealloc(p, 500000, GFP_NOWAIT), ENOMEM);
+	CHECK_FAILS(vrealloc(p, 1ul << 60, GFP_KERNEL | __GFP_NOWARN), ENOMEM);
+	CHECK(pattern_holds(p, 10000, 1));
+	vfree(p);
+	p = vrealloc(NULL, 10000, GFP_KERNEL | __GFP_ZERO);
+	CHECK(p && all_bytes(p, 10000, 0));
+	vfree(p);
+	kfree(small);
+}
+
+static void arrays_with_flags_and_memory_for_the_user(void)
+{
+	const volatile size_t half = SIZE_MAX / 2 + 1;
+	char *p = vmalloc(30000);
+
+	memset(p, 0x5a, 30000);
+	vfree(p);
+	p = __vcalloc(3, 10000, GFP_KERNEL);
+	CHECK(p && all_bytes(p, 30000, 0));
+	memset(p, 0x5a, 30000);
+	vfree(p);
+	p = vmalloc_user(30000);
+	CHECK(p && all_bytes(p, 30000, 0));
+	vfree(p);
+	CHECK_EQ(strlen(printed()), 0);
+	CHECK_FAILS(__vmalloc_array(half, 2, GFP_KERNEL), ENOMEM);
+	CHECK_EQ(strlen(printed()), 0);
+	CHECK_FAILS(__vmalloc_array(2, 3, 1u << 30), EINVAL);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		child_test(vrealloc_keeps_the_content),
+		child_test(vrealloc_zero_grows_into_zeroes),
+		child_test(vrealloc_moves_to_an_alignment),
+		child_test(vrealloc_moves_to_a_node),
+		child_test(vrealloc_with_a_mistake),
+		child_test(arrays_with_flags_and_memory_for_the_user),
 		child_test(an_area_is_whole_pages),
 		child_test(of_no_bytes),
 		child_test(more_than_there_can_be),
