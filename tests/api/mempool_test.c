@@ -96,6 +96,25 @@ static void it_is_full_or_it_is_not(void)
 		 -EINVAL);
 }
 
+/* A table of gigabytes; what there was stays. */
+static void no_memory_for_the_table(void)
+{
+	mempool_t *pool = limited_pool(MIN, MIN), in_place;
+
+	CHECK_EQ(mempool_resize(pool, INT32_MAX / 2), -ENOMEM);
+	CHECK_EQ(pool->min_nr, MIN);
+	mempool_destroy(pool);
+	CHECK_EQ(mempool_init_node(&in_place, INT32_MAX / 2, limited_alloc,
+				   limited_free, &left, GFP_KERNEL,
+				   NUMA_NO_NODE),
+		 -ENOMEM);
+	CHECK_FAILS(mempool_create_node(INT32_MAX / 2, limited_alloc,
+					limited_free, &left, GFP_KERNEL,
+					NUMA_NO_NODE),
+		    ENOMEM);
+	CHECK_EQ(atomic_load(&out), 0);
+}
+
 static void the_allocator_is_asked_first(void)
 {
 	mempool_t *pool = limited_pool(MIN, MIN + 2);
@@ -320,6 +339,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		child_test(it_is_full_or_it_is_not),
+		child_test(no_memory_for_the_table),
 		child_test(the_allocator_is_asked_first),
 		child_test(the_second_try_may_ask_the_system),
 		child_test(zero_has_no_effect_and_warns_once),
