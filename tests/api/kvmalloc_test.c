@@ -299,7 +299,7 @@ static void kvrealloc_at_the_edges(void)
 static void any_alignment_that_is_asked_for(void)
 {
 	static const size_t sizes[] = {1, 100, 5000, 70000, 300000, 5 << 20};
-	const volatile size_t huge = SIZE_MAX - 5;
+	const volatile size_t huge = SIZE_MAX - 5, odd = 24, none = 0;
 
 	for (unsigned long align = 1; align <= 8 << 20; align *= 2)
 		for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
@@ -313,9 +313,9 @@ static void any_alignment_that_is_asked_for(void)
 	heap_verify();
 	CHECK_EQ(kvmalloc_node_align(0, 64, GFP_KERNEL, NUMA_NO_NODE),
 		 ZERO_SIZE_PTR);
-	kvfree_atomic(kvmalloc_node_align(9, 0, GFP_KERNEL, NUMA_NO_NODE));
+	kvfree_atomic(kvmalloc_node_align(9, none, GFP_KERNEL, NUMA_NO_NODE));
 	CHECK_EQ(strlen(printed()), 0);
-	CHECK_FAILS(kvmalloc_node_align(100, 24, GFP_KERNEL, NUMA_NO_NODE),
+	CHECK_FAILS(kvmalloc_node_align(100, odd, GFP_KERNEL, NUMA_NO_NODE),
 		    EINVAL);
 	CHECK_EQ(printed_times("no power of two"), 1);
 	CHECK_FAILS(kvmalloc_node_align(huge, 64, GFP_KERNEL | __GFP_NOWARN,

@@ -202,11 +202,11 @@ static void words_of_all_sizes(void)
 
 static void requests_that_cannot_be(void)
 {
-	const volatile size_t none = 0, large = 32769;
+	const volatile size_t none = 0, large = 32769, odd = 24;
 
 	CHECK_FAILS(__alloc_percpu_gfp(none, 8, GFP_KERNEL | __GFP_NOWARN),
 		    EINVAL);
-	CHECK_FAILS(__alloc_percpu_gfp(8, 24, GFP_KERNEL | __GFP_NOWARN),
+	CHECK_FAILS(__alloc_percpu_gfp(8, odd, GFP_KERNEL | __GFP_NOWARN),
 		    EINVAL);
 	CHECK_FAILS(__alloc_percpu_gfp(8, 8192 * 16, GFP_KERNEL | __GFP_NOWARN),
 		    EINVAL);
