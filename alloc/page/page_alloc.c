@@ -257,7 +257,7 @@ static bool bad_request(gfp_t gfp)
 static struct page *alloc_among(int nid, uint64_t mask, gfp_t gfp,
 				unsigned int order)
 {
-	const uint64_t bytes = KN_PAGE_SIZE << order;
+	const uint64_t bytes = KN_PAGE_SIZE << KN_MIN(order, KN_MAX_ORDER + 1u);
 	uint64_t ext;
 	uint32_t pfn;
 	int node;
