@@ -313,7 +313,7 @@ struct page *__alloc_pages_node(int nid, gfp_t gfp, unsigned int order)
 }
 
 /* The nodes of a set of kernel ids, by dense id. */
-static uint64_t dense_mask(const nodemask_t *nodes)
+static uint64_t dense_mask(const struct nodemask *nodes)
 {
 	uint64_t mask = 0;
 
@@ -324,7 +324,7 @@ static uint64_t dense_mask(const nodemask_t *nodes)
 }
 
 struct page *__alloc_pages(gfp_t gfp, unsigned int order, int nid,
-			   nodemask_t *nodes)
+			   struct nodemask *nodes)
 {
 	if (!names_a_node(nid, "__alloc_pages") || !kn_start())
 		return NULL;

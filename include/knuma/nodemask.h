@@ -2,14 +2,15 @@
 /*
  * knuma/nodemask.h - sets of node ids
  *
- *   nodemask_t allowed = NODE_MASK_NONE;
+ *   struct nodemask allowed = NODE_MASK_NONE;
  *
  *   node_set(0, allowed);
  *   page = __alloc_pages(GFP_KERNEL, 0, 1, &allowed);
  *
- * As in the kernel, all but nodemask_t is macros that take the set, not its
- * address.  Node ids that are not in [0, MAX_NUMNODES) are in no set, and adding
- * them has no effect.
+ * As in the kernel, all but the type is macros that take the set, not its
+ * address.  The kernel's name of the type is in <linux/nodemask.h> alone, since
+ * libnuma's <numa.h> has another nodemask_t.  Node ids that are not in
+ * [0, MAX_NUMNODES) are in no set, and adding them has no effect.
  */
 #ifndef KNUMA_NODEMASK_H
 #define KNUMA_NODEMASK_H
@@ -23,20 +24,19 @@
 #define KN_MASK_WORDS (MAX_NUMNODES / KN_MASK_BITS)
 
 /**
- * struct nodemask - a set of node ids, nodemask_t
+ * struct nodemask - a set of node ids
  * @bits: a bit for each id
  */
 struct nodemask {
 	unsigned long bits[MAX_NUMNODES / (8 * sizeof(unsigned long))];
 };
-typedef struct nodemask nodemask_t;
 
 /* The empty set, for initialisation. */
 /* clang-format off */
 #define NODE_MASK_NONE { { 0 } }
 /* clang-format on */
 
-static inline bool kn_node_isset(int node, const nodemask_t *mask)
+static inline bool kn_node_isset(int node, const struct nodemask *mask)
 {
 	const unsigned int i = (unsigned int)node;
 
@@ -44,7 +44,7 @@ static inline bool kn_node_isset(int node, const nodemask_t *mask)
 	       (mask->bits[i / KN_MASK_BITS] >> i % KN_MASK_BITS & 1);
 }
 
-static inline void kn_node_change(int node, nodemask_t *mask, bool in)
+static inline void kn_node_change(int node, struct nodemask *mask, bool in)
 {
 	const unsigned int i = (unsigned int)node;
 
@@ -57,14 +57,14 @@ static inline void kn_node_change(int node, nodemask_t *mask, bool in)
 }
 
 /* The smallest id of a set from @node on; MAX_NUMNODES: none. */
-static inline int kn_node_from(int node, const nodemask_t *mask)
+static inline int kn_node_from(int node, const struct nodemask *mask)
 {
 	while (node < MAX_NUMNODES && !kn_node_isset(node, mask))
 		node++;
 	return node;
 }
 
-static inline int kn_nodes_weight(const nodemask_t *mask)
+static inline int kn_nodes_weight(const struct nodemask *mask)
 {
 	int n = 0;
 
@@ -73,7 +73,7 @@ static inline int kn_nodes_weight(const nodemask_t *mask)
 	return n;
 }
 
-static inline void kn_nodes_clear(nodemask_t *mask)
+static inline void kn_nodes_clear(struct nodemask *mask)
 {
 	__builtin_memset(mask, 0, sizeof(*mask));
 }

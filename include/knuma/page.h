@@ -107,7 +107,7 @@ struct page *__alloc_pages_node(int node, gfp_t gfp, unsigned int order)
  * Source:    Linux mm/page_alloc.c, __alloc_pages().
  */
 struct page *__alloc_pages(gfp_t gfp, unsigned int order, int nid,
-			   nodemask_t *nodes)
+			   struct nodemask *nodes)
 	KN_SYM(__alloc_pages) KN_MUST_CHECK KN_FREED_BY(__free_pages, 1);
 
 /**

@@ -443,7 +443,7 @@ static int node_of(struct page *page)
 /* The zonelist of the node, without the nodes that are not in the set. */
 static void a_set_of_nodes_limits_who_serves(void)
 {
-	nodemask_t nodes = NODE_MASK_NONE;
+	struct nodemask nodes = NODE_MASK_NONE;
 	struct page *page[2] = {NULL};
 	int node, n = 0;
 

@@ -40,6 +40,14 @@ for header in include/knuma/*.h include/knuma/linux/*.h; do
 #include <$name>" -Iinclude
 done
 
+# Beside libnuma, in both orders.
+compile "<knuma/knuma.h> and <numa.h>" "#include <knuma/knuma.h>
+#include <numa.h>
+#include <numaif.h>" -Iinclude
+compile "<numa.h> and <knuma/knuma.h>" "#include <numa.h>
+#include <numaif.h>
+#include <knuma/knuma.h>" -Iinclude
+
 for header in include/knuma/linux/*.h; do
 	[[ -e $header ]] || continue
 	name=${header#include/knuma/}

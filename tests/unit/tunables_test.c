@@ -494,8 +494,8 @@ static void sections_of_caches(void **state)
 		":3: a cache has a name of 1 to 47 bytes",
 		":4: a cache has a name of 1 to 47 bytes",
 		":6: span is no setting of one cache; it belongs to [knuma]",
-		":7: unknown key 'depot_batch' of a cache; the nearest is "
-		"'depot_batches'",
+		(":7: unknown key 'depot_batch' of a cache; the nearest is "
+		 "'depot_batches'"),
 		":8: unknown key 'banana' of a cache; knuma.conf(5)",
 		":9: magazine_capacity = 127: outside of 1 to 126 objects",
 		":10: slab_order = 5: outside of 0 to 4",

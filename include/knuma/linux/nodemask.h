@@ -6,4 +6,7 @@
 #include <knuma/linux/numa.h>
 #include <knuma/nodemask.h>
 
+/* Not beside libnuma's <numa.h>, which has another one. */
+typedef struct nodemask nodemask_t;
+
 #endif /* KNUMA_LINUX_NODEMASK_H */
