@@ -15,6 +15,10 @@
 #include "numa/rseq.h"
 #include "numa/span.h"
 
+#ifndef MADV_POPULATE_WRITE
+#define MADV_POPULATE_WRITE 23
+#endif
+
 #define GRANULE	    8
 #define NR_GRANULES (KN_PERCPU_STRIDE / GRANULE)
 #define NR_WORDS    (NR_GRANULES / 64)
@@ -197,13 +201,22 @@ static struct chunk *make_chunk(void)
 	return c;
 }
 
-/* First touch of [@from, @to) of each part: others may have written there. */
-static void touch(char *base, size_t from, size_t to)
+/* For kernels before 5.14: others may have written there. */
+static void touch(char *part, size_t bytes)
 {
-	for (unsigned cpu = 0; cpu < knuma_nr_cpu_ids(); cpu++)
-		for (size_t at = from; at < to; at += KN_PAGE_SIZE)
-			__atomic_fetch_or(base + cpu * KN_PERCPU_STRIDE + at, 0,
-					  __ATOMIC_RELAXED);
+	for (size_t at = 0; at < bytes; at += KN_PAGE_SIZE)
+		__atomic_fetch_or(part + at, 0, __ATOMIC_RELAXED);
+}
+
+/* Puts [@from, @to) of each part into memory. */
+static void populate(char *base, size_t from, size_t to)
+{
+	for (unsigned cpu = 0; cpu < knuma_nr_cpu_ids(); cpu++) {
+		char *part = base + cpu * KN_PERCPU_STRIDE + from;
+
+		if (kn_machine.madvise(part, to - from, MADV_POPULATE_WRITE))
+			touch(part, to - from);
+	}
 }
 
 /*
@@ -226,7 +239,7 @@ static bool grow(size_t bytes)
 	if (!c)
 		return false;
 	to = KN_MIN(from + KN_ALIGN_UP(bytes, KN_PAGE_SIZE), KN_PERCPU_STRIDE);
-	touch(c->base, from, to);
+	populate(c->base, from, to);
 	kn_lock(&lock);
 	if (added) {
 		c->next = chunks;

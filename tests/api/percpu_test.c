@@ -287,6 +287,24 @@ static void no_memory_for_more(void)
 	free_percpu(__alloc_percpu(64, 8));
 }
 
+/* As kernels before 5.14: pages come by a write to each. */
+static void pages_that_are_touched(void)
+{
+	unsigned int cpu;
+	char *p;
+
+	start_here();
+	faults_install();
+	faults_refuse_advice(23 /* MADV_POPULATE_WRITE */, EINVAL);
+	p = __alloc_percpu(20000, 8);
+	CHECK(p);
+	for_each_possible_cpu(cpu) {
+		CHECK(is_present(per_cpu_ptr(p, cpu), 20000));
+		CHECK(all_bytes(per_cpu_ptr(p, cpu), 20000, 0));
+	}
+	free_percpu(p);
+}
+
 /* The copies of a node's CPUs are bound to it; who refuses that is served. */
 static void copies_are_bound_to_nodes(void)
 {
@@ -328,6 +346,7 @@ int main(void)
 		child_test(mistakes_are_reported),
 		child_test(calls_that_may_not_wait),
 		child_test(no_memory_for_more),
+		child_test(pages_that_are_touched),
 		child_test(copies_are_bound_to_nodes),
 		child_test(policies_may_be_refused),
 	};

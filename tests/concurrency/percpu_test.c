@@ -4,6 +4,7 @@
  * the scheduler puts them: no addition is lost.  And objects that come and go in
  * both: each has one owner.
  */
+#include <errno.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -123,9 +124,12 @@ static void take_and_give(gfp_t gfp, size_t size)
 
 static void take_in_a_handler(int sig)
 {
+	const int saved_errno = errno;
+
 	(void)sig;
 	take_and_give(GFP_ATOMIC, 24);
 	__atomic_add_fetch(&in_handlers, 1, __ATOMIC_RELAXED);
+	errno = saved_errno;
 }
 
 static void come_and_go(struct stress_thread *t)
