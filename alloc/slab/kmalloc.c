@@ -328,12 +328,14 @@ int kmem_cache_alloc_bulk(struct kmem_cache *s, gfp_t gfp, size_t n, void **p)
 						  want);
 
 		if (!more) {
-			/* Other nodes, reclaim and the message, for one. */
+			/*
+			 * Other nodes, reclaim and the message, for one; it
+			 * comes as asked for, and may be smaller than others.
+			 */
 			p[got] = kn_cache_alloc_slow(s, gfp, NUMA_NO_NODE);
-			more = p[got] != NULL;
-		}
-		if (!more) {
-			kmem_cache_free_bulk(s, got, p);
+			if (p[got++])
+				continue;
+			kmem_cache_free_bulk(s, got - 1, p);
 			return 0;
 		}
 		for (uint32_t i = 0; s->checks && i < more; i++)

@@ -519,6 +519,42 @@ static void objects_of_caches(void)
 	CHECK_EQ(printed_times("remain"), 0);
 }
 
+static uint32_t refill_nothing(struct kn_magcache *c, int node, gfp_t gfp,
+			       void **obj, uint32_t n)
+{
+	(void)c, (void)node, (void)gfp, (void)obj, (void)n;
+	return 0;
+}
+
+/* Each is guarded, and ends where its request does. */
+static void bulk_without_slabs(const char *init_on_free)
+{
+	struct kmem_cache *s;
+	void *many[8];
+
+	conf("init_on_free", init_on_free);
+	conf("check_on_reuse", init_on_free);
+	start_with("1");
+	s = kmem_cache_create("odd", 100, 0, 0, NULL);
+	s->mag.refill = refill_nothing;
+	CHECK_EQ(kmem_cache_alloc_bulk(s, GFP_KERNEL | __GFP_ZERO, 8, many), 8);
+	for (int i = 0; i < 8; i++)
+		CHECK(is_guarded(many[i]) && all_bytes(many[i], 100, 0));
+	kmem_cache_free_bulk(s, 8, many);
+	CHECK_EQ(stat_of("guarded_reports"), 0);
+	kmem_cache_destroy(s);
+}
+
+static void bulk_when_slabs_are_out(void)
+{
+	bulk_without_slabs("no");
+}
+
+static void bulk_when_hardened_slabs_are_out(void)
+{
+	bulk_without_slabs("yes");
+}
+
 static void a_cache_is_not_empty_while_one_is_used(void)
 {
 	struct kmem_cache *s;
@@ -814,6 +850,8 @@ int main(void)
 		child_test(sizes_are_those_asked_for),
 		child_test(resized),
 		child_test(objects_of_caches),
+		child_test(bulk_when_slabs_are_out),
+		child_test(bulk_when_hardened_slabs_are_out),
 		child_test(a_cache_is_not_empty_while_one_is_used),
 		child_test(calls_that_may_not_wait_are_not_sampled),
 		child_test(on_the_node_that_is_named),
