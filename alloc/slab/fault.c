@@ -52,12 +52,15 @@ static void default_action(int sig)
 static void go_on(int sig, siginfo_t *info, void *context)
 {
 	const struct sigaction was = found;
+	/* SA_SIGINFO may stand beside these two, and does not count then. */
+	const bool calls = was.sa_handler != SIG_DFL &&
+			   was.sa_handler != SIG_IGN;
 
 	if (was.sa_flags & SA_RESETHAND)
 		found.sa_handler = SIG_DFL;
-	if (was.sa_flags & SA_SIGINFO) {
+	if (calls && was.sa_flags & SA_SIGINFO) {
 		was.sa_sigaction(sig, info, context);
-	} else if (was.sa_handler != SIG_DFL && was.sa_handler != SIG_IGN) {
+	} else if (calls) {
 		was.sa_handler(sig);
 	} else if (info->si_code > 0) {
 		default_action(sig);

@@ -381,6 +381,18 @@ static void an_ignored_signal_stays_ignored(void)
 	CHECK_EQ(raise(SIGSEGV), 0);
 }
 
+/* As the system does it: the action counts, not how it would be called. */
+static void an_action_with_siginfo_is_no_handler(void)
+{
+	struct sigaction sa = {.sa_flags = SA_SIGINFO};
+
+	sa.sa_handler = SIG_IGN;
+	CHECK_EQ(sigaction(SIGSEGV, &sa, NULL), 0);
+	start_with("1");
+	release(allocate(100));
+	CHECK_EQ(raise(SIGSEGV), 0);
+}
+
 static void send_to_self(void)
 {
 	start_with("1");
@@ -845,6 +857,7 @@ int main(void)
 		child_test(the_handler_of_the_program_comes_after_the_report),
 		child_test(a_signal_that_was_sent_takes_its_course),
 		child_test(an_ignored_signal_stays_ignored),
+		child_test(an_action_with_siginfo_is_no_handler),
 		child_test(the_default_is_to_end),
 		child_test(off_installs_no_handler),
 		child_test(sizes_are_those_asked_for),
