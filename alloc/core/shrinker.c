@@ -11,6 +11,7 @@
 #include "alloc/base/assert.h"
 #include "alloc/base/list.h"
 #include "alloc/base/lock.h"
+#include "alloc/page/scope.h"
 #include "alloc/slab/cache.h"
 #include "alloc/stats/stats.h"
 #include "numa/topology.h"
@@ -222,6 +223,8 @@ static bool shrink_group(struct knuma_group *g, gfp_t gfp)
 {
 	const struct shrink_control want = {.gfp_mask = gfp, .group = g};
 
+	if (!kn_scope_reclaims())
+		return false;
 	return shrink_with(SHRINKER_MEMCG_AWARE, &want, KN_SHRINK_ALL_NODES,
 			   0) != 0;
 }

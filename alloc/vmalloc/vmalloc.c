@@ -12,6 +12,7 @@
 #include "alloc/config/tunables.h"
 #include "alloc/magazine/magazine.h"
 #include "alloc/page/page_alloc.h"
+#include "alloc/page/scope.h"
 #include "alloc/stats/stats.h"
 #include "alloc/vmalloc/move.h"
 #include "alloc/vmalloc/vmap.h"
@@ -79,7 +80,7 @@ void *__vmalloc_node(unsigned long size, unsigned long align, gfp_t gfp,
 	(void)caller;
 	if (!kn_start())
 		return NULL;
-	gfp = kn_node_gfp(nid, gfp);
+	gfp = kn_scope_gfp(kn_node_gfp(nid, gfp));
 	if (!align)
 		align = 1;
 	if (!size || !kn_is_pow2(align) || gfp & ~KN_GFP_KNOWN)

@@ -5,10 +5,12 @@
 #include <pthread.h>
 #include <string.h>
 
+#include <knuma/group.h>
 #include <knuma/page.h>
 #include <knuma/shrinker.h>
 #include <knuma/slab.h>
 #include <knuma/tunables.h>
+#include <knuma/vmalloc.h>
 
 #include "numa/machine.h"
 #include "tests/support/child.h"
@@ -60,13 +62,14 @@ static void scopes_are_of_the_thread(void)
 static struct kmem_cache *cache;
 static void *kept[20000];
 static int nr_kept, calls;
-static gfp_t seen;
+static gfp_t seen, seen_at_all;
 
 static unsigned long count_kept(struct shrinker *s, struct shrink_control *sc)
 {
 	(void)s;
 	calls++;
 	seen = sc->gfp_mask;
+	seen_at_all |= seen;
 	return 0;
 }
 
@@ -148,6 +151,47 @@ static void noreclaim_reclaims_nothing(void)
 	CHECK_EQ(calls, 1);
 }
 
+/* Each kind of memory, for a group that has no room for it. */
+static void ask_for_all_kinds(void)
+{
+	const gfp_t gfp = GFP_KERNEL_ACCOUNT | __GFP_NOWARN;
+
+	CHECK_FAILS(kmalloc(8192, gfp), ENOMEM);
+	CHECK_FAILS(kmalloc(1 << 20, gfp), ENOMEM);
+	CHECK_FAILS(alloc_pages(gfp, 3), ENOMEM);
+	CHECK_FAILS(__vmalloc(1 << 20, gfp), ENOMEM);
+}
+
+static void limits_of_groups_keep_to_the_scope(void)
+{
+	struct knuma_group *g;
+	unsigned int before, flags;
+	struct shrinker *s;
+
+	start_here();
+	g = knuma_group_create("scoped", 4096);
+	s = shrinker_alloc(SHRINKER_MEMCG_AWARE, "scoped");
+	CHECK(g && s);
+	s->count_objects = count_kept;
+	s->scan_objects = free_nothing;
+	shrinker_register(s);
+	before = knuma_group_enter(g);
+	ask_for_all_kinds();
+	CHECK_EQ(calls, 4);
+	CHECK_EQ(seen_at_all & (__GFP_IO | __GFP_FS), __GFP_IO | __GFP_FS);
+	seen_at_all = 0;
+	flags = memalloc_nofs_save();
+	ask_for_all_kinds();
+	CHECK_EQ(calls, 8);
+	CHECK_EQ(seen_at_all & (__GFP_IO | __GFP_FS), __GFP_IO);
+	memalloc_nofs_restore(flags);
+	flags = memalloc_noreclaim_save();
+	ask_for_all_kinds();
+	CHECK_EQ(calls, 8);
+	memalloc_noreclaim_restore(flags);
+	knuma_group_leave(before);
+}
+
 static int take_pages(void)
 {
 	int n = 0;
@@ -181,6 +225,7 @@ int main(void)
 		child_test(scopes_are_of_the_thread),
 		child_test(shrinkers_see_the_scope),
 		child_test(noreclaim_reclaims_nothing),
+		child_test(limits_of_groups_keep_to_the_scope),
 		child_test(noreclaim_may_use_the_reserve),
 	};
 
