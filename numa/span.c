@@ -374,13 +374,20 @@ KN_STATIC_ASSERT(KN_PAGE_DESC_SIZE << KN_MAX_ORDER >= 1 << 16,
  * By steps: the page part and the two arenas grow, each by one thread at a time,
  * and shrink; their descriptors, which others read without a lock, stay.
  */
-#define STEPS_PARTS 4 /* quarters: the page part is two of them */
+#define STEPS_PARTS 3
 static uintptr_t descriptors_end[STEPS_PARTS];
+
+/* The page part is two quarters, and a step of it may be in both. */
+static unsigned part_of(uintptr_t addr)
+{
+	const unsigned shift = kn_span.window_shift - 2;
+
+	return (unsigned)KN_MAX((addr - kn_span.base) >> shift, 1u) - 1;
+}
 
 static int map_descriptors(uintptr_t addr, uintptr_t desc, size_t len)
 {
-	const unsigned shift = kn_span.window_shift - 2;
-	uintptr_t *end = &descriptors_end[(addr - kn_span.base) >> shift];
+	uintptr_t *end = &descriptors_end[part_of(addr)];
 	const uintptr_t from = KN_MAX(desc, *end);
 	int err = 0;
 

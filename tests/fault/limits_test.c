@@ -422,6 +422,41 @@ static void a_span_of_steps_has_an_end(void)
 	heap_verify();
 }
 
+/* A step of the page part that is in both of its quarters goes, and comes back. */
+static void a_step_over_a_quarter_comes_again(void)
+{
+	static struct page *page[70];
+	const uint64_t quarter = 256 * MIB;
+	uint64_t at = 0;
+	int n = 0;
+
+	pretend_a_limit();
+	conf("span", "1G");
+	while (n < 70 && at != quarter) {
+		page[n] = alloc_pages(GFP_KERNEL, MAX_PAGE_ORDER);
+		CHECK(page[n]);
+		at = (uintptr_t)page_address(page[n++]) - kn_span.base;
+	}
+	CHECK_EQ(at, quarter);
+	for (int i = 0; i < n; i++) {
+		if ((uintptr_t)page_address(page[i]) - kn_span.base <= quarter)
+			continue;
+		__free_pages(page[i], MAX_PAGE_ORDER);
+	}
+	CHECK_EQ(knuma_trim(), 0);
+	CHECK(stat_of("unmapped_bytes") > 0);
+	/* What is left of the step, and then more. */
+	at = 0;
+	while (at <= quarter) {
+		struct page *again = alloc_pages(GFP_KERNEL, MAX_PAGE_ORDER);
+
+		CHECK(again);
+		at = (uintptr_t)page_address(again) - kn_span.base;
+		*(volatile char *)page_address(again) = 1;
+	}
+	heap_verify();
+}
+
 static void the_setting_limits_the_span(void)
 {
 	conf("span", "4G");
@@ -501,6 +536,7 @@ int main(void)
 		child_test(the_map_of_steps_is_refused),
 		child_test(nothing_can_be_unmapped),
 		child_test(a_span_of_steps_has_an_end),
+		child_test(a_step_over_a_quarter_comes_again),
 		child_test(the_setting_limits_the_span),
 		child_test(no_memory_may_be_locked),
 		child_test(memory_can_be_locked),
