@@ -113,14 +113,25 @@ static kn_slow void report_interior(const struct kmem_cache *s, const void *obj)
 	       obj, s->name);
 }
 
+/* H1 holds for debugged caches, too; what is no object is for them to report. */
+static kn_slow void wipe_if_used(const struct kmem_cache *s, void *obj)
+{
+	const struct page *head = kn_slab_head(s, obj);
+
+	if (kn_slab_is_object(s, head, obj) && !kn_debug_is_free(s, head, obj))
+		kn_harden_wipe(s, obj);
+}
+
 void *kn_harden_free(void *obj)
 {
 	const struct kmem_cache *s = kn_cache_by_id(kn_id_of(obj));
 	void **place;
 
 	/* Those have checks of their own, and an order of them. */
-	if (kn_debug_on(s))
+	if (kn_debug_on(s)) {
+		wipe_if_used(s, obj);
 		return obj;
+	}
 	/* What is wiped must be an object, and one object. */
 	if (unlikely(!kn_slab_is_object(s, kn_slab_head(s, obj), obj))) {
 		report_interior(s, obj);

@@ -77,6 +77,64 @@ static void nor_of_many(void)
 	heap_verify();
 }
 
+/* Fills and frees objects of each way to free; they are wiped, and reused. */
+static void use_and_reuse(struct kmem_cache *s)
+{
+	void *p[40], *was;
+
+	for (int i = 0; i < 100; i++) {
+		p[0] = kmem_cache_alloc(s, GFP_KERNEL | __GFP_NOFAIL);
+		CHECK(is_wiped(p[0], 200));
+		memset(p[0], 0xff, 200);
+		was = launder(p[0]);
+		i % 2 ? kfree(p[0]) : kmem_cache_free(s, p[0]);
+		CHECK(is_wiped(was, 200));
+	}
+	CHECK_EQ(kmem_cache_alloc_bulk(s, GFP_KERNEL | __GFP_NOFAIL, 40, p),
+		 40);
+	for (int i = 0; i < 40; i++) {
+		CHECK(is_wiped(p[i], 200));
+		memset(p[i], 0xff, 200);
+	}
+	kmem_cache_free_bulk(s, 40, p);
+	CHECK_EQ(stat_of("written_free"), 0);
+	CHECK_EQ(stat_of("double_free"), 0);
+	heap_verify();
+}
+
+static void wiped_and_debugged(const char *setting, const char *value)
+{
+	struct kmem_cache *s;
+
+	conf("profile", "secure");
+	conf("guard_sample", "0");
+	conf(setting, value);
+	start_here();
+	s = kmem_cache_create("both", 200, 0, 0, NULL);
+	use_and_reuse(s);
+	CHECK_EQ(knuma_conf_set("slab_debug", "FA"), 0);
+	use_and_reuse(s);
+	CHECK_EQ(knuma_conf_set("slab_debug", "-"), 0);
+	use_and_reuse(s);
+	kmem_cache_destroy(s);
+	CHECK_EQ(printed_times("remain"), 0);
+}
+
+static void nor_of_those_of_debugged_caches(void)
+{
+	wiped_and_debugged("slab_debug", "F");
+}
+
+static void nor_where_each_free_is_checked(void)
+{
+	wiped_and_debugged("check", "full");
+}
+
+static void nor_after_debugging_that_came_later(void)
+{
+	wiped_and_debugged("slab_debug", "-");
+}
+
 static void nor_of_pages_and_areas(void)
 {
 	struct page *page;
@@ -470,6 +528,9 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		child_test(nothing_of_an_object_is_left),
 		child_test(nor_of_many),
+		child_test(nor_of_those_of_debugged_caches),
+		child_test(nor_where_each_free_is_checked),
+		child_test(nor_after_debugging_that_came_later),
 		child_test(nor_of_pages_and_areas),
 		child_test(nor_of_areas_that_stay),
 		child_test(constructed_objects_stay_so),
