@@ -40,8 +40,8 @@ struct knuma_group;
  * struct knuma_group_stat - what a group holds and what befell it
  * @name: of the group
  * @usage_bytes: charged now
- * @peak_bytes: the most that was charged at a time, or up to 1 MiB more:
- *       threads take their charges from stocks of 64 KiB
+ * @peak_bytes: the most that was charged at a time, or up to 2 MiB more:
+ *       threads take their charges from stocks of up to 128 KiB
  * @limit_bytes: KNUMA_GROUP_NO_LIMIT for none
  * @objects: objects, blocks of pages and areas that are charged now
  * @reclaims: allocations over the limit for which shrinkers were asked
