@@ -157,26 +157,28 @@ static bool is_mapped(char *at, size_t bytes)
 
 /*
  * Where a move is refused late all the same, for lack of memory or of what may be
- * committed: maps again what is not mapped.  All of it as a rule, else what is
- * found by halves.
+ * committed: maps what was to be moved to again.  -EEXIST: others have mapped
+ * something there meanwhile.
  */
 static int mend(char *at, size_t bytes)
 {
-	const size_t half = KN_ALIGN_UP(bytes / 2, KN_PAGE_SIZE);
 	const void *hole;
-	int err;
 
 	if (is_mapped(at, bytes))
 		return 0;
 	hole = kn_machine.mmap(at, bytes, PROT_NONE,
 			       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE |
 				       MAP_FIXED_NOREPLACE);
-	if (!kn_is_err(hole))
-		return kn_span_renew((uintptr_t)at, bytes);
-	if (kn_ptr_err(hole) != -EEXIST || bytes == KN_PAGE_SIZE)
-		return kn_ptr_err(hole);
-	err = mend(at, half);
-	return err ? err : mend(at + half, bytes - half);
+	return kn_is_err(hole) ? kn_ptr_err(hole) :
+				 kn_span_renew((uintptr_t)at, bytes);
+}
+
+/* One mapping at a time is moved: of the others nothing is gone. */
+static int mend_piece(struct page *to, const struct page *area, uint64_t done)
+{
+	const uint64_t n = piece_at(area, done, area->nr_pages);
+
+	return mend(kn_page_addr(to + done), n << KN_PAGE_SHIFT);
 }
 
 /*
@@ -192,15 +194,28 @@ static void move_back(const struct page *to, const struct page *area,
 				(size_t)to[at].piece << KN_PAGE_SHIFT));
 }
 
+/* @area is as it was, and @to is free, or not to be used again. */
+static void stay(struct page *to, const struct page *area, uint64_t done,
+		 int err)
+{
+	move_back(to, area, done);
+	if (err == -EEXIST) {
+		kn_vmap_lose(to);
+		return;
+	}
+	to->flags |= KN_PAGE_MOVED;
+	kn_vmap_drop(to);
+}
+
 /*
  * Brings the content of @area to @to, which is larger, and frees @area.  False:
- * @area is as it was, and @to is free.
+ * it could not.
  */
 static bool bring(struct page *to, struct page *area, bool fresh)
 {
 	const uint64_t nr = area->nr_pages;
 	uint64_t done = 0;
-	int err = 0;
+	int err = 0, lost = 0;
 
 	if (fresh && is_movable(area))
 		done = move_tables(to, area, &err);
@@ -209,11 +224,10 @@ static bool bring(struct page *to, struct page *area, bool fresh)
 		kn_vmap_drop(area);
 		return true;
 	}
-	if (err &&
-	    mend(kn_page_addr(to + done), (nr - done) << KN_PAGE_SHIFT)) {
-		move_back(to, area, done);
-		to->flags |= KN_PAGE_MOVED;
-		kn_vmap_drop(to);
+	if (err)
+		lost = mend_piece(to, area, done);
+	if (lost) {
+		stay(to, area, done, lost);
 		return false;
 	}
 	(err ? merge : copy)(kn_page_addr(to + done), kn_page_addr(area + done),

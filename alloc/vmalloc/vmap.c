@@ -1025,6 +1025,17 @@ void kn_vmap_drop(struct page *area)
 	purge(a, area);
 }
 
+void kn_vmap_lose(struct page *area)
+{
+	kn_probe_vfree(kn_page_addr(area), area->nr_pages << KN_PAGE_SHIFT);
+	kn_map_set(kn_page_pfn(area), KN_ID_NONE);
+	count_freed(arena_of(kn_page_pfn(area)), area);
+	kn_warn_once("an area could not move to %p: the process has mapped "
+		     "something there; %llu KiB of address space are not used "
+		     "again", kn_page_addr(area),
+		     (unsigned long long)(area->capacity << KN_PAGE_SHIFT >> 10));
+}
+
 struct page *kn_vmap_find(const void *p)
 {
 	struct page *area;

@@ -75,6 +75,9 @@ bool kn_vmap_is_misplaced(const struct page *area, uint64_t nr);
 /* Takes a used area back of which the memory is gone.  Context: may wait. */
 void kn_vmap_drop(struct page *area);
 
+/* Ends a used area in which others have mapped something: it is nobody's. */
+void kn_vmap_lose(struct page *area);
+
 /* Takes a used area back.  With @may_block, also trims an overfull cache. */
 void kn_vmap_put(struct page *area, bool may_block);
 

@@ -444,6 +444,50 @@ static void a_place_that_was_unmapped_is_mapped_again(void)
 	CHECK(kn_vmap_verify(0));
 }
 
+static char *intruder;
+
+/* And another thread maps something there before anybody can look. */
+static void *loses_the_place(void *from, size_t old_len, size_t new_len,
+			     int flags, void *to)
+{
+	if (!flags)
+		return real_mremap(from, old_len, new_len, flags, to);
+	CHECK(!munmap(to, new_len));
+	intruder = mmap((char *)to + MIB, KN_PAGE_SIZE, PROT_READ | PROT_WRITE,
+			MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0);
+	CHECK(intruder == (char *)to + MIB);
+	memset(intruder, 0, KN_PAGE_SIZE / 2);
+	memset(intruder + KN_PAGE_SIZE / 2, 7, KN_PAGE_SIZE / 2);
+	return (void *)(intptr_t)-ENOMEM;
+}
+
+/* What is not of the heap is neither written to nor unmapped. */
+static void a_place_that_others_took(void)
+{
+	struct page *area, *behind;
+	uint64_t used;
+
+	start_here();
+	area = hemmed_in(4 * MIB, 1, &behind);
+	used = kn_vmap_used_bytes();
+	real_mremap = kn_machine.mremap;
+	kn_machine.mremap = loses_the_place;
+	CHECK_EQ(kn_vmap_resize(area, PAGES(8 * MIB), &dirty), NULL);
+	kn_machine.mremap = real_mremap;
+	CHECK_EQ(printed_times("the process has mapped"), 1);
+	CHECK_EQ(kn_vmap_used_bytes(), used);
+	CHECK(holds(area, 4 * MIB, 1));
+	area = resize(area, 8 * MIB);
+	CHECK(holds(area, 4 * MIB, 1));
+	fill(kn_page_addr(area), 8 * MIB, 2);
+	put(area);
+	kn_vmap_trim(0, true);
+	put(filled(16 * MIB, 3));
+	CHECK(kn_vmap_verify(0));
+	CHECK(all_bytes(intruder, KN_PAGE_SIZE / 2, 0));
+	CHECK(all_bytes(intruder + KN_PAGE_SIZE / 2, KN_PAGE_SIZE / 2, 7));
+}
+
 /* Nor can it be mapped again: the area stays, and what was moved goes back. */
 static void a_place_that_is_lost(void)
 {
@@ -818,6 +862,7 @@ int main(void)
 		child_test(what_is_in_two_mappings_is_copied),
 		child_test(half_a_move_is_completed),
 		child_test(a_place_that_was_unmapped_is_mapped_again),
+		child_test(a_place_that_others_took),
 		child_test(a_place_that_is_lost),
 		child_test(what_must_not_move_is_copied),
 		child_test(areas_with_a_protection_stay),
