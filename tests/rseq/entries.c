@@ -14,6 +14,7 @@
 #include "alloc/slab/cache.h"
 #include "numa/topology.h"
 #include "tests/concurrency/flavor.h"
+#include "tests/rseq/sections.h"
 #include "tests/support/child.h"
 #include "tests/support/heap.h"
 
@@ -102,6 +103,7 @@ const struct entry entries[NR_ENTRIES] = {
 	{"kmalloc, of medium size", 5000, by_kmalloc, by_kfree},
 	{"malloc", 64, by_malloc, by_free},
 	{"malloc, of medium size", 5000, by_malloc, by_free},
+	{"malloc, of whole pages", 16384, by_malloc, by_free},
 	{"calloc", 64, by_calloc, by_free},
 };
 
@@ -141,6 +143,7 @@ void entries_defer_alone(unsigned n)
 	while (kn_grace_busy_ms(0, &since), !since)
 		nanosleep(&nap, NULL);
 	entries_defer(n);
+	tracee_over();
 	flavor_leave(&flavor_mb);
 	flavor_mb.ops->unregister_thread();
 }

@@ -21,7 +21,7 @@ struct entry {
 /* Longer than a batch of a magazine, so that it fills and runs empty. */
 #define ENTRY_MOST 200
 
-#define NR_ENTRIES 9
+#define NR_ENTRIES 10
 extern const struct entry entries[NR_ENTRIES];
 
 /* The heap starts, without a background thread; then what entries need. */
@@ -32,7 +32,8 @@ void entries_defer(unsigned n);
 
 /*
  * The same, while the thread of kfree_rcu waits for a reader: it drains nothing
- * then, so a section that runs as plain code is safe.  Once a process.
+ * then, so a section that runs as plain code is safe.  At the end of that the
+ * tracee says that it is over.  Once a process.
  */
 void entries_defer_alone(unsigned n);
 

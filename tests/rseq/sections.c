@@ -90,6 +90,15 @@ void tracee_set_ip(const struct tracee *t, uint64_t ip)
 	assert_int_equal(ptrace(PTRACE_SETREGS, t->pid, 0, &regs), 0);
 }
 
+/* An int3 and a single step are the kernel's; raise(3) is not. */
+static bool is_over(const struct tracee *t)
+{
+	siginfo_t info;
+
+	assert_int_equal(ptrace(PTRACE_GETSIGINFO, t->pid, 0, &info), 0);
+	return info.si_code == SI_TKILL;
+}
+
 /* Waits for a trap; what is no trap is delivered. */
 static bool go(struct tracee *t, enum __ptrace_request how)
 {
@@ -102,7 +111,7 @@ static bool go(struct tracee *t, enum __ptrace_request how)
 		if (!WIFSTOPPED(t->status))
 			return false;
 		if (WSTOPSIG(t->status) == SIGTRAP)
-			return true;
+			return !is_over(t);
 		sig = WSTOPSIG(t->status);
 	}
 }
@@ -115,6 +124,19 @@ bool tracee_step(struct tracee *t)
 bool tracee_go_on(struct tracee *t)
 {
 	return go(t, PTRACE_CONT);
+}
+
+void tracee_over(void)
+{
+	raise(SIGTRAP);
+}
+
+void tracee_end(struct tracee *t)
+{
+	while (WIFSTOPPED(t->status))
+		if (go(t, PTRACE_CONT))
+			fail_msg("a stop at %#lx, and none is set",
+				 tracee_ip(t));
 }
 
 void tracee_kill(struct tracee *t)
@@ -204,6 +226,9 @@ int points_of(void (*fn)(void), struct point p[MAX_POINTS])
 		if (++runs[s - section_at(0)] < RUNS)
 			tracee_break(&t, s->start);
 	}
+	for (size_t i = 0; WIFSTOPPED(t.status) && i < sections_nr(); i++)
+		tracee_unbreak(&t, section_at(i)->start);
+	tracee_end(&t);
 	assert_true(WIFEXITED(t.status));
 	assert_int_equal(WEXITSTATUS(t.status), 0);
 	return n;

@@ -39,7 +39,7 @@ struct point {
 
 struct tracee {
 	pid_t pid;
-	int status; /* of waitpid(2), when it has ended */
+	int status; /* of waitpid(2) */
 };
 
 /* Runs @fn in a child that is traced.  False: ptrace(2) is refused. */
@@ -50,16 +50,29 @@ void tracee_unbreak(const struct tracee *t, uint64_t ip);
 uint64_t tracee_ip(const struct tracee *t);
 void tracee_set_ip(const struct tracee *t, uint64_t ip);
 
-/* Goes on, one instruction or to the next stop; false when it has ended. */
+/*
+ * Goes on, one instruction or to the next stop; false when it has ended, or
+ * called tracee_over().
+ */
 bool tracee_step(struct tracee *t);
 bool tracee_go_on(struct tracee *t);
+
+/*
+ * Called by a tracee: from here on it has threads that nobody traces and that a
+ * breakpoint would kill, and none that is needed to disturb it.
+ */
+void tracee_over(void);
+
+/* From there, or from a stop, to its end.  No breakpoint may be left. */
+void tracee_end(struct tracee *t);
 
 /* Ends it, whatever it does. */
 void tracee_kill(struct tracee *t);
 
 /*
- * The instructions of all sections that @fn runs through, each once, into @p:
- * how many; -1: ptrace(2) is refused.  The sections run as plain code meanwhile.
+ * The instructions of all sections that @fn runs through before tracee_over(),
+ * each once, into @p: how many; -1: ptrace(2) is refused.  The sections run as
+ * plain code meanwhile.
  */
 int points_of(void (*fn)(void), struct point p[MAX_POINTS]);
 

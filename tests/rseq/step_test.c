@@ -6,14 +6,18 @@
  * aborted, and no object may be lost or have two owners.
  */
 #define _GNU_SOURCE
+#include <errno.h>
 #include <pthread.h>
 #include <sched.h>
 #include <semaphore.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <time.h>
+#include <unistd.h>
 
 #include <knuma/stats.h>
 
@@ -25,21 +29,34 @@
 #include "tests/support/child.h"
 #include "tests/support/heap.h"
 
+/*
+ * Processes that share the instructions among them.  A child is little work and
+ * many switches between threads: on a busy machine it waits most of the time.
+ */
+#define WORKERS	      8
+
 /* Objects that a pair takes at once, and that the other thread takes. */
-#define TAKEN 12
+#define TAKEN	      12
 
 /* A child in which the kernel aborts the section somewhere else may miss one. */
-#define TRIES 50
+#define TRIES	      50
 
-/* Between tracer, tracee and the tracee's other thread. */
+/* Without news from the other thread, before a line says where that was. */
+#define QUIET_SECONDS 10
+
+/* Between tracer, tracee and the tracee's other thread; one of each worker. */
 static struct {
 	sem_t go, done;
 	int ready; /* the other thread waits */
+	int met;   /* the thread was stopped where it should be */
 	int stop;
 } * shared;
 
 /* Objects in use.  The two threads of the child take turns. */
 static void *owned[8192];
+
+/* Of an object, what is written and looked at: as much of both its ends. */
+#define EDGE 256
 
 static void own(void *obj, size_t size, unsigned tag)
 {
@@ -49,14 +66,18 @@ static void own(void *obj, size_t size, unsigned tag)
 	for (; owned[i]; i = (i + 1) % 8192)
 		CHECK(owned[i] != obj);
 	owned[i] = obj;
-	memset(obj, (int)tag, size);
+	memset(obj, (int)tag, KN_MIN(size, EDGE));
+	memset((char *)obj + size - KN_MIN(size, EDGE), (int)tag,
+	       KN_MIN(size, EDGE));
 }
 
 static void disown(void *obj, size_t size, unsigned tag)
 {
 	size_t i = ((uintptr_t)obj >> 4) % 8192;
 
-	CHECK(all_bytes(obj, size, (unsigned char)tag));
+	CHECK(all_bytes(obj, KN_MIN(size, EDGE), (unsigned char)tag));
+	CHECK(all_bytes((char *)obj + size - KN_MIN(size, EDGE),
+			KN_MIN(size, EDGE), (unsigned char)tag));
 	while (owned[i] != obj)
 		i = (i + 1) % 8192;
 	/* Others of its chain are found behind it. */
@@ -149,8 +170,11 @@ static void everything(void)
 	CHECK_EQ(pthread_create(&other, NULL, other_thread, NULL), 0);
 	for (int i = 0; i < NR_ENTRIES; i++)
 		use(&entries[i]);
-	entries_count();
-	entries_defer_alone(ENTRY_MOST);
+	/* Grace periods take long: only where the stop is still to come. */
+	if (!__atomic_load_n(&shared->met, __ATOMIC_ACQUIRE)) {
+		entries_count();
+		entries_defer_alone(ENTRY_MOST);
+	}
 	__atomic_store_n(&shared->stop, 1, __ATOMIC_RELEASE);
 	sem_post(&shared->go);
 	CHECK_EQ(pthread_join(other, NULL), 0);
@@ -193,8 +217,10 @@ static void reset(void)
 }
 
 /* The other thread has its turn, if it is there: not yet while the heap starts. */
-static void have_it_disturbed(struct tracee *t)
+static void have_it_disturbed(struct tracee *t, const struct point *p)
 {
+	int seconds = 0;
+
 	if (!__atomic_load_n(&shared->ready, __ATOMIC_ACQUIRE))
 		return;
 	sem_post(&shared->go);
@@ -208,15 +234,22 @@ static void have_it_disturbed(struct tracee *t)
 		/* A stopped thread has no news: the process has died. */
 		if (waitpid(t->pid, &t->status, WNOHANG) == t->pid)
 			fail_msg("the child died, status %#x", t->status);
+		/* The watchdog ends it, and knows no section. */
+		if (++seconds == QUIET_SECONDS)
+			print_message("section %#lx +%#lx: the other thread "
+				      "waits for the one that stands there\n",
+				      p->section->start,
+				      p->ip - p->section->start);
 	}
 }
 
 /* From a stop at @p: the next that it does is to abort. */
 static void aborts(struct tracee *t, const struct point *p)
 {
+	__atomic_store_n(&shared->met, 1, __ATOMIC_RELEASE);
 	tracee_unbreak(t, p->ip);
 	tracee_set_ip(t, p->ip);
-	have_it_disturbed(t);
+	have_it_disturbed(t, p);
 	pin(t->pid, cpu[1]);
 	tracee_break(t, p->section->abort);
 	if (!tracee_go_on(t))
@@ -225,6 +258,12 @@ static void aborts(struct tracee *t, const struct point *p)
 	assert_int_equal(tracee_ip(t), p->section->abort + 1);
 	tracee_unbreak(t, p->section->abort);
 	tracee_set_ip(t, p->section->abort);
+}
+
+/* A thread that nobody traces has come by first. */
+static bool ended_by_trap(const struct tracee *t)
+{
+	return WIFSIGNALED(t->status) && WTERMSIG(t->status) == SIGTRAP;
 }
 
 /* False: this child did not come by. */
@@ -242,7 +281,12 @@ static bool stop_at(const struct point *p)
 		assert_int_equal(tracee_ip(&t), p->ip + 1);
 		aborts(&t, p);
 		assert_false(tracee_go_on(&t));
+	} else if (WIFSTOPPED(t.status)) {
+		tracee_unbreak(&t, p->ip);
 	}
+	tracee_end(&t);
+	if (!met && ended_by_trap(&t))
+		return false;
 	if (!WIFEXITED(t.status) || WEXITSTATUS(t.status))
 		fail_msg("section %#lx +%#lx: the child ended with status %#x",
 			 p->section->start, p->ip - p->section->start,
@@ -301,22 +345,55 @@ static void all_sections_are_met(void **state)
 	}
 }
 
+static void have_aborted(int i)
+{
+	const struct point *p = &points[i];
+	int tries = 0;
+
+	setting = setting_of[i];
+	while (!stop_at(p))
+		if (++tries == TRIES)
+			fail_msg("section %#lx +%#lx is not met",
+				 p->section->start, p->ip - p->section->start);
+}
+
+/* What fails ends its cmocka, with a status; the children go with it. */
+static void work(int worker)
+{
+	const int first = worker % 2, from = cpu[first], to = cpu[!first];
+
+	if (prctl(PR_SET_PDEATHSIG, SIGKILL))
+		fail_msg("prctl(2) is refused");
+	shared += worker;
+	cpu[0] = from;
+	cpu[1] = to;
+	for (int i = worker; i < nr_points; i += WORKERS)
+		have_aborted(i);
+	fflush(stdout);
+	_exit(0);
+}
+
 static void each_instruction_aborts(void **state)
 {
+	pid_t pid[WORKERS];
+	int status;
+
 	(void)state;
 	if (nr_points <= 0)
 		skip();
 	find_cpus();
-	for (int i = 0; i < nr_points; i++) {
-		int tries = 0;
-
-		setting = setting_of[i];
-		while (!stop_at(&points[i]))
-			if (++tries == TRIES)
-				fail_msg("section %#lx +%#lx is not met",
-					 points[i].section->start,
-					 points[i].ip -
-						 points[i].section->start);
+	fflush(stdout);
+	for (int i = 0; i < WORKERS; i++) {
+		pid[i] = fork();
+		assert_int_not_equal(pid[i], -1);
+		if (!pid[i])
+			work(i);
+	}
+	for (int i = 0; i < WORKERS; i++) {
+		while (waitpid(pid[i], &status, 0) < 0)
+			assert_int_equal(errno, EINTR);
+		if (status)
+			fail_msg("worker %d ended with status %#x", i, status);
 	}
 }
 
@@ -328,7 +405,7 @@ int main(int argc, char **argv)
 	};
 
 	stress_init(argc, argv);
-	shared = mmap(NULL, sizeof(*shared), PROT_READ | PROT_WRITE,
+	shared = mmap(NULL, WORKERS * sizeof(*shared), PROT_READ | PROT_WRITE,
 		      MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	if (shared == MAP_FAILED)
 		return 1;
