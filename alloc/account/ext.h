@@ -6,6 +6,7 @@
  *
  *   bits 48..63   id of the group that paid
  *   bits 6..47    address of the place in the source, a struct knuma_alloc_tag
+ *   bit 0         it was sampled, see sample.h
  *
  * Objects have their words in a vector beside the slab, for caches that
  * remember; pages, large objects and areas in the descriptor of their first
@@ -18,9 +19,11 @@
 #include <knuma/alloc_tag.h>
 
 #include "alloc/account/group.h"
+#include "alloc/account/sample.h"
 
 #define KN_EXT_GROUP_SHIFT 48
 #define KN_EXT_TAG	   (((uint64_t)1 << KN_EXT_GROUP_SHIFT) - 64)
+#define KN_EXT_SAMPLED	   ((uint64_t)1)
 KN_STATIC_ASSERT(KNUMA_GROUPS_MAX < 1 << 16, "the id of a group fits");
 
 /*
@@ -63,14 +66,16 @@ static inline struct knuma_group *kn_ext_group(uint64_t ext)
 	return id ? kn_group_by_id(id) : NULL;
 }
 
-/* Takes the word of memory that is being freed. */
-static inline void kn_ext_take(uint64_t *word, uint64_t bytes)
+/* Takes the word of memory at @p that is being freed. */
+static inline void kn_ext_take(uint64_t *word, const void *p, uint64_t bytes)
 {
 	const uint64_t ext = kn_load(word);
 
 	if (likely(!ext))
 		return;
 	kn_store(word, 0);
+	if (ext & KN_EXT_SAMPLED)
+		kn_sample_free(p);
 	kn_ext_end(ext, bytes);
 }
 

@@ -47,7 +47,7 @@ int kn_mag_init(bool want_rseq)
 
 bool kn_allocs_are_slow(void)
 {
-	return kn_tun.init_on_alloc ||
+	return kn_tun.init_on_alloc || kn_tun.sample_bytes ||
 	       (kn_tun.init_on_free && kn_tun.check_on_reuse) ||
 	       (kn_tun.guard_sample && kn_tun.guard_sample < KN_SAMPLE_EXACT);
 }

@@ -14,6 +14,7 @@
 #include <limits.h>
 #include <string.h>
 
+#include "alloc/account/sample.h"
 #include "alloc/base/assert.h"
 #include "alloc/base/bits.h"
 #include "alloc/base/start.h"
@@ -34,6 +35,17 @@ static bool is_block(size_t size, size_t align)
 	return KN_MAX(size, align) <= KN_PAGE_SIZE << KN_MAX_ORDER;
 }
 
+/* A block of pages for @size bytes. */
+static void *block_of(size_t size, size_t align, gfp_t gfp)
+{
+	void *p = kn_large_alloc(size, KN_MAX(align, KN_PAGE_SIZE), gfp,
+				 kn_mag_node());
+
+	if (p)
+		kn_sample_memory(&kn_page(kn_pfn(p))->ext, p, size);
+	return p;
+}
+
 /*
  * Sizes above the magazines: pages, then areas; pages at last when a limit has
  * left no address space for areas.
@@ -45,13 +57,11 @@ static void *large(size_t size, size_t align, gfp_t gfp)
 	if (kn_tun.init_on_alloc)
 		gfp |= __GFP_ZERO;
 	if (size <= kn_load(&kn_tun.kvmalloc_pages_max) && is_block(size, align))
-		p = kn_large_alloc(size, KN_MAX(align, KN_PAGE_SIZE), gfp,
-				   kn_mag_node());
+		p = block_of(size, align, gfp);
 	if (!p && size <= PTRDIFF_MAX)
 		p = __vmalloc_node(size, align, gfp, NUMA_NO_NODE, NULL);
 	if (!p && size > kn_load(&kn_tun.kvmalloc_pages_max) && is_block(size, align))
-		p = kn_large_alloc(size, KN_MAX(align, KN_PAGE_SIZE), gfp,
-				   kn_mag_node());
+		p = block_of(size, align, gfp);
 	if (!p)
 		errno = ENOMEM;
 	return p;

@@ -287,6 +287,7 @@ static struct page *alloc_among(int nid, uint64_t mask, gfp_t gfp,
 	if (ext)
 		kn_page(pfn)->ext = ext;
 	kn_map_set(pfn, KN_ID_PAGES);
+	kn_sample_memory(&kn_page(pfn)->ext, kn_pfn_address(pfn), bytes);
 	return kn_page(pfn);
 }
 
@@ -399,7 +400,7 @@ void __free_pages(struct page *page, unsigned int order)
 	wipe_if(page, 1ull << order);
 	kn_map_set(pfn, KN_ID_NONE);
 	kn_away_forget(page, 1ull << order);
-	kn_ext_take(&page->ext, KN_PAGE_SIZE << order);
+	kn_ext_take(&page->ext, kn_page_addr(page), KN_PAGE_SIZE << order);
 	kn_pages_put(pfn, order, page->flags & KN_PAGE_SURE, false);
 }
 
@@ -516,7 +517,8 @@ void kn_large_free(struct page *page, bool may_block)
 	wipe_if(page, nr);
 	kn_map_set(pfn, KN_ID_NONE);
 	kn_away_forget(page, nr);
-	kn_ext_take(&page->ext, (uint64_t)nr << KN_PAGE_SHIFT);
+	kn_ext_take(&page->ext, kn_page_addr(page),
+		    (uint64_t)nr << KN_PAGE_SHIFT);
 	kn_store(&page->type, KN_PAGE_NONE);
 	if ((nr & (nr - 1)) == 0)
 		kn_pages_put(pfn, kn_log2(nr), flags, may_block);
@@ -549,6 +551,7 @@ void *alloc_pages_exact_nid(int nid, size_t size, gfp_t gfp)
 	kn_page(kn_pfn(p))->flags |= KN_PAGE_EXACT;
 	if (ext)
 		kn_page(kn_pfn(p))->ext = ext;
+	kn_sample_memory(&kn_page(kn_pfn(p))->ext, p, size);
 	return p;
 }
 

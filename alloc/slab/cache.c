@@ -9,6 +9,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "alloc/account/sample.h"
 #include "alloc/base/assert.h"
 #include "alloc/base/bits.h"
 #include "alloc/base/start.h"
@@ -194,7 +195,8 @@ static struct kmem_cache *make_cache(const struct cache_shape *shape,
 	s->refused = 0;
 	/* Its own kmalloc caches are of either kind. */
 	s->remembers = shape->flags & SLAB_ACCOUNT ||
-		       (!(shape->flags & BUILT_IN) && kn_load(&kn_ext_always));
+		       (!(shape->flags & BUILT_IN) &&
+			(kn_load(&kn_ext_always) || kn_tun.sample_bytes));
 	snprintf(s->name, sizeof(s->name), "%s", shape->name);
 	place = kn_debug_lay_out(s);
 	/* Patterns of a debugged cache are its own. */
@@ -296,6 +298,7 @@ int kn_cache_init(void)
 	read_spec(&spec);
 	kn_conf_changed = debug_changed;
 	kn_fence_init();
+	kn_sample_init();
 	if (!kn_harden_init())
 		return -ENOMEM;
 	for (unsigned i = 0; i < NR_CLASSES; i++) {
@@ -434,6 +437,7 @@ static void *pop_checked(const struct kmem_cache *s, gfp_t gfp, int nid)
 	void *obj;
 
 	if (nid != NUMA_NO_NODE || gfp & (~KN_GFP_KNOWN | __GFP_ACCOUNT) ||
+	    kn_sample_bytes ||
 	    (kn_fence_every && kn_fence_every < KN_SAMPLE_EXACT))
 		return NULL;
 	obj = kn_rseq_pop(&kn_hot, s->mag.place);
@@ -444,13 +448,45 @@ static void *pop_checked(const struct kmem_cache *s, gfp_t gfp, int nid)
 }
 
 /*
+ * An object for *@s, a kmalloc cache, from that of the same size whose objects
+ * remember, which is *@s then.  NULL: it cannot be had, and is not sampled.
+ */
+static kn_slow void *from_sibling(struct kmem_cache **s, gfp_t gfp, int node,
+				  int *got, uint64_t *weight)
+{
+	struct kmem_cache *const cg = kn_kmalloc_cg_cache((*s)->object_size);
+	void *obj;
+
+	KN_ASSERT((*s)->own_flags & SLAB_KMALLOC);
+	obj = by_zonelist(cg, gfp, node, got);
+	if (obj) {
+		*s = cg;
+	} else {
+		*weight = 0;
+		kn_stat_add(KN_STAT_sampled_lost, 1);
+	}
+	return obj;
+}
+
+/* What its user finds in an object. */
+static void check_or_zero(const struct kmem_cache *s, void *obj, gfp_t gfp)
+{
+	if (unlikely(s->checks))
+		kn_harden_check(s, obj);
+	else if ((gfp & __GFP_ZERO || kn_tun.init_on_alloc) && !s->ctor &&
+		 !(s->flags & SLAB_TYPESAFE_BY_RCU && !(gfp & __GFP_ZERO)))
+		memset(obj, 0, kn_debug_layout(s) ? kn_debug_requested(s, obj) :
+						    s->size);
+}
+
+/*
  * Serves what the fast path declined.
  *
  * Context: no knuma lock held; waits only if @gfp has __GFP_DIRECT_RECLAIM.
  */
 void *kn_cache_alloc_sized(struct kmem_cache *s, size_t size, gfp_t gfp, int nid)
 {
-	uint64_t ext;
+	uint64_t ext, weight;
 	int node, got;
 	void *obj;
 
@@ -472,7 +508,11 @@ void *kn_cache_alloc_sized(struct kmem_cache *s, size_t size, gfp_t gfp, int nid
 		kn_count_failure(s->name, s->object_size, gfp, nid);
 		return NULL;
 	}
-	/* 2. In its turn, a page between guards. */
+	/* 2. In its turn, a place that remembers, or a page between guards. */
+	weight = kn_sample(size);
+	obj = unlikely(weight) && !s->remembers ?
+		      from_sibling(&s, gfp, node, &got, &weight) :
+		      NULL;
 	if (unlikely(kn_fence_every) && !s->remembers) {
 		obj = kn_fence_alloc(s, size, gfp, node);
 		if (obj) {
@@ -481,7 +521,8 @@ void *kn_cache_alloc_sized(struct kmem_cache *s, size_t size, gfp_t gfp, int nid
 		}
 	}
 	/* 3. Magazine, depot and slabs of each node, nearest first. */
-	obj = by_zonelist(s, gfp, node, &got);
+	if (likely(!obj))
+		obj = by_zonelist(s, gfp, node, &got);
 	/* 4. What other CPUs and depots hold back, then step 3 again. */
 	if (!obj)
 		obj = reclaim_and_retry(s, gfp, node, &got);
@@ -495,14 +536,9 @@ void *kn_cache_alloc_sized(struct kmem_cache *s, size_t size, gfp_t gfp, int nid
 	kn_node_account(node, got);
 	if (kn_debug_on(s))
 		kn_debug_alloc(s, obj, size);
-	if (unlikely(s->checks)) {
-		kn_harden_check(s, obj);
-		return obj;
-	}
-	if ((gfp & __GFP_ZERO || kn_tun.init_on_alloc) && !s->ctor &&
-	    !(s->flags & SLAB_TYPESAFE_BY_RCU && !(gfp & __GFP_ZERO)))
-		memset(obj, 0, kn_debug_layout(s) ? kn_debug_requested(s, obj) :
-						    s->size);
+	check_or_zero(s, obj, gfp);
+	if (unlikely(weight))
+		kn_sample_alloc(kn_slab_ext(s, obj), obj, size, weight);
 	return obj;
 }
 

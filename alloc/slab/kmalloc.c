@@ -59,8 +59,10 @@ static void *large(size_t size, gfp_t gfp, int nid)
 	if (nid == NUMA_NO_NODE && gfpflags_allow_blocking(gfp) &&
 	    !(gfp & (__GFP_ZERO | __GFP_NOFAIL | __GFP_ACCOUNT)))
 		p = kn_large_pop(size);
-	if (p)
+	if (p) {
+		kn_sample_memory(&kn_page(kn_pfn(p))->ext, p, size);
 		return p;
+	}
 	if (!kn_ext_begin(bytes, gfp, &ext)) {
 		kn_count_failure("kmalloc", size, gfp, nid);
 		return NULL;
@@ -76,7 +78,10 @@ static void *large(size_t size, gfp_t gfp, int nid)
 		kn_page(kn_pfn(p))->ext = ext;
 	else if (ext)
 		kn_ext_end(ext, bytes);
-	return p ? p : kn_alloc_failed("kmalloc", size, gfp, nid);
+	if (!p)
+		return kn_alloc_failed("kmalloc", size, gfp, nid);
+	kn_sample_memory(&kn_page(kn_pfn(p))->ext, p, size);
+	return p;
 }
 
 static kn_slow void *kmalloc_slow(size_t size, gfp_t gfp, int nid)
@@ -102,7 +107,7 @@ void *kn_kmalloc_alloc(size_t size, gfp_t gfp, int nid)
 						    size, gfp, nid);
 		gfp &= ~__GFP_ACCOUNT;
 	}
-	if (unlikely(kn_fence_every)) {
+	if (unlikely(kn_fence_every || kn_sample_bytes)) {
 		void *p = nid == NUMA_NO_NODE && !(gfp & KN_GFP_SLOW) &&
 						  s->mag.fast_place ?
 				  kn_rseq_pop(&kn_hot, s->mag.fast_place) :

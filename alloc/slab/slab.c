@@ -528,7 +528,7 @@ void kn_slab_flush(struct kn_magcache *c, int node, void **obj, uint32_t n)
 		if (unlikely(debug) && !kn_debug_free(s, h, obj[i]))
 			continue;
 		if (unlikely(s->remembers) && kn_slab_is_object(s, h, obj[i]))
-			kn_ext_take(kn_slab_ext(s, obj[i]), s->size);
+			kn_ext_take(kn_slab_ext(s, obj[i]), obj[i], s->size);
 		run += set_free(s, h, obj[i]);
 	}
 	freed(s, node, head, run);

@@ -104,6 +104,7 @@ void *__vmalloc_node(unsigned long size, unsigned long align, gfp_t gfp,
 	area->ext = ext;
 	if (dirty && (gfp & __GFP_ZERO || kn_tun.init_on_alloc))
 		memset(kn_page_addr(area), 0, area->nr_pages << KN_PAGE_SHIFT);
+	kn_sample_memory(&area->ext, kn_page_addr(area), size);
 	return kn_page_addr(area);
 }
 
@@ -160,7 +161,31 @@ void *kn_vmalloc_growing(size_t size, gfp_t gfp)
 	kn_node_account(node, kn_pfn_node(kn_page_pfn(area)));
 	if (dirty && is_zero_wanted(gfp))
 		memset(kn_page_addr(area), 0, area->nr_pages << KN_PAGE_SHIFT);
+	kn_sample_memory(&area->ext, kn_page_addr(area), size);
 	return kn_page_addr(area);
+}
+
+/*
+ * For a profiler an area that changes is freed, and allocated with its new size:
+ * the first before its place can be another's, so what fails is allocated again.
+ */
+static struct page *resize_sampled(struct page *area, uint64_t nr, size_t size,
+				   bool *dirty)
+{
+	const uint64_t was = area->ext, bytes = area->nr_pages << KN_PAGE_SHIFT;
+	void *const p = kn_page_addr(area);
+	struct page *to;
+
+	if (unlikely(was)) {
+		area->ext = 0;
+		kn_sample_free(p);
+	}
+	to = kn_vmap_resize(area, nr, dirty);
+	if (to)
+		kn_sample_memory(&to->ext, kn_page_addr(to), size);
+	else if (unlikely(was))
+		kn_sample_alloc(&area->ext, p, bytes, kn_sample_weight(bytes));
+	return to;
 }
 
 void *kn_vmalloc_resize(struct page *area, size_t size, gfp_t gfp)
@@ -168,17 +193,14 @@ void *kn_vmalloc_resize(struct page *area, size_t size, gfp_t gfp)
 	const uint64_t had = area->nr_pages, nr = pages_of(size);
 	bool dirty;
 
-	/* What was charged, or will be, is charged by who copies it. */
-	if (area->ext || (gfp & __GFP_ACCOUNT && kn_group_active))
-		return NULL;
 	/* What a group pays for, or shall, is charged by the copy. */
-	if (area->ext || gfp & __GFP_ACCOUNT)
+	if (area->ext & ~KN_EXT_SAMPLED || gfp & __GFP_ACCOUNT)
 		return NULL;
 	if (!gfpflags_allow_blocking(gfp) || size > kn_window_half() ||
 	    (nr > had && kn_load(&kn_large_refused)))
 		return NULL;
 	kn_slow_step(gfp);
-	area = kn_vmap_resize(area, nr, &dirty);
+	area = resize_sampled(area, nr, size, &dirty);
 	if (!area)
 		return NULL;
 	if (dirty && is_zero_wanted(gfp))
@@ -263,6 +285,7 @@ void *knuma_vmalloc_interleave(unsigned long size, const int *nodes, int n)
 	err = get_spread(mask, nr, &area);
 	if (err)
 		return refuse(size, -err, GFP_KERNEL, nodes[0]);
+	kn_sample_memory(&area->ext, kn_page_addr(area), size);
 	return kn_page_addr(area);
 }
 

@@ -828,7 +828,8 @@ void kn_vmap_put(struct page *area, bool may_block)
 	kn_probe_vfree(kn_page_addr(area), area->nr_pages << KN_PAGE_SHIFT);
 	kn_map_set(kn_page_pfn(area), KN_ID_NONE);
 	kn_away_forget(area, area->nr_pages);
-	kn_ext_take(&area->ext, area->nr_pages << KN_PAGE_SHIFT);
+	kn_ext_take(&area->ext, kn_page_addr(area),
+		    area->nr_pages << KN_PAGE_SHIFT);
 	area->flags &= (uint8_t)~KN_PAGE_EXEC;
 	area->freed_ms = now_ms();
 	if (!kn_lock_if(&a->lock, may_block)) {
