@@ -89,13 +89,17 @@ static void stays_on(int node, int user)
 	run_anywhere();
 }
 
-/* A node with CPUs and memory other than @node; -1 if there is none. */
+/*
+ * A node with CPUs and room other than @node; -1 if there is none.  The kernel
+ * moves nothing to a node that is short of memory.
+ */
 static int user_of(int node)
 {
 	const struct node_list cpus = nodes_with_cpus();
 
 	for (int i = 0; i < cpus.nr; i++)
-		if (cpus.id[i] != node && node_total(cpus.id[i]))
+		if (cpus.id[i] != node &&
+		    node_spare(cpus.id[i], 0) > 4 * CONTROL_BYTES)
 			return cpus.id[i];
 	return -1;
 }
