@@ -27,8 +27,7 @@
 extern uint64_t kn_sample_bytes;
 
 /* How many tracers wait for allocations; written by the kernel. */
-extern uint16_t otel_memory_alloc_semaphore
-	__attribute__((visibility("hidden")));
+extern uint16_t otel_memory_alloc_semaphore;
 
 void kn_sample_init(void);
 

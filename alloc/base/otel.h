@@ -17,8 +17,7 @@
 #endif
 
 /* Where tracers look for them; written in each process that is traced. */
-#define KN_OTEL_SEMAPHORE \
-	__attribute__((section(".probes"), visibility("hidden")))
+#define KN_OTEL_SEMAPHORE __attribute__((section(".probes")))
 
 KN_OTEL_SEMAPHORE uint16_t otel_memory_alloc_semaphore;
 KN_OTEL_SEMAPHORE uint16_t otel_memory_free_semaphore;
