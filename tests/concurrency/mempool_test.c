@@ -62,6 +62,7 @@ static bool use(void *p)
 
 static void handler(int sig)
 {
+	const int saved_errno = errno;
 	void *p[2];
 
 	(void)sig;
@@ -70,6 +71,7 @@ static void handler(int sig)
 	p[1] = mempool_alloc_preallocated(pool);
 	if (use(p[1]) + use(p[0]))
 		__atomic_add_fetch(&had_in_handlers, 1, __ATOMIC_RELAXED);
+	errno = saved_errno;
 }
 
 /* One element at a time, so that it can be waited for. */
