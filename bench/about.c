@@ -25,7 +25,7 @@ void kn_about_note_missing(struct kn_about *a, unsigned who)
 	size_t len = 0;
 
 	for (unsigned i = 0; i < kn_nr_peers; i++)
-		if (who & 1u << kn_peers[i].calls && !kn_peers[i].library &&
+		if (who & 1u << kn_peers[i].calls && !kn_peers[i].path &&
 		    len < sizeof(list))
 			len += (size_t)snprintf(list + len, sizeof(list) - len,
 						"%s%s (%s)", len ? ", " : "",

@@ -43,7 +43,7 @@ bool kn_measure_child(struct kn_round *round)
 	/* clang-format off */
 	const char *argv[] = {
 		"knuma", "bench", "--child", "loop",
-		w->name, calls, round->peer->library, chunk, ms, rest,
+		w->name, calls, round->peer->path, chunk, ms, rest,
 		NULL};
 	/* clang-format on */
 	const struct kn_command command = {

@@ -303,12 +303,12 @@ static void keep_wanted(const char *names)
 		struct kn_peer *p = &kn_peers[i];
 		const bool wanted = !names || is_among(p->name, names);
 
-		if (wanted && is_other_malloc(p) && !p->library)
+		if (wanted && is_other_malloc(p) && !p->path)
 			kn_usage("--compare: %s is not here: "
 				 "apt-get install %s",
 				 p->name, p->package);
 		if (!wanted && is_other_malloc(p))
-			p->library = NULL;
+			p->path = NULL;
 	}
 }
 
@@ -321,8 +321,8 @@ static void find_peers(const struct arguments *a)
 		struct kn_peer *p = &kn_peers[i];
 
 		if (a->compare == COMPARE_NEVER && !p->own)
-			p->library = NULL;
-		has_own |= p->library && p->own;
+			p->path = NULL;
+		has_own |= p->path && p->own;
 	}
 	if (!has_own)
 		kn_usage(KN_NO_LIBRARY);

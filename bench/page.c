@@ -95,7 +95,7 @@ static bool ratio_script(FILE *f, const void *arg)
 			sum += write_points(f, s, p);
 	fputs(before, f);
 	for (unsigned p = 0, k = 0; p < kn_nr_peers; p++) {
-		if (kn_peers[p].own || !kn_peers[p].library)
+		if (kn_peers[p].own || !kn_peers[p].path)
 			continue;
 		fprintf(f,
 			", $p%u with points pointtype %u linecolor rgb "

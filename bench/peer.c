@@ -88,11 +88,11 @@ static void find(struct kn_peer *peer)
 {
 	char path[4096];
 
-	for (size_t i = 0; peer->names[i] && !peer->library; i++)
+	for (size_t i = 0; peer->names[i] && !peer->path; i++)
 		if (ask(peer, peer->names[i], path, sizeof(path)) &&
 		    is_named(path, peer->names[i]))
-			peer->library = strdup(path);
-	peer->missing = !peer->library;
+			peer->path = strdup(path);
+	peer->missing = !peer->path;
 }
 
 void kn_peers_find(unsigned who)
@@ -107,7 +107,7 @@ void kn_peers_say_missing(unsigned who)
 	const char *before = "knuma bench: not here: ";
 
 	for (unsigned i = 0; i < kn_nr_peers; i++)
-		if (who & 1u << kn_peers[i].calls && !kn_peers[i].library) {
+		if (who & 1u << kn_peers[i].calls && !kn_peers[i].path) {
 			fprintf(stderr, "%s%s (%s)", before, kn_peers[i].name,
 				kn_peers[i].package ? kn_peers[i].package :
 						      kn_peers[i].names[0]);
@@ -120,8 +120,8 @@ void kn_peers_say_missing(unsigned who)
 const char *kn_peers_own_library(void)
 {
 	for (unsigned i = 0; i < kn_nr_peers; i++)
-		if (kn_peers[i].own && kn_peers[i].library)
-			return kn_peers[i].library;
+		if (kn_peers[i].own && kn_peers[i].path)
+			return kn_peers[i].path;
 	kn_usage(KN_NO_LIBRARY);
 }
 
@@ -132,7 +132,7 @@ const char *kn_peer_preload(const struct kn_peer *peer)
 
 	if (!preloaded || is_default(peer))
 		return NULL;
-	return peer->library;
+	return peer->path;
 }
 
 int kn_peer_print_library(const char *library, const char *symbol)

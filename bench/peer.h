@@ -39,7 +39,7 @@ struct kn_peer {
 	bool own;
 	const char *package;  /* Debian's; NULL: it comes with knuma or libc */
 	const char *names[3]; /* of its library; ends with NULL */
-	char *library;	      /* its path; NULL: it takes no part */
+	char *path;	      /* of the library; NULL: it takes no part */
 	bool missing;	      /* was looked for and not found */
 };
 

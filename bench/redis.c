@@ -83,7 +83,7 @@ static bool start(struct server *s, const struct kn_peer *peer)
 	const struct kn_command command = {
 		.path = argv[0],
 		.argv = argv,
-		.preload = peer->library,
+		.preload = peer->path,
 		.quiet = true,
 	};
 

@@ -186,7 +186,7 @@ static void json_begin(FILE *f, const struct kn_run *run)
 		if (!(KN_CALLS_OF_LOOPS & 1u << kn_peers[i].calls))
 			continue;
 		fprintf(f, "%s\n\t\"%s\": ", comma, kn_peers[i].name);
-		kn_json_optional(f, kn_peers[i].library);
+		kn_json_optional(f, kn_peers[i].path);
 		comma = ",";
 	}
 	fprintf(f, "\n},\n\"workloads\": [");

@@ -56,5 +56,5 @@ const struct kn_workload *kn_workload_find(const char *name)
 
 bool kn_workload_has(const struct kn_workload *w, const struct kn_peer *peer)
 {
-	return peer->library && w->who & 1u << peer->calls;
+	return peer->path && w->who & 1u << peer->calls;
 }

@@ -122,7 +122,7 @@ static void parse(struct arguments *a, int argc, char **argv)
 
 static bool is_wanted(const struct arguments *a, const struct kn_peer *p)
 {
-	if (!takes_part(p) || !p->library)
+	if (!takes_part(p) || !p->path)
 		return false;
 	for (int i = 0; i < a->nr_names; i++)
 		if (!strcmp(a->names[i], p->name))
@@ -137,7 +137,7 @@ static bool flood(const struct kn_peer *peer, unsigned seconds,
 	/* clang-format off */
 	const char *argv[] = {
 		"knuma", "bench", "--child", "flood",
-		calls, peer->library, ms, NULL};
+		calls, peer->path, ms, NULL};
 	/* clang-format on */
 	const struct kn_command command = {
 		.path = KN_SELF,

@@ -85,7 +85,7 @@ static void collect_rows(struct kn_locality_table *t)
 {
 	for (unsigned i = 0; i < kn_nr_peers; i++)
 		if (KN_CALLS_OF_MALLOC & 1u << kn_peers[i].calls &&
-		    kn_peers[i].library && t->nr_rows < KN_LOCALITY_PEERS)
+		    kn_peers[i].path && t->nr_rows < KN_LOCALITY_PEERS)
 			t->row[t->nr_rows++].peer = &kn_peers[i];
 }
 

@@ -62,7 +62,7 @@ static void write_text(FILE *f, const struct kn_locality_table *t)
 static void json_row(FILE *f, const struct kn_locality_row *r)
 {
 	fprintf(f, "{\"allocator\": \"%s\", \"library\": ", r->peer->name);
-	kn_json_optional(f, r->peer->library);
+	kn_json_optional(f, r->peer->path);
 	fprintf(f, ", \"rounds\": %u, \"phases\": {", r->nr_rounds);
 	for (int k = 0; k < KN_NR_PHASES; k++) {
 		fprintf(f, "%s\"%s\": {\"pages\": %llu, ", k ? ", " : "",

@@ -89,7 +89,7 @@ void kn_matrix_json(FILE *f, const struct kn_matrix *m)
 	for (unsigned p = 0; p < m->nr_peers; p++) {
 		fprintf(f, "%s\n\t\"%s\": ", p ? "," : "",
 			kn_matrix_peer(m->peer[p]));
-		kn_json_optional(f, m->peer[p]->library);
+		kn_json_optional(f, m->peer[p]->path);
 	}
 	fputs("\n},\n\"measures\": [", f);
 	for (int id = 0; id < KN_NR_MEASURES; id++) {

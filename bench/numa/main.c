@@ -83,7 +83,7 @@ static void collect_peers(struct kn_matrix *m)
 	for (unsigned i = 0; i < kn_nr_peers; i++) {
 		const struct kn_peer *p = &kn_peers[i];
 
-		if (!(KN_CALLS_OF_NODES & 1u << p->calls) || !p->library ||
+		if (!(KN_CALLS_OF_NODES & 1u << p->calls) || !p->path ||
 		    (m->about.nodes.fake && !p->own))
 			continue;
 		m->peer[m->nr_peers++] = p;
@@ -193,7 +193,7 @@ static bool run_child(const struct kn_matrix *m, const struct kn_peer *peer,
 	char *row_text = home_text(row), *column_text = home_text(column);
 	/* clang-format off */
 	const char *argv[] = {
-		"knuma", "bench", "--child", "cell", calls, peer->library,
+		"knuma", "bench", "--child", "cell", calls, peer->path,
 		measures, bytes, ms, row_text, column_text, NULL};
 	/* clang-format on */
 	const struct kn_command command = {
