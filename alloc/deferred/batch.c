@@ -92,9 +92,8 @@ static void *target_of(struct kn_rcu_entry *e)
 
 uint64_t kn_batch_size(const void *p)
 {
-	const struct page *area;
-
 	const uint32_t id = kn_id_of(p);
+	const struct page *area;
 
 	if (id >= KN_ID_FIRST_CACHE)
 		return kn_cache_by_id(id)->size;
