@@ -177,7 +177,8 @@ class Bench(unittest.TestCase):
         self.rows("--no-compare", "--cpus=%d" % mine[0], "pair-16")
         done = bench("--cpus=%d,8191" % mine[0], "pair-16")
         self.assertEqual(done.returncode, 2)
-        self.assertIn("--cpus=%d,8191" % mine[0], done.stderr)
+        self.assertIn("--cpus=%d,8191: this process may run on %d" %
+                      (mine[0], mine[0]), done.stderr)
 
     def test_compare_takes_those_that_are_named(self):
         rows = self.rows("--compare=glibc", "pair-16")["pair-16"]

@@ -335,16 +335,21 @@ static void find_peers(const struct arguments *a)
 /* The rounds inherit it. */
 static void bind_to(const char *list)
 {
-	struct kn_ids wanted = {0}, had = {0};
+	struct kn_ids wanted = {0}, mine = {0};
+	static char text[KN_IDS_LEN];
 
 	if (!kn_ids_parse(&wanted, list))
 		kn_usage("--cpus: '%s' is no list of CPUs", list);
-	if (!kn_ids_bind(&wanted))
+	if (sched_getaffinity(0, sizeof(mine.set), mine.set))
 		kn_usage("--cpus=%s: %s", list, strerror(errno));
-	if (sched_getaffinity(0, sizeof(had.set), had.set) ||
-	    memcmp(&wanted, &had, sizeof(had)))
-		kn_usage("--cpus=%s: this process may not run on all of them",
-			 list);
+	for (int id = -1; (id = kn_ids_next(&wanted, id)) >= 0;)
+		if (!kn_ids_has(&mine, id))
+			kn_usage("--cpus=%s: this process may run on %s only",
+				 list,
+				 kn_ids_print(&mine, text, sizeof(text)));
+	if (!kn_ids_bind(&wanted))
+		kn_usage("--cpus=%s: cannot bind to them: %s", list,
+			 strerror(errno));
 }
 
 static int run_all(struct arguments *a)
