@@ -35,7 +35,8 @@ class Cli(unittest.TestCase):
             "XDG_RUNTIME_DIR": self.runtime,
         }
         for name in os.environ:
-            if name in ("KNUMA_PRELOAD", "ASAN_OPTIONS", "GLIBC_TUNABLES"):
+            if (name in ("KNUMA_PRELOAD", "ASAN_OPTIONS", "GLIBC_TUNABLES") or
+                    "LLVM_PROFILE" in name):
                 self.env[name] = os.environ[name]
 
     def path(self, name):

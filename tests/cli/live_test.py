@@ -39,6 +39,7 @@ class Live(unittest.TestCase):
             "KNUMA_CONF_FILE": "",
             "KNUMA_FAKE_NODES": "2",
             "XDG_RUNTIME_DIR": self.folder,
+            **{k: v for k, v in os.environ.items() if "LLVM_PROFILE" in k},
         }
 
     def knuma(self, *args, code=0, env=None):
