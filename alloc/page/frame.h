@@ -63,7 +63,11 @@ struct page {
 	};
 	uint32_t next, prev;		/* page numbers; the list's lock */
 	ck_stack_entry_t link;		/* lock-free stacks */
-	uint32_t state;			/* slab: atomic, see slab.c */
+	union {
+		uint32_t state;		/* slab: atomic, see slab.c */
+		uint32_t front;		/* used area: kept pages before it, see
+					   vmap.h */
+	};
 	uint16_t cache;			/* slab: id */
 	uint8_t type;			/* enum kn_page_type, F1 */
 	uint8_t order;

@@ -213,6 +213,7 @@ static uint32_t hand_out(uint32_t pfn, uint64_t pages)
 	area->flags = 0;
 	area->moves = 0;
 	area->piece = 0;
+	area->front = 0;
 	return pfn;
 }
 
@@ -381,6 +382,49 @@ uint64_t kn_vmap_unmap_free(int node)
 	return unmap_free(&arenas[node][0]) + unmap_free(&arenas[node][1]);
 }
 
+/* V5: what an area begins with, which may be before it. */
+static struct page *first_of(struct page *area)
+{
+	return area - area->front;
+}
+
+/* Makes the used @area one of @pages in all; with the lock. */
+static void set_capacity(struct page *area, uint64_t pages)
+{
+	area->capacity = pages;
+	first_of(area)->capacity = area->front + pages;
+}
+
+/* The last @nr pages of what was cached, before its guard. */
+static struct page *last_pages(struct page *first, uint64_t nr)
+{
+	const uint32_t front = (uint32_t)(first->nr_pages - nr);
+	struct page *area = first + front;
+
+	kn_store(&area->type, KN_PAGE_VM_USED);
+	area->capacity = first->capacity - front;
+	area->nr_pages = nr;
+	area->flags = first->flags;
+	area->moves = 0;
+	area->piece = 0;
+	area->front = front;
+	return area;
+}
+
+/* All of an area that is being freed. */
+static struct page *whole(struct page *area)
+{
+	struct page *first = first_of(area);
+
+	if (first == area)
+		return area;
+	first->nr_pages = area->front + area->nr_pages;
+	first->flags = area->flags;
+	first->moves = area->moves;
+	kn_store(&area->type, KN_PAGE_NONE);
+	return first;
+}
+
 /* The cache of freed areas. */
 
 static void cache_add(struct arena *a, struct page *area)
@@ -398,12 +442,6 @@ static void cache_del(struct arena *a, struct page *area)
 	kn_store(&a->cached_pages, a->cached_pages - area->capacity);
 }
 
-static void count_freed(struct arena *a, const struct page *area)
-{
-	ck_pr_sub_64(&a->used_pages, area->nr_pages);
-	ck_pr_dec_64(&a->used_areas);
-}
-
 static void take_deferred(struct arena *a)
 {
 	ck_stack_entry_t *e;
@@ -415,7 +453,6 @@ static void take_deferred(struct arena *a)
 		struct page *area = kn_container_of(e, struct page, link);
 
 		e = e->next;
-		count_freed(a, area);
 		cache_add(a, area);
 	}
 }
@@ -441,6 +478,7 @@ static void cut_front(struct arena *a, struct page *area, uint64_t pages)
 	rest->flags = area->flags;
 	rest->moves = 0;
 	rest->piece = 0;
+	rest->front = 0;
 	cache_add(a, rest);
 	area->capacity = pages;
 	area->flags &= KN_PAGE_MOVED;
@@ -664,6 +702,25 @@ static struct page *find_area(int node, struct arena *a, const struct want *w,
 	return pfn == KN_PFN_NONE ? NULL : kn_page(pfn);
 }
 
+static void count_used(struct arena *a, const struct page *area)
+{
+	ck_pr_add_64(&a->used_pages, area->nr_pages);
+	ck_pr_inc_64(&a->used_areas);
+}
+
+static void count_freed(struct arena *a, const struct page *area)
+{
+	ck_pr_sub_64(&a->used_pages, area->nr_pages);
+	ck_pr_dec_64(&a->used_areas);
+}
+
+/* V5.  Pieces that moved in are known by where they begin. */
+static bool can_begin_late(const struct page *area, const struct want *w)
+{
+	return area->flags & KN_PAGE_GUARDED && !(area->flags & KN_PAGE_MOVED) &&
+	       w->align == KN_PAGE_SIZE && w->pages - 1 < area->nr_pages;
+}
+
 /*
  * Puts the guard behind @nr pages; it may be there from the last use.  False
  * when an old one inside cannot be removed.
@@ -686,15 +743,16 @@ static struct page *get_from(int node, struct arena *a, const struct want *w,
 
 	if (!area)
 		return NULL;
-	if (!place_guard(area, nr)) {
+	if (*dirty && can_begin_late(area, w)) {
+		area = last_pages(area, nr);
+	} else if (!place_guard(area, nr)) {
 		kn_lock(&a->lock);
 		cache_add(a, area);
 		kn_unlock(&a->lock);
 		return NULL;
 	}
 	area->nr_pages = nr;
-	ck_pr_add_64(&a->used_pages, nr);
-	ck_pr_inc_64(&a->used_areas);
+	count_used(a, area);
 	kn_stat_add(*dirty ? KN_STAT_vmalloc_reused : KN_STAT_vmalloc_new, 1);
 	kn_probe_vmalloc(kn_page_addr(area), nr << KN_PAGE_SHIFT,
 			 kn_topo.kernel_id[node], *dirty);
@@ -830,6 +888,8 @@ void kn_vmap_put(struct page *area, bool may_block)
 	kn_away_forget(area, area->nr_pages);
 	kn_ext_take(&area->ext, kn_page_addr(area),
 		    area->nr_pages << KN_PAGE_SHIFT);
+	count_freed(a, area);
+	area = whole(area);
 	area->flags &= (uint8_t)~KN_PAGE_EXEC;
 	area->freed_ms = now_ms();
 	if (!kn_lock_if(&a->lock, may_block)) {
@@ -837,7 +897,6 @@ void kn_vmap_put(struct page *area, bool may_block)
 		return;
 	}
 	take_deferred(a);
-	count_freed(a, area);
 	cache_add(a, area);
 	kn_unlock_if(&a->lock, may_block);
 	if (!may_block || kn_load(&a->cached_pages) <= cache_pages())
@@ -887,7 +946,7 @@ static void inherit(struct page *area, const struct page *part)
 static struct page *take_behind(struct arena *a, struct page *area,
 				uint64_t more)
 {
-	struct page *next = area + area->capacity, *whole = NULL;
+	struct page *next = area + area->capacity, *part = NULL;
 	const uint32_t pfn = kn_page_pfn(next);
 
 	if ((uintptr_t)kn_page_addr(next) == a->top) {
@@ -905,11 +964,11 @@ static struct page *take_behind(struct arena *a, struct page *area,
 	} else {
 		cache_del(a, next);
 		more = next->capacity;
-		whole = next;
+		part = next;
 	}
 	kn_store(&next->type, KN_PAGE_NONE);
-	area->capacity += more;
-	return whole;
+	set_capacity(area, area->capacity + more);
+	return part;
 }
 
 /* Makes @part, the end of @area, memory like the rest of it. */
@@ -920,7 +979,7 @@ static bool absorb(struct arena *a, struct page *area, struct page *part)
 		return true;
 	}
 	kn_lock(&a->lock);
-	area->capacity -= part->capacity;
+	set_capacity(area, area->capacity - part->capacity);
 	cache_add(a, part);
 	kn_unlock(&a->lock);
 	return false;
@@ -929,7 +988,7 @@ static bool absorb(struct arena *a, struct page *area, struct page *part)
 /* One step towards @capacity pages for @area: 0, or -Exxx and it ends there. */
 static int extend(struct arena *a, struct page *area, uint64_t capacity)
 {
-	struct page *whole = NULL;
+	struct page *part = NULL;
 	uint64_t at_top;
 	bool grown, is_free;
 
@@ -938,13 +997,13 @@ static int extend(struct arena *a, struct page *area, uint64_t capacity)
 	is_free = is_free_behind(a, area, capacity - area->capacity, &at_top);
 	grown = a->top + (at_top << KN_PAGE_SHIFT) <= a->grown;
 	if (is_free && grown)
-		whole = take_behind(a, area, capacity - area->capacity);
+		part = take_behind(a, area, capacity - area->capacity);
 	kn_unlock(&a->lock);
 	if (!is_free)
 		return -ENOMEM;
 	if (!grown)
 		return grow(a, at_top, KN_PAGE_SIZE);
-	return !whole || absorb(a, area, whole) ? 0 : -EBUSY;
+	return !part || absorb(a, area, part) ? 0 : -EBUSY;
 }
 
 bool kn_vmap_extend(struct page *area, uint64_t nr)
@@ -976,7 +1035,7 @@ static void give_tail(struct arena *a, struct page *area, uint64_t keep)
 	if (area->flags & KN_PAGE_MOVED)
 		return;
 	kn_lock(&a->lock);
-	area->capacity = keep;
+	set_capacity(area, keep);
 	extent_add(a, kn_page_pfn(area + keep), tail);
 	kn_unlock(&a->lock);
 }
@@ -1022,6 +1081,7 @@ void kn_vmap_drop(struct page *area)
 	kn_probe_vfree(kn_page_addr(area), area->nr_pages << KN_PAGE_SHIFT);
 	kn_map_set(kn_page_pfn(area), KN_ID_NONE);
 	count_freed(a, area);
+	area = whole(area);
 	area->freed_ms = now_ms();
 	purge(a, area);
 }
@@ -1142,6 +1202,32 @@ void kn_vmap_levels(int node, struct kn_vmap_levels *l)
 	}
 }
 
+/* The used area of what begins at @first; NULL when that was lost. */
+static const struct page *used_part(const struct page *first)
+{
+	for (uint64_t i = 0; i < first->capacity; i++)
+		if (kn_map_id(kn_page_pfn(first + i)) == KN_ID_VMALLOC)
+			return first + i;
+	return NULL;
+}
+
+static bool verify_used(const struct page *first)
+{
+	const struct page *area = used_part(first);
+
+	if (area && (first + area->front != area ||
+		     area->front + area->capacity != first->capacity)) {
+		kn_warn("V5: %p is not the end of what begins at %p",
+			kn_page_addr(area), kn_page_addr(first));
+		return false;
+	}
+	if (area && area->nr_pages >= area->capacity) {
+		kn_warn("V3: no guard behind %p", kn_page_addr(area));
+		return false;
+	}
+	return true;
+}
+
 static bool verify_arena(struct arena *a)
 {
 	uintptr_t at = a->base;
@@ -1161,10 +1247,13 @@ static bool verify_arena(struct arena *a)
 				(unsigned long)at);
 			return false;
 		}
-		if (!is_free && first->nr_pages >= first->capacity) {
+		if (first->type == KN_PAGE_VM_CACHED &&
+		    first->nr_pages >= first->capacity) {
 			kn_warn("V3: no guard behind %#lx", (unsigned long)at);
 			return false;
 		}
+		if (first->type == KN_PAGE_VM_USED && !verify_used(first))
+			return false;
 		was_free = is_free;
 		at += first->capacity << KN_PAGE_SHIFT;
 	}

@@ -4,9 +4,10 @@
  *
  * The vmalloc part of a window has two halves, each grown from its bottom: one
  * on base pages for areas below 2 MiB, one for the rest that asks for huge pages
- * as long as most of what it gave out is used.  A freed area is first cached whole, memory, guard and all, so that a
- * loop of vmalloc and vfree makes no system call; when it was not reused for a
- * while its memory is given back, and the address space joins free neighbours.
+ * as long as most of what it gave out is used.  A freed area is first cached
+ * whole, memory, guard and all, so that a loop of vmalloc and vfree makes no
+ * system call; when it was not reused for a while its memory is given back, and
+ * the address space joins free neighbours.
  *
  *   used -> cached -> free extent (no memory, reads as zero) -> used
  *              \-> used, dirty
@@ -16,6 +17,10 @@
  *   V2  No two free extents touch.
  *   V3  Behind the pages that were asked for lies at least one more: the guard.
  *   V4  map[first page] is KN_ID_VMALLOC exactly while the area is used.
+ *   V5  A cached area that serves fewer pages gives its last ones, so that its
+ *       guard stays where it is.  The used area begins behind its first `front'
+ *       pages; the first descriptor of all still says what V1 asks for, and is
+ *       the area again when it is freed.
  *
  * Guards: MADV_GUARD_INSTALL (Linux 6.13) needs no mapping of its own; where
  * the kernel lacks it a guard is a PROT_NONE page within the budget of
@@ -117,7 +122,7 @@ uint64_t kn_vmap_used_areas(void);
 uint64_t kn_vmap_cached_bytes(void);
 uint64_t kn_vmap_grown_bytes(void);
 
-/* Checks V1-V3 of a quiet node; for tests. */
+/* Checks V1-V3 and V5 of a quiet node; for tests. */
 bool kn_vmap_verify(int node);
 
 void kn_vmap_lock_all(void);

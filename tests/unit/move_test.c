@@ -204,13 +204,39 @@ static void the_rest_of_a_neighbour_is_an_area(void)
 	get(MIB / 4);
 	put(next);
 	CHECK_EQ(resize(area, MIB / 2 + 16 * KN_PAGE_SIZE), area);
-	rest = get(MIB / 2 - 17 * KN_PAGE_SIZE);
+	rest = get(MIB / 2 - 16 * KN_PAGE_SIZE);
 	CHECK(dirty && rest == next + 16);
 	fill(kn_page_addr(rest), rest->nr_pages << KN_PAGE_SHIFT, 5);
 	CHECK(holds(area, MIB / 2, 1));
 	put(rest);
 	put(area);
 	kn_vmap_trim(0, true);
+	CHECK(kn_vmap_verify(0));
+}
+
+/* What is kept before the area stays with it, wherever that goes. */
+static void an_area_that_began_late_changes(void)
+{
+	struct page *area, *first;
+
+	start_here();
+	first = get(MIB / 2);
+	get(MIB / 4);
+	put(first);
+	area = filled(MIB / 2 - 16 * KN_PAGE_SIZE, 1);
+	CHECK_EQ(area, first + 16);
+	area = resize(area, MIB / 4);
+	CHECK_EQ(area, first + 16);
+	CHECK_EQ(first->capacity, 16 + area->capacity);
+	area = resize(area, MIB / 2 - 16 * KN_PAGE_SIZE);
+	CHECK_EQ(area, first + 16);
+	CHECK_EQ(first->capacity, 16 + area->capacity);
+	CHECK(holds(area, MIB / 4, 1));
+	put(area);
+	CHECK_EQ(kn_vmap_cached_bytes(), first->capacity << KN_PAGE_SHIFT);
+	CHECK(kn_vmap_verify(0));
+	kn_vmap_trim(0, true);
+	CHECK_EQ(kn_vmap_cached_bytes(), 0);
 	CHECK(kn_vmap_verify(0));
 }
 
@@ -855,6 +881,7 @@ int main(void)
 		child_test(free_space_behind_is_grown_into),
 		child_test(a_kept_neighbour_is_grown_into),
 		child_test(the_rest_of_a_neighbour_is_an_area),
+		child_test(an_area_that_began_late_changes),
 		child_test(page_tables_move),
 		child_test(a_small_area_moves_to_the_large_ones),
 		child_test(what_moved_moves_again),

@@ -96,9 +96,10 @@ static void a_kept_area_serves_sizes_near_its_own(void)
 	CHECK(was_dirty);
 	put(area);
 	/* Down to four fifths, so that at most a quarter is waste. */
-	CHECK_EQ(get(90), area);
+	CHECK_EQ(get(90), area + 10);
 	CHECK_EQ(area->capacity, 101);
-	put(area);
+	put(area + 10);
+	CHECK_EQ(cached_pages(), 101);
 	CHECK_EQ(get(100), area);
 	put(area);
 	other = get(70);
@@ -106,6 +107,61 @@ static void a_kept_area_serves_sizes_near_its_own(void)
 	CHECK(get(101) != area);
 	CHECK(!was_dirty);
 	CHECK(kn_vmap_verify(0));
+}
+
+/* Which is why sizes that differ cost no system call. */
+static void a_kept_guard_stays_where_it_is(void)
+{
+	static const uint64_t sizes[] = {90, 81, 99, 100, 85, 90};
+	struct page *area, *first;
+
+	start_here();
+	first = get(100);
+	put(first);
+	faults_install();
+	for (size_t i = 0; i < KN_ARRAY_SIZE(sizes); i++) {
+		area = get(sizes[i]);
+		CHECK(was_dirty);
+		CHECK_EQ(area + sizes[i], first + 100);
+		CHECK(area->flags & KN_PAGE_GUARDED);
+		CHECK_EQ(kn_vmap_find(kn_page_addr(area)), area);
+		CHECK_EQ(kn_vmap_find_around(kn_page_addr(area + 80), 1), area);
+		CHECK_EQ(kn_vmap_used_bytes(), sizes[i] << KN_PAGE_SHIFT);
+		CHECK(kn_vmap_verify(0));
+		put(area);
+		CHECK_EQ(kn_vmap_find(kn_page_addr(area)), NULL);
+	}
+	CHECK_EQ(faults_calls(FAULT_ANY), 0);
+	/* Of an alignment: the guard moves. */
+	area = kn_vmap_get(0, 90, 16 * KN_PAGE_SIZE, &was_dirty);
+	CHECK_EQ((uintptr_t)kn_page_addr(area) % (16 * KN_PAGE_SIZE), 0);
+	put(area);
+	kn_vmap_trim(0, true);
+	CHECK_EQ(cached_pages(), 0);
+	CHECK_EQ(kn_vmap_used_bytes(), 0);
+	CHECK(kn_vmap_verify(0));
+}
+
+/* What is freed while the lock is taken is whole for who takes it next. */
+static void areas_that_begin_late_may_wait(void)
+{
+	struct page *area[8];
+
+	start_here();
+	for (int i = 0; i < 8; i++)
+		area[i] = get(40);
+	for (int i = 0; i < 8; i++)
+		put(area[i]);
+	for (unsigned i = 0; i < 8; i++)
+		area[i] = get(33 + i);
+	kn_vmap_lock_all();
+	for (int i = 0; i < 8; i++)
+		kn_vmap_put(area[i], false);
+	CHECK_EQ(cached_pages(), 0);
+	CHECK_EQ(kn_vmap_used_bytes(), 0);
+	kn_vmap_unlock_all();
+	CHECK(kn_vmap_verify(0));
+	CHECK_EQ(cached_pages(), 8 * 41);
 }
 
 static void a_kept_area_keeps_its_alignment(void)
@@ -285,7 +341,8 @@ static void a_guard_that_stays(void)
 	start_here();
 	area = get(8);
 	put(area);
-	area = get(7); /* the same one, its guard moved */
+	/* The same one, its guard moved. */
+	CHECK_EQ(kn_vmap_get(0, 7, 2 * KN_PAGE_SIZE, &was_dirty), area);
 	put(area);
 	faults_install();
 	faults_fail(FAULT_MADVISE, 1, FAULTS_FOR_EVER, EINVAL);
@@ -318,6 +375,9 @@ static void planted_errors_are_found(void)
 	area->nr_pages = area->capacity;
 	CHECK(!kn_vmap_verify(0));
 	area->nr_pages = nr;
+	area->front = 1;
+	CHECK(!kn_vmap_verify(0));
+	area->front = 0;
 	area->type = KN_PAGE_NONE;
 	CHECK(!kn_vmap_verify(0));
 	area->type = KN_PAGE_VM_FREE;
@@ -349,6 +409,8 @@ int main(void)
 		child_test(an_area_is_found_by_its_start),
 		child_test(an_area_is_found_around_its_pages),
 		child_test(a_kept_area_serves_sizes_near_its_own),
+		child_test(a_kept_guard_stays_where_it_is),
+		child_test(areas_that_begin_late_may_wait),
 		child_test(a_kept_area_keeps_its_alignment),
 		child_test(purged_space_is_one_again),
 		child_test(holes_are_filled),
