@@ -11,6 +11,7 @@
 #include "alloc/base/assert.h"
 #include "alloc/base/list.h"
 #include "alloc/base/lock.h"
+#include "alloc/page/reclaim.h"
 #include "alloc/page/scope.h"
 #include "alloc/slab/cache.h"
 #include "alloc/stats/stats.h"

@@ -59,7 +59,8 @@ static void *large(size_t size, size_t align, gfp_t gfp)
 	if (size <= kn_load(&kn_tun.kvmalloc_pages_max) && is_block(size, align))
 		p = block_of(size, align, gfp);
 	if (!p && size <= PTRDIFF_MAX)
-		p = __vmalloc_node(size, align, gfp, NUMA_NO_NODE, NULL);
+		p = __vmalloc_node(size, align, gfp | __GFP_NORETRY,
+				   NUMA_NO_NODE, NULL);
 	if (!p && size > kn_load(&kn_tun.kvmalloc_pages_max) && is_block(size, align))
 		p = block_of(size, align, gfp);
 	if (!p)

@@ -13,6 +13,7 @@
 #include "alloc/config/tunables.h"
 #include "alloc/magazine/drain.h"
 #include "alloc/page/away.h"
+#include "alloc/page/reclaim.h"
 #include "alloc/page/scope.h"
 #include "alloc/stats/stats.h"
 
@@ -253,6 +254,36 @@ static bool bad_request(gfp_t gfp)
 	return true;
 }
 
+/* Whether there is a node that a request may be served by. */
+static bool any_among(int node, uint64_t mask, gfp_t gfp)
+{
+	const struct kn_zonelist *zl = kn_zonelist(node);
+
+	if (gfp & __GFP_THISNODE)
+		return mask >> node & 1;
+	for (int i = 0; i < zl->nr; i++)
+		if (mask >> zl->node[i] & 1)
+			return true;
+	return false;
+}
+
+/* The same after reclaim, as often as @gfp asks for. */
+static kn_slow uint32_t reclaim_among(int node, uint64_t mask, unsigned order,
+				      gfp_t gfp)
+{
+	struct kn_reclaim r = {.gfp = gfp, .node = node};
+	uint32_t pfn = KN_PFN_NONE;
+
+	if (gfp & __GFP_NOFAIL && order > 1)
+		kn_warn_once("alloc_pages: __GFP_NOFAIL for a block of order %u "
+			     "may wait for ever: only orders 0 and 1 are sure to "
+			     "be there one day", order);
+	while (pfn == KN_PFN_NONE && any_among(node, mask, gfp) &&
+	       kn_reclaim_more(&r))
+		pfn = get_among(node, mask, order, gfp);
+	return pfn;
+}
+
 /* A block of nodes of @mask, by dense id. */
 static struct page *alloc_among(int nid, uint64_t mask, gfp_t gfp,
 				unsigned int order)
@@ -278,6 +309,8 @@ static struct page *alloc_among(int nid, uint64_t mask, gfp_t gfp,
 	if (!kn_ext_begin(bytes, gfp, &ext))
 		return over_limit(bytes, gfp, nid);
 	pfn = get_among(node, mask, order, gfp);
+	if (unlikely(pfn == KN_PFN_NONE))
+		pfn = reclaim_among(node, mask, order, gfp);
 	if (pfn == KN_PFN_NONE) {
 		if (ext)
 			kn_ext_end(ext, bytes);
@@ -528,6 +561,7 @@ void kn_large_free(struct page *page, bool may_block)
 
 void *alloc_pages_exact_nid(int nid, size_t size, gfp_t gfp)
 {
+	struct kn_reclaim r;
 	uint64_t ext;
 	void *p;
 	int node;
@@ -542,7 +576,10 @@ void *alloc_pages_exact_nid(int nid, size_t size, gfp_t gfp)
 	}
 	if (!kn_ext_begin(KN_ALIGN_UP(size, KN_PAGE_SIZE), gfp, &ext))
 		return over_limit(size, gfp, nid);
-	p = kn_large_alloc(size, KN_PAGE_SIZE, gfp, node);
+	r = (struct kn_reclaim){.gfp = gfp, .node = node};
+	do
+		p = kn_large_alloc(size, KN_PAGE_SIZE, gfp, node);
+	while (unlikely(!p) && kn_reclaim_more(&r));
 	if (!p) {
 		if (ext)
 			kn_ext_end(ext, KN_ALIGN_UP(size, KN_PAGE_SIZE));
@@ -639,7 +676,7 @@ unsigned int get_order(size_t size)
 	return kn_log2_up((size + KN_PAGE_SIZE - 1) >> KN_PAGE_SHIFT);
 }
 
-static void drain_page_lists(void)
+void kn_page_drain(void)
 {
 	for (unsigned order = 0; order < KN_NR_PCP; order++)
 		kn_drain_cache(&pcp[order], false);
@@ -649,7 +686,7 @@ void drain_all_pages(struct zone *zone)
 {
 	(void)zone;
 	if (kn_start())
-		drain_page_lists();
+		kn_page_drain();
 }
 
 uint64_t kn_page_trim(uint64_t most, bool all)
@@ -657,7 +694,7 @@ uint64_t kn_page_trim(uint64_t most, bool all)
 	uint64_t done = 0;
 
 	if (all)
-		drain_page_lists();
+		kn_page_drain();
 	for (int node = 0; node < kn_topo.nr_nodes; node++) {
 		for (unsigned order = 0; !all && order < KN_NR_PCP; order++)
 			kn_depot_trim(&pcp[order], node, UINT64_MAX);

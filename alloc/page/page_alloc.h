@@ -71,6 +71,9 @@ void kn_node_account(int wanted, int got);
 /* Counts and traces an allocation that fails; @nid: kernel id as asked for. */
 void kn_count_failure(const char *what, size_t bytes, gfp_t gfp, int nid);
 
+/* Gives what the page lists hold to the zones.  Context: may wait. */
+void kn_page_drain(void);
+
 /* Gives up to @most bytes of each node back; @all: drains page lists first. */
 uint64_t kn_page_trim(uint64_t most, bool all);
 

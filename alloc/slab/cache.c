@@ -7,7 +7,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "alloc/account/sample.h"
 #include "alloc/base/assert.h"
@@ -16,6 +15,7 @@
 #include "alloc/config/cache_conf.h"
 #include "alloc/magazine/drain.h"
 #include "alloc/page/page_alloc.h"
+#include "alloc/page/reclaim.h"
 #include "alloc/page/scope.h"
 #include "alloc/slab/debug.h"
 #include "alloc/slab/fence.h"
@@ -25,9 +25,6 @@
 
 /* Flag of the kmalloc caches, which a program cannot end. */
 #define BUILT_IN ((uint32_t)1 << 31)
-
-/* Rounds of reclaim before an allocation gives up. */
-#define ROUNDS_RETRY_MAYFAIL 4
 
 static const uint16_t class_size[] = {
 #define KN_SIZE_CLASS(bytes) bytes,
@@ -297,6 +294,7 @@ int kn_cache_init(void)
 
 	read_spec(&spec);
 	kn_conf_changed = debug_changed;
+	kn_store(&kn_caches_hook, kn_caches_reclaim);
 	kn_fence_init();
 	kn_sample_init();
 	if (!kn_harden_init())
@@ -367,39 +365,6 @@ static void *by_zonelist(struct kmem_cache *s, gfp_t gfp, int node, int *got)
 		obj = on_node(s, *got, gfp);
 	}
 	return obj;
-}
-
-/* Tries again after reclaim, as often as @gfp asks for. */
-static kn_slow void *reclaim_and_retry(struct kmem_cache *s, gfp_t gfp, int node,
-				       int *got)
-{
-	const struct timespec nap = { .tv_nsec = 1000000 };
-	int rounds = 1;
-	void *obj;
-	bool gave;
-
-	if (!gfpflags_allow_blocking(gfp)) {
-		if (gfp & __GFP_NOFAIL)
-			kn_warn_once("__GFP_NOFAIL without "
-				     "__GFP_DIRECT_RECLAIM may fail");
-		return NULL;
-	}
-	if (gfp & __GFP_NORETRY)
-		rounds = 0;
-	else if (gfp & __GFP_RETRY_MAYFAIL)
-		rounds = ROUNDS_RETRY_MAYFAIL;
-	for (;;) {
-		if (rounds-- <= 0 && !(gfp & __GFP_NOFAIL))
-			return NULL;
-		gave = kn_scope_reclaims() && kn_caches_reclaim();
-		obj = by_zonelist(s, gfp, node, got);
-		if (!obj && kn_shrink_for(gfp, node))
-			obj = by_zonelist(s, gfp, node, got);
-		else if (!obj && !gave && gfp & __GFP_NOFAIL)
-			nanosleep(&nap, NULL);
-		if (obj)
-			return obj;
-	}
 }
 
 bool kn_cache_gfp_usable(const struct kmem_cache *s, gfp_t gfp)
@@ -486,6 +451,7 @@ static void check_or_zero(const struct kmem_cache *s, void *obj, gfp_t gfp)
  */
 void *kn_cache_alloc_sized(struct kmem_cache *s, size_t size, gfp_t gfp, int nid)
 {
+	struct kn_reclaim r;
 	uint64_t ext, weight;
 	int node, got;
 	void *obj;
@@ -523,9 +489,10 @@ void *kn_cache_alloc_sized(struct kmem_cache *s, size_t size, gfp_t gfp, int nid
 	/* 3. Magazine, depot and slabs of each node, nearest first. */
 	if (likely(!obj))
 		obj = by_zonelist(s, gfp, node, &got);
-	/* 4. What other CPUs and depots hold back, then step 3 again. */
-	if (!obj)
-		obj = reclaim_and_retry(s, gfp, node, &got);
+	/* 4. What others hold back, then step 3 again. */
+	r = (struct kn_reclaim){.gfp = gfp, .node = node};
+	while (unlikely(!obj) && kn_reclaim_more(&r))
+		obj = by_zonelist(s, gfp, node, &got);
 	if (unlikely(!obj)) {
 		if (ext)
 			kn_ext_end(ext, s->size);
@@ -771,35 +738,17 @@ void kn_caches_reap(void)
 	kn_unlock(&list_lock);
 }
 
-bool kn_caches_reclaim(void)
+void kn_caches_reclaim(void)
 {
 	const struct kn_drain_set all = {
 		.last_id = KN_NR_IDS - 1, .cid = -1, .node = -1,
 	};
-	const uint64_t before = kn_stat_read(KN_STAT_slab_freed) +
-				kn_stat_read(KN_STAT_drained_objects);
 
 	kn_harden_flush();
 	kn_lock(&list_lock);
 	kn_drain(&all);
 	reap_all();
 	kn_unlock(&list_lock);
-	return kn_stat_read(KN_STAT_slab_freed) +
-	       kn_stat_read(KN_STAT_drained_objects) != before;
-}
-
-bool (*kn_shrink_hook)(gfp_t gfp, int nid);
-
-bool kn_shrink_for(gfp_t gfp, int node)
-{
-	bool (*shrink)(gfp_t, int) = kn_load(&kn_shrink_hook);
-
-	if (!shrink || gfp & KN_GFP_MALLOC || !kn_scope_reclaims() ||
-	    !shrink(gfp, kn_topo.kernel_id[node]))
-		return false;
-	/* What shrinkers freed is in magazines. */
-	kn_caches_reclaim();
-	return true;
 }
 
 void kn_caches_trim(void)

@@ -66,21 +66,9 @@ extern void (*kn_destroy_hook)(struct kmem_cache *s);
 
 /*
  * Takes objects back from all magazines and depots and empty slabs from all
- * caches.  True when that gave anything.
+ * caches.
  */
-bool kn_caches_reclaim(void);
-
-/*
- * Called by an allocation of kernel node id @nid that would fail otherwise: true
- * when that gave anything.
- */
-extern bool (*kn_shrink_hook)(gfp_t gfp, int nid);
-
-/*
- * What an allocation on the dense @node does when the above was not enough: asks
- * shrinkers, but not for malloc.  True when they freed anything.
- */
-bool kn_shrink_for(gfp_t gfp, int node);
+void kn_caches_reclaim(void);
 
 /* Flushes all depots and reaps all empty slabs, but leaves magazines alone. */
 void kn_caches_reap(void);

@@ -14,6 +14,7 @@
 #include "alloc/base/start.h"
 #include "alloc/config/tunables.h"
 #include "alloc/page/page_alloc.h"
+#include "alloc/page/reclaim.h"
 #include "alloc/page/scope.h"
 #include "alloc/slab/cache.h"
 #include "alloc/slab/debug.h"
@@ -38,6 +39,7 @@ static kn_slow void report_foreign(const char *call, const void *p)
 static void *large(size_t size, gfp_t gfp, int nid)
 {
 	const size_t bytes = KN_ALIGN_UP(size, KN_PAGE_SIZE);
+	struct kn_reclaim r;
 	uint64_t ext;
 	void *p = NULL;
 	int node;
@@ -67,13 +69,10 @@ static void *large(size_t size, gfp_t gfp, int nid)
 		kn_count_failure("kmalloc", size, gfp, nid);
 		return NULL;
 	}
-	p = kn_large_alloc(size, KN_PAGE_SIZE, gfp, node);
-	if (!p && gfpflags_allow_blocking(gfp) && !(gfp & __GFP_NORETRY)) {
-		if (kn_scope_reclaims() && kn_caches_reclaim())
-			p = kn_large_alloc(size, KN_PAGE_SIZE, gfp, node);
-		if (!p && kn_shrink_for(gfp, node))
-			p = kn_large_alloc(size, KN_PAGE_SIZE, gfp, node);
-	}
+	r = (struct kn_reclaim){.gfp = gfp, .node = node};
+	do
+		p = kn_large_alloc(size, KN_PAGE_SIZE, gfp, node);
+	while (unlikely(!p) && kn_reclaim_more(&r));
 	if (p && ext)
 		kn_page(kn_pfn(p))->ext = ext;
 	else if (ext)

@@ -12,6 +12,7 @@
 #include "alloc/config/tunables.h"
 #include "alloc/magazine/magazine.h"
 #include "alloc/page/page_alloc.h"
+#include "alloc/page/reclaim.h"
 #include "alloc/page/scope.h"
 #include "alloc/stats/stats.h"
 #include "alloc/vmalloc/move.h"
@@ -72,6 +73,7 @@ void *__vmalloc_node(unsigned long size, unsigned long align, gfp_t gfp,
 		     int nid, const void *caller)
 {
 	const uint64_t nr = pages_of(size);
+	struct kn_reclaim r;
 	struct page *area;
 	uint64_t ext;
 	bool dirty;
@@ -86,7 +88,7 @@ void *__vmalloc_node(unsigned long size, unsigned long align, gfp_t gfp,
 	if (!size || !kn_is_pow2(align) || gfp & ~KN_GFP_KNOWN)
 		return refuse(size, EINVAL, gfp, nid);
 	if (size > kn_window_half() || align > kn_window_half() ||
-	    !gfpflags_allow_blocking(gfp))
+	    !kn_may_reclaim(gfp))
 		return refuse(size, ENOMEM, gfp, nid);
 	if (!kn_node_wanted(nid, gfp, &node))
 		return NULL;
@@ -95,7 +97,12 @@ void *__vmalloc_node(unsigned long size, unsigned long align, gfp_t gfp,
 	kn_slow_step(gfp);
 	if (!kn_ext_begin(nr << KN_PAGE_SHIFT, gfp, &ext))
 		return refuse(size, ENOMEM, gfp | __GFP_NOWARN, nid);
-	area = by_zonelist(node, nr, KN_MAX(align, KN_PAGE_SIZE), gfp, &dirty);
+	align = KN_MAX(align, KN_PAGE_SIZE);
+	r = (struct kn_reclaim){.gfp = gfp, .node = node};
+	do
+		area = by_zonelist(node, nr, align, gfp, &dirty);
+	while (unlikely(!area) && kn_vmap_may_fit(nr, align) &&
+	       kn_reclaim_more(&r));
 	if (!area) {
 		if (ext)
 			kn_ext_end(ext, nr << KN_PAGE_SHIFT);

@@ -810,6 +810,19 @@ struct page *kn_vmap_get(int node, uint64_t nr, uint64_t align, bool *dirty)
 	return get(node, nr, align, &w, dirty);
 }
 
+bool kn_vmap_may_fit(uint64_t nr, uint64_t align)
+{
+	for (int node = 0; node < kn_topo.nr_nodes; node++)
+		for (int i = 0; i < 2; i++) {
+			const struct arena *a = &arenas[node][i];
+			const uintptr_t at = KN_ALIGN_UP(a->base, align);
+
+			if (at < a->end && nr < (a->end - at) >> KN_PAGE_SHIFT)
+				return true;
+		}
+	return false;
+}
+
 struct page *kn_vmap_get_growing(int node, uint64_t nr, bool *dirty)
 {
 	struct want w = {.room = kn_topo.nr_nodes == 1, .grows = true};

@@ -48,6 +48,9 @@ int kn_vmap_init(void);
  */
 struct page *kn_vmap_get(int node, uint64_t nr, uint64_t align, bool *dirty);
 
+/* Whether it fits between the ends of what any node has for areas. */
+bool kn_vmap_may_fit(uint64_t nr, uint64_t align);
+
 /*
  * The same with only the address space of @node, for pages that @nodes, a mask,
  * have in turn.  0 and *@area, or -ENOMEM, or what mbind(2) said.

@@ -61,8 +61,12 @@ typedef unsigned int gfp_t;
 /*
  * How often to try, for callers that may wait: one light pass (NORETRY), a
  * bounded number of rounds (RETRY_MAYFAIL), until there is memory (NOFAIL).
- * NOFAIL without __GFP_DIRECT_RECLAIM warns and may fail; the limit of a group
- * it passes in any case.  Honoured.
+ *
+ * NOFAIL never gives NULL but for what can never be had, which fails at once:
+ * sizes and orders above the largest, nodes that cannot serve.  Without
+ * __GFP_DIRECT_RECLAIM it warns and may fail; the limit of a group it passes in
+ * any case.  Not inside a read section, nor for a QSBR reader that is online: what
+ * waits for a grace period would wait for this thread.  Honoured.
  */
 #define __GFP_RETRY_MAYFAIL  ((gfp_t)1 << 14)
 #define __GFP_NOFAIL	     ((gfp_t)1 << 15)

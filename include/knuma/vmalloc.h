@@ -43,7 +43,7 @@ void vfree(const void *p) KN_SYM(vfree);
  *
  * While @node has memory the area lies on it.  Then the next node of its
  * zonelist serves, nearest first, unless __GFP_THISNODE.  Flags that forbid
- * waiting get an area that is populated already, or NULL.
+ * waiting get NULL: a fresh area has pages to be touched first.
  *
  * Alignment: a page, or @align if that is more.
  * Context:   Any thread.  Waits only if @gfp has __GFP_DIRECT_RECLAIM.  In a
