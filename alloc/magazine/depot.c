@@ -8,8 +8,12 @@
 /* Blocks are made 32 at a time: four pages, enough for 2000 objects. */
 #define CHUNK_BLOCKS 32
 
+/* And at most so many at a time: 256 KiB, which are faulted in. */
+#define MOST_CHUNKS 16
+
 static struct {
 	ck_stack_t stack __attribute__((aligned(16)));
+	uint32_t lacked; /* by frees, and not made since; a hint */
 } kn_cacheline empty[KN_MAX_NODES];
 
 /* One empty block for threads of a stripe: a line that is theirs, mostly. */
@@ -50,14 +54,15 @@ struct kn_block *kn_depot_get(struct kn_depot *d, uint32_t keep)
 }
 
 /* Makes blocks; the first is the result, the rest goes on the empty stack. */
-static struct kn_block *make_blocks(int node)
+static struct kn_block *make_blocks(int node, uint32_t chunks)
 {
-	struct kn_block *b = kn_meta_alloc(CHUNK_BLOCKS * sizeof(*b), node);
+	const uint32_t nr = chunks * CHUNK_BLOCKS;
+	struct kn_block *b = kn_meta_alloc(nr * sizeof(*b), node);
 
 	if (!b)
 		return NULL;
-	kn_count(&nr_chunks, 1);
-	for (int i = 1; i < CHUNK_BLOCKS; i++)
+	kn_count(&nr_chunks, chunks);
+	for (uint32_t i = 1; i < nr; i++)
 		kn_block_put(node, &b[i]);
 	return b;
 }
@@ -82,16 +87,31 @@ struct kn_block *kn_block_get(int node, bool may_block)
 		return block_of(link);
 	for (uint32_t i = 1; i < KN_STAT_STRIPES && !b; i++)
 		b = take_spare(node, (own + i) % KN_STAT_STRIPES);
-	return !b && may_block ? make_blocks(node) : b;
+	return !b && may_block ? make_blocks(node, 1) : b;
+}
+
+void kn_block_lacked(int node, uint32_t room)
+{
+	const uint32_t lacked = kn_load(&empty[node].lacked);
+
+	if (lacked < room)
+		kn_store(&empty[node].lacked, lacked + 1);
 }
 
 void kn_block_stock(int node)
 {
+	const uint32_t lacked = kn_load(&empty[node].lacked);
+	const uint32_t chunks =
+		KN_MIN(lacked / CHUNK_BLOCKS + 1, (uint32_t)MOST_CHUNKS);
 	struct kn_block *b;
 
-	if (likely(ck_pr_load_ptr(&empty[node].stack.head)))
+	if (likely(!lacked && ck_pr_load_ptr(&empty[node].stack.head)))
 		return;
-	b = make_blocks(node);
+	kn_store(&empty[node].lacked,
+		 lacked - KN_MIN(lacked, chunks * CHUNK_BLOCKS));
+	b = make_blocks(node, chunks);
+	if (!b && chunks > 1)
+		b = make_blocks(node, 1);
 	if (b)
 		kn_block_put(node, b);
 }

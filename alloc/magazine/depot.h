@@ -44,8 +44,13 @@ struct kn_block *kn_depot_get(struct kn_depot *d, uint32_t keep);
  * no failure: the caller then hands its objects to the slabs instead.
  */
 struct kn_block *kn_block_get(int node, bool may_block);
-/* Sees to it that a free finds an empty block of @node.  May wait. */
+/*
+ * Sees to it that frees find empty blocks of @node: one at least, and as many as
+ * they lacked, said by kn_block_lacked(), for depots with room for @room batches.
+ * May wait.
+ */
 void kn_block_stock(int node);
+void kn_block_lacked(int node, uint32_t room);
 void kn_block_put(int node, struct kn_block *b);
 
 /* Bytes of all blocks ever made. */

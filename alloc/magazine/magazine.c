@@ -22,7 +22,7 @@
  * What a depot keeps at most of one cache, in bytes of objects; of what comes in
  * rounds more, since as much was in use when the round began.
  */
-#define DEPOT_BYTES ((size_t)4 << 20)
+#define DEPOT_BYTES ((size_t)1 << 20)
 #define ROUND_BYTES ((size_t)16 << 20)
 
 struct kn_magcache *kn_magcaches[KN_NR_IDS];
@@ -290,12 +290,16 @@ static void account_home(int node)
  */
 static bool make_room(struct kn_magcache *c, int node, void **top)
 {
+	const uint32_t full = kn_load(&c->depot[node].nr_full);
 	struct kn_block *b = NULL;
 	void *batch[KN_BATCH_MAX];
 	uint32_t n;
 
-	if (kn_load(&c->depot[node].nr_full) < c->depot_max)
+	if (full < c->depot_max) {
 		b = kn_block_get(node, false);
+		if (!b)
+			kn_block_lacked(node, c->depot_max - full);
+	}
 	n = kn_mag_pop_some(c, node, b ? b->obj : batch, c->batch);
 	*top = n ? (b ? b->obj : batch)[n - 1] : NULL;
 	if (!b) {

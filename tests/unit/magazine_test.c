@@ -5,6 +5,7 @@
  */
 #include "alloc/magazine/magazine.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -21,7 +22,7 @@
 #include "tests/support/misuse.h"
 
 #define ID	900
-#define OBJECTS 4000
+#define OBJECTS 8000
 
 /* The source.  An object is its number + 1, times 64. */
 static struct kn_magcache c;
@@ -473,6 +474,65 @@ static void without_room_for_blocks(void)
 	CHECK_EQ(nr_handed(), 0);
 }
 
+static void get_and_free(void **held, int n)
+{
+	for (int i = 0; i < n; i++)
+		held[i] = get();
+	for (int i = 0; i < n; i++)
+		kn_mag_free(&c, 0, held[i]);
+}
+
+/* What the first frees lacked is there for the next ones. */
+static void frees_find_as_many_blocks_as_they_lacked(void)
+{
+	static void *held[OBJECTS];
+	uint32_t calls;
+
+	begin(64);
+	get_and_free(held, OBJECTS);
+	CHECK(nr_handed() < OBJECTS);
+	get_and_free(held, OBJECTS);
+	CHECK_EQ(nr_handed(), OBJECTS);
+	calls = nr_asked;
+	get_and_free(held, OBJECTS);
+	CHECK_EQ(nr_asked, calls);
+	CHECK_EQ(nr_handed(), OBJECTS);
+	CHECK(kn_drain_cache(&c, false));
+	CHECK_EQ(nr_handed(), 0);
+}
+
+/* With room for some only, the depot lacks no more than those. */
+static void a_small_depot_lacks_few_blocks(void)
+{
+	static void *held[OBJECTS];
+	uint64_t bytes;
+
+	conf("depot_batches", "3");
+	begin(64);
+	get_and_free(held, OBJECTS);
+	bytes = kn_block_bytes();
+	for (int round = 0; round < 3; round++)
+		get_and_free(held, OBJECTS);
+	CHECK_EQ(kn_block_bytes(), bytes);
+}
+
+/* What cannot be had at once is made in small. */
+static void some_blocks_where_many_cannot_be_had(void)
+{
+	static void *held[OBJECTS];
+	uint64_t bytes;
+
+	begin(64);
+	get_and_free(held, OBJECTS);
+	bytes = kn_block_bytes();
+	faults_install();
+	faults_fail(FAULT_MMAP, 1, 1, ENOMEM);
+	for (int i = 0; i < OBJECTS; i++)
+		held[i] = get();
+	CHECK_EQ(faults_failed(), 1);
+	CHECK_EQ(kn_block_bytes(), 2 * bytes);
+}
+
 static void a_magazine_takes_its_capacity(void)
 {
 	static void *held[400];
@@ -529,6 +589,9 @@ int main(void)
 		child_test(what_is_idle_is_drained_whatever_went_before),
 		child_test(a_drain_of_one_node),
 		child_test(without_room_for_blocks),
+		child_test(frees_find_as_many_blocks_as_they_lacked),
+		child_test(a_small_depot_lacks_few_blocks),
+		child_test(some_blocks_where_many_cannot_be_had),
 		child_test(a_magazine_takes_its_capacity),
 		child_test(the_sections_pass_their_test),
 		child_test(all_again_without_rseq),
