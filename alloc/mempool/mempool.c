@@ -263,15 +263,25 @@ static void *wait_for_one(mempool_t *pool)
 	return element;
 }
 
+/* One light try, and before it one that costs nothing. */
+static void *ask_allocator(mempool_t *pool, gfp_t gfp)
+{
+	const gfp_t light = (gfp & ~(gfp_t)(__GFP_NOFAIL | __GFP_RETRY_MAYFAIL |
+					    __GFP_ZERO)) |
+			    __GFP_NOMEMALLOC | __GFP_NORETRY | __GFP_NOWARN;
+	const gfp_t still = light & ~(gfp_t)(__GFP_DIRECT_RECLAIM | __GFP_IO);
+	void *element = pool->alloc(still, pool->pool_data);
+
+	if (!element && gfpflags_allow_blocking(gfp))
+		element = pool->alloc(light, pool->pool_data);
+	return element;
+}
+
 /* Documented in <knuma/mempool.h>. */
 void *mempool_alloc(mempool_t *pool, gfp_t gfp)
 {
 	const bool may_block = gfpflags_allow_blocking(gfp);
 	const int saved_errno = errno;
-	const gfp_t light = (gfp & ~(gfp_t)(__GFP_NOFAIL | __GFP_RETRY_MAYFAIL |
-					    __GFP_ZERO)) |
-			    __GFP_NOMEMALLOC | __GFP_NORETRY | __GFP_NOWARN;
-	const gfp_t still = light & ~(gfp_t)(__GFP_DIRECT_RECLAIM | __GFP_IO);
 	void *element;
 
 	if (unlikely(gfp & __GFP_ZERO))
@@ -279,11 +289,8 @@ void *mempool_alloc(mempool_t *pool, gfp_t gfp)
 			"mempool_alloc: __GFP_ZERO has no effect: elements "
 			"of a reserve were in use");
 	do {
-		/* 1. The allocator, if that costs nothing. */
-		element = pool->alloc(still, pool->pool_data);
-		/* 2. The allocator, if it may ask the system. */
-		if (!element && may_block)
-			element = pool->alloc(light, pool->pool_data);
+		/* 1. and 2. The allocator. */
+		element = ask_allocator(pool, gfp);
 		/* 3. The reserve. */
 		if (!element)
 			element = take(pool);
@@ -318,6 +325,68 @@ void mempool_free(void *element, mempool_t *pool)
 	/* The addition of put() is a full fence: who waits now has seen it. */
 	if (kn_load(&pool->waiters))
 		kn_wake_one(&pool->returned);
+}
+
+/* @n elements out of the reserve, or none. */
+static bool take_all(mempool_t *pool, void **elem, uint32_t n)
+{
+	uint32_t got = 0;
+
+	if (kn_load(&pool->curr_nr) < n)
+		return false;
+	while (got < n && (elem[got] = take(pool)))
+		got++;
+	/* Who kept some and waited for the rest would wait for others like it. */
+	for (uint32_t i = 0; got < n && i < got; i++)
+		mempool_free(elem[i], pool);
+	return got == n;
+}
+
+/* Waits until there may be @n; true when they came meanwhile. */
+static bool wait_for_all(mempool_t *pool, void **elem, uint32_t n)
+{
+	bool all;
+	uint32_t seen;
+
+	ck_pr_inc_32(&pool->waiters);
+	seen = kn_load_acquire(&pool->returned);
+	all = take_all(pool, elem, n);
+	if (!all && kn_load(&pool->curr_nr) < n)
+		kn_sleep_while(&pool->returned, seen, WAIT_MS);
+	ck_pr_dec_32(&pool->waiters);
+	return all;
+}
+
+/* Documented in <knuma/mempool.h>. */
+int mempool_alloc_bulk(mempool_t *pool, void **elem, unsigned int count)
+{
+	const int saved_errno = errno;
+	unsigned int n = 0;
+
+	if (count > kn_load(&pool->min_nr)) {
+		kn_warn_once("mempool_alloc_bulk: %u elements at once, and the "
+			     "reserve has %u", count, kn_load(&pool->min_nr));
+		return -EINVAL;
+	}
+	do {
+		while (n < count && (elem[n] = ask_allocator(pool, GFP_KERNEL)))
+			n++;
+	} while (n < count && !wait_for_all(pool, elem + n, count - n));
+	errno = saved_errno;
+	return 0;
+}
+
+/* Documented in <knuma/mempool.h>. */
+unsigned int mempool_free_bulk(mempool_t *pool, void **elem, unsigned int count)
+{
+	unsigned int n = 0;
+
+	for (; n < count && put(pool, elem[n]); n++) {
+		elem[n] = NULL;
+		if (kn_load(&pool->waiters))
+			kn_wake_one(&pool->returned);
+	}
+	return n;
 }
 
 /* Ready-made pairs. */

@@ -206,6 +206,41 @@ void *mempool_alloc_preallocated(mempool_t *pool)
 void mempool_free(void *element, mempool_t *pool) KN_SYM(mempool_free);
 
 /**
+ * mempool_alloc_bulk - take several elements at once
+ * @pool: a pool
+ * @elem: room for count pointers, all filled on success
+ * @count: their number, at most the pool's min_nr
+ *
+ * From the allocator while that gives some, with GFP_KERNEL as mempool_alloc();
+ * the rest out of the reserve, all of it or none, so that who waits holds no
+ * element of the reserve that others wait for.
+ *
+ * Context: Any thread, no signal handler.  May wait.
+ * Return:  0.
+ * Errors:  -EINVAL when @count is above min_nr (warns once), and no element is
+ *          taken.
+ * Source:  Linux mm/mempool.c, mempool_alloc_bulk() of 7.0; that of 6.19 has a
+ *          fourth argument, elements that are there already: pass what is behind
+ *          them.  Differs: a @count that may never be had is refused.
+ */
+int mempool_alloc_bulk(mempool_t *pool, void **elem, unsigned int count)
+	KN_SYM(mempool_alloc_bulk) KN_MUST_CHECK;
+
+/**
+ * mempool_free_bulk - give elements back to the reserve, as many as it lacks
+ * @pool: a pool
+ * @elem: count elements of it; the ones that the reserve took are NULL then
+ * @count: their number
+ *
+ * Context: as mempool_free().
+ * Return:  how many the reserve took, from the first one on.  The others are
+ *          still the caller's, to be given to what frees them best.
+ * Source:  Linux mm/mempool.c, mempool_free_bulk() of 6.19.
+ */
+unsigned int mempool_free_bulk(mempool_t *pool, void **elem, unsigned int count)
+	KN_SYM(mempool_free_bulk) KN_MUST_CHECK;
+
+/**
  * mempool_alloc_slab - kmem_cache_alloc(), for a pool
  * @gfp: how hard to try, see gfp.h
  * @pool_data: the cache

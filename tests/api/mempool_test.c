@@ -288,6 +288,90 @@ static void the_reserve_can_be_resized(void)
 	CHECK_EQ(atomic_load(&out), 0);
 }
 
+static void several_at_once(void)
+{
+	mempool_t *pool = limited_pool(8, 11);
+	void *p[9];
+
+	/* Three are left to the allocator. */
+	CHECK_EQ(mempool_alloc_bulk(pool, p, 0), 0);
+	errno = 0;
+	CHECK_EQ(mempool_alloc_bulk(pool, p, 8), 0);
+	CHECK_EQ(errno, 0);
+	CHECK_EQ(pool->curr_nr, 3);
+	for (int i = 0; i < 8; i++)
+		for (int k = 0; k < i; k++)
+			CHECK(p[i] && p[i] != p[k]);
+	CHECK_EQ(mempool_alloc_bulk(pool, p, 9), -EINVAL);
+	CHECK_EQ(mempool_alloc_bulk(pool, p, 9), -EINVAL);
+	CHECK_EQ(printed_times("mempool_alloc_bulk: 9 elements"), 1);
+	CHECK_EQ(pool->curr_nr, 3);
+	/* Five are missing: the first five; the others are the caller's. */
+	CHECK_EQ(mempool_free_bulk(pool, p, 8), 5);
+	CHECK_EQ(pool->curr_nr, 8);
+	for (int i = 0; i < 8; i++)
+		CHECK_EQ(p[i] == NULL, i < 5);
+	CHECK_EQ(mempool_free_bulk(pool, p + 5, 3), 0);
+	for (int i = 5; i < 8; i++)
+		mempool_free(p[i], pool);
+	CHECK_EQ(atomic_load(&out), 8);
+	mempool_destroy(pool);
+	CHECK_EQ(atomic_load(&out), 0);
+}
+
+static void *take_four(void *elem)
+{
+	CHECK_EQ(mempool_alloc_bulk(shared, elem, 4), 0);
+	return NULL;
+}
+
+static void all_of_the_rest_or_none(void)
+{
+	void *held[2], *p[4];
+	pthread_t thread;
+
+	shared = limited_pool(4, 4);
+	held[0] = mempool_alloc(shared, GFP_NOWAIT);
+	held[1] = mempool_alloc(shared, GFP_NOWAIT);
+	CHECK(held[0] && held[1]);
+	CHECK(!pthread_create(&thread, NULL, take_four, p));
+	while (__atomic_load_n(&shared->waiters, __ATOMIC_RELAXED) != 1)
+		usleep(1000);
+	CHECK_EQ(__atomic_load_n(&shared->curr_nr, __ATOMIC_RELAXED), 2);
+	mempool_free(held[0], shared);
+	CHECK_EQ(__atomic_load_n(&shared->curr_nr, __ATOMIC_RELAXED), 3);
+	mempool_free(held[1], shared);
+	CHECK(!pthread_join(thread, NULL));
+	CHECK_EQ(shared->curr_nr, 0);
+	CHECK_EQ(mempool_free_bulk(shared, p, 4), 4);
+	mempool_destroy(shared);
+}
+
+/* Each alone would find enough. */
+static void *take_and_give(void *unused)
+{
+	void *p[3];
+
+	for (int i = 0; i < 2000; i++) {
+		CHECK_EQ(mempool_alloc_bulk(shared, p, 3), 0);
+		CHECK_EQ(mempool_free_bulk(shared, p, 3), 3);
+	}
+	return unused;
+}
+
+static void two_that_want_more_than_half(void)
+{
+	pthread_t thread;
+
+	shared = limited_pool(4, 4);
+	CHECK(!pthread_create(&thread, NULL, take_and_give, NULL));
+	take_and_give(NULL);
+	CHECK(!pthread_join(thread, NULL));
+	CHECK_EQ(shared->curr_nr, 4);
+	mempool_destroy(shared);
+	CHECK_EQ(atomic_load(&out), 0);
+}
+
 static void the_ready_made_pairs(void)
 {
 	struct kmem_cache *s = kmem_cache_create("pool", SIZE, NULL, 0);
@@ -347,6 +431,9 @@ int main(void)
 		child_test(who_may_wait_waits_for_a_free),
 		child_test(memory_that_comes_by_itself),
 		child_test(the_reserve_can_be_resized),
+		child_test(several_at_once),
+		child_test(all_of_the_rest_or_none),
+		child_test(two_that_want_more_than_half),
 		child_test(the_ready_made_pairs),
 	};
 
