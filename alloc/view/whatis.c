@@ -98,6 +98,21 @@ static void say_used(struct kn_text *t, const void *start)
 		kn_member_text(t, "group", g->name);
 }
 
+const char *kn_whatis_holder(struct kmem_cache *s, const void *obj)
+{
+	const struct page *head = kn_slab_head(s, obj);
+	const uint32_t i = kn_slab_index(s, head, obj);
+	const int node = kn_window_of(obj);
+
+	if (kn_load(&head->free_map[i / 64]) >> i % 64 & 1)
+		return "slab";
+	if (in_magazine(s, node, obj))
+		return "magazine";
+	if (in_depot(s, node, obj))
+		return "depot";
+	return kn_harden_waits(obj) ? "quarantine" : NULL;
+}
+
 static void say_object(struct kn_text *t, const void *p, uint32_t id)
 {
 	struct kmem_cache *s = kn_cache_by_id(id);
@@ -105,7 +120,7 @@ static void say_object(struct kn_text *t, const void *p, uint32_t id)
 	const char *slab = kn_page_addr(head);
 	const uint32_t i = kn_slab_index(s, head, p);
 	const char *obj = kn_slab_object(s, head, i);
-	const int node = kn_window_of(p);
+	const char *holder;
 
 	if (i >= s->nr_objects) {
 		say_range(t, "end of a slab, behind its objects",
@@ -118,14 +133,9 @@ static void say_object(struct kn_text *t, const void *p, uint32_t id)
 	kn_member_text(t, "cache", s->name);
 	kn_member_address(t, "slab", (uintptr_t)slab);
 	kn_member_u64(t, "slab_bytes", KN_PAGE_SIZE << s->order);
-	if (kn_load(&head->free_map[i / 64]) >> i % 64 & 1)
-		say_state(t, false, "slab");
-	else if (in_magazine(s, node, obj))
-		say_state(t, false, "magazine");
-	else if (in_depot(s, node, obj))
-		say_state(t, false, "depot");
-	else if (kn_harden_waits(obj))
-		say_state(t, false, "quarantine");
+	holder = kn_whatis_holder(s, obj);
+	if (holder)
+		say_state(t, false, holder);
 	else
 		say_used(t, obj);
 }
@@ -150,7 +160,7 @@ static void say_guarded(struct kn_text *t, const void *p)
 /* Pages. */
 
 /* Only the first page of what is in use is in the map. */
-static bool say_pages(struct kn_text *t, const void *p)
+const struct page *kn_whatis_block(const void *p, uint64_t *nr)
 {
 	const uint32_t pfn = kn_pfn(p);
 	const uint32_t first = kn_pfn((void *)kn_window_base(kn_window_of(p)));
@@ -159,24 +169,32 @@ static bool say_pages(struct kn_text *t, const void *p)
 	     back++) {
 		const uint32_t id = kn_map_id(pfn - back);
 		const struct page *head = kn_page(pfn - back);
-		const bool large = id == KN_ID_LARGE;
-		uint64_t nr;
 
 		if (id == KN_ID_NONE)
 			continue;
-		if (!large && id != KN_ID_PAGES)
-			return false;
-		nr = large ? head->nr_pages : 1ull << head->order;
-		if (back >= nr)
-			return false;
-		say_range(t, large ? "large object" : "pages",
-			  (uintptr_t)kn_page_addr(head), nr << KN_PAGE_SHIFT);
-		kn_member_u64(t, "offset",
-			      (uintptr_t)p - (uintptr_t)kn_page_addr(head));
-		say_used(t, kn_page_addr(head));
-		return true;
+		if (id != KN_ID_LARGE && id != KN_ID_PAGES)
+			return NULL;
+		*nr = id == KN_ID_LARGE ? head->nr_pages : 1ull << head->order;
+		return back < *nr ? head : NULL;
 	}
-	return false;
+	return NULL;
+}
+
+static bool say_pages(struct kn_text *t, const void *p)
+{
+	uint64_t nr;
+	const struct page *head = kn_whatis_block(p, &nr);
+
+	if (!head)
+		return false;
+	say_range(t, kn_map_id(kn_page_pfn(head)) == KN_ID_LARGE ?
+			     "large object" :
+			     "pages",
+		  (uintptr_t)kn_page_addr(head), nr << KN_PAGE_SHIFT);
+	kn_member_u64(t, "offset",
+		      (uintptr_t)p - (uintptr_t)kn_page_addr(head));
+	say_used(t, kn_page_addr(head));
+	return true;
 }
 
 static void say_free_page(struct kn_text *t, const void *p)
@@ -336,10 +354,10 @@ static void say_node(struct kn_text *t, uintptr_t address)
 		kn_member_text(t, "node_error", strerrorname_np(-err));
 }
 
-/* Whether @p is in address space that has been made usable. */
-static bool is_grown(const void *p, int node)
+bool kn_whatis_is_grown(const void *p, int node)
 {
-	return kn_vmap_has(p) || (uintptr_t)p < kn_load(&kn_zones[node].grown);
+	return node < kn_topo.nr_nodes &&
+	       (kn_vmap_has(p) || (uintptr_t)p < kn_load(&kn_zones[node].grown));
 }
 
 static void say_own(struct kn_text *t, const void *p)
@@ -347,7 +365,7 @@ static void say_own(struct kn_text *t, const void *p)
 	const int node = kn_window_of(p);
 	const uint32_t id = kn_map_id(kn_pfn(p));
 
-	if (node >= kn_topo.nr_nodes || !is_grown(p, node))
+	if (!kn_whatis_is_grown(p, node))
 		say_range(t, "reserved address space, not in use",
 			  KN_ALIGN_DOWN((uintptr_t)p, KN_PAGE_SIZE),
 			  KN_PAGE_SIZE);

@@ -12,4 +12,22 @@
  */
 void kn_whatis_json(struct kn_text *t, uintptr_t address);
 
+struct kmem_cache;
+struct page;
+
+/*
+ * Who has the object @obj of @s that the program has not: "slab", "magazine" and
+ * so on; NULL when it has it.  Context: may wait.
+ */
+const char *kn_whatis_holder(struct kmem_cache *s, const void *obj);
+
+/*
+ * The first page of the block or run in use that @p, in a page part, is in, and
+ * how many pages it has; or NULL.
+ */
+const struct page *kn_whatis_block(const void *p, uint64_t *nr);
+
+/* Whether @p is in address space of @node that has been made usable. */
+bool kn_whatis_is_grown(const void *p, int node);
+
 #endif

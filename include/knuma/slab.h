@@ -280,6 +280,33 @@ int kmem_cache_alloc_bulk(struct kmem_cache *s, gfp_t gfp, size_t n, void **p)
 	KN_SYM(kmem_cache_alloc_bulk) KN_MUST_CHECK;
 
 /**
+ * kmem_dump_obj - print which object an address belongs to
+ * @object: any address
+ *
+ * One line on standard error: cache, start of the object, how far into it, its
+ * size, and whether it is in use or who holds it; of a cache with SLAB_STORE_USER
+ * also who allocated and freed it.  The answer is of the moment.
+ *
+ * Context: Any thread, no signal handler.  What lies there is not touched.
+ * Return:  true when it is of a cache or of a small kmalloc(); false without a
+ *          line for all else, of which mem_dump_obj() tells.
+ * Source:  Linux mm/slab_common.c, kmem_dump_obj().
+ */
+bool kmem_dump_obj(void *object) KN_SYM(kmem_dump_obj);
+
+/**
+ * mem_dump_obj - print what an address belongs to
+ * @object: any address
+ *
+ * As kmem_dump_obj(), and for all else a line: a vmalloc area, a block of pages,
+ * free memory of the heap, or no memory of the heap at all.
+ *
+ * Context: as kmem_dump_obj().
+ * Source:  Linux mm/util.c, mem_dump_obj().
+ */
+void mem_dump_obj(void *object) KN_SYM(mem_dump_obj);
+
+/**
  * slab_is_available - whether the allocator has started
  *
  * The first allocation starts it.
@@ -441,6 +468,21 @@ static inline void *kmem_cache_alloc_lru(struct kmem_cache *s,
 {
 	(void)lru;
 	return kmem_cache_alloc(s, gfp);
+}
+
+/**
+ * kmem_cache_charge - true: objects are charged when they are allocated
+ * @objp: an object
+ * @gfp: accepted without effect
+ *
+ * One that nobody was charged for stays so; SLAB_ACCOUNT and __GFP_ACCOUNT have
+ * it charged, see group.h.
+ */
+static inline bool kmem_cache_charge(void *objp, gfp_t gfp)
+{
+	(void)objp;
+	(void)gfp;
+	return true;
 }
 
 /**

@@ -179,6 +179,9 @@ static void caches_are_charged_if_they_account(void)
 	p[0] = kmem_cache_alloc(plain, ACCOUNT);
 	nothing_charged(g);
 	CHECK_EQ(printed_times("plain was created without SLAB_ACCOUNT"), 1);
+	/* Nor is it charged later. */
+	CHECK(kmem_cache_charge(p[0], ACCOUNT));
+	nothing_charged(g);
 	kmem_cache_free(plain, p[0]);
 	knuma_group_leave(0);
 	heap_verify();
