@@ -268,10 +268,55 @@ static inline KN_MUST_CHECK
 /**
  * vmalloc_user - vzalloc(), since all memory is the user's
  * @size: as for vmalloc()
+ *
+ * vmalloc_32_user() is the same.
  */
 static inline KN_ALLOC(1) void *vmalloc_user(unsigned long size)
 {
 	return vzalloc(size);
+}
+
+static inline KN_ALLOC(1) void *vmalloc_32_user(unsigned long size)
+{
+	return vmalloc_user(size);
+}
+
+/**
+ * vmalloc_32 - vmalloc(), since no device sees this memory
+ * @size: as for vmalloc()
+ *
+ * Where in the machine's memory its pages lie is the system's affair, as with
+ * __GFP_DMA32.
+ */
+static inline KN_ALLOC(1) void *vmalloc_32(unsigned long size)
+{
+	return vmalloc(size);
+}
+
+/**
+ * vmalloc_huge_node - allocate an area for huge pages, of one NUMA node
+ * @size: as for vmalloc()
+ * @gfp: how hard to try, see gfp.h
+ * @node: as for __vmalloc_node()
+ *
+ * Aligned to 2 MiB if it is as large.  Every area of that size may come in huge
+ * pages, by the settings huge_pages and huge_after; the others lie elsewhere.
+ * vmalloc_huge() is the same near the running CPU.
+ *
+ * Context, result and errors are those of __vmalloc_node().
+ */
+static inline KN_ALLOC(1) void *vmalloc_huge_node(unsigned long size, gfp_t gfp,
+						  int node)
+{
+	const unsigned long huge = 2ul << 20;
+
+	return __vmalloc_node(size, size < huge ? 1 : huge, gfp, node,
+			      __builtin_return_address(0));
+}
+
+static inline KN_ALLOC(1) void *vmalloc_huge(unsigned long size, gfp_t gfp)
+{
+	return vmalloc_huge_node(size, gfp, NUMA_NO_NODE);
 }
 
 /**

@@ -11,6 +11,7 @@
 #include <knuma/numa.h>
 #include <knuma/tunables.h>
 
+#include "numa/span.h"
 #include "tests/support/child.h"
 #include "tests/support/fake_nodes.h"
 #include "tests/support/faults.h"
@@ -722,6 +723,54 @@ static void arrays_with_flags_and_memory_for_the_user(void)
 	CHECK_FAILS(__vmalloc_array(2, 3, 1u << 30), EINVAL);
 }
 
+/* By huge_after, as all areas of that size, from the first on. */
+static void areas_for_huge_pages(void)
+{
+	char *p;
+	int node;
+
+	fake_nodes(1);
+	conf("huge_after", "0");
+	start_here();
+	p = vmalloc_huge(3 * MIB, GFP_KERNEL | __GFP_ZERO);
+	CHECK(p);
+	CHECK_EQ((uintptr_t)p % (2 * MIB), 0);
+	CHECK(kn_span_comes_huge((uintptr_t)p));
+	CHECK(all_bytes(p, 3 * MIB, 0));
+	node = knuma_node_of(p);
+	vfree(p);
+	p = vmalloc_huge_node(2 * MIB, GFP_KERNEL | __GFP_THISNODE, node);
+	CHECK(p);
+	CHECK_EQ((uintptr_t)p % (2 * MIB), 0);
+	vfree(p);
+	p = vmalloc_huge(100, GFP_KERNEL);
+	CHECK(p);
+	CHECK_EQ(vmalloc_nr_pages(), 1);
+	vfree(p);
+	CHECK_FAILS(vmalloc_huge(0, GFP_KERNEL), EINVAL);
+	CHECK_FAILS(vmalloc_huge_node(MIB, GFP_KERNEL, 70), EINVAL);
+	CHECK_FAILS(vmalloc_huge(4 * MIB, GFP_NOWAIT), ENOMEM);
+	heap_verify();
+}
+
+static void areas_for_devices(void)
+{
+	char *p;
+
+	start_quiet();
+	p = vmalloc_32(5000);
+	CHECK(p);
+	CHECK(is_vmalloc_addr(p));
+	memset(p, 1, 5000);
+	vfree(p);
+	p = vmalloc_32_user(5000);
+	CHECK(p);
+	CHECK(all_bytes(p, 8192, 0));
+	vfree(p);
+	CHECK_FAILS(vmalloc_32(0), EINVAL);
+	CHECK_FAILS(vmalloc_32_user(0), EINVAL);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -760,6 +809,8 @@ int main(void)
 		child_test(areas_of_which_little_is_written),
 		child_test(the_kept_areas_are_bounded),
 		child_test(address_space_is_used_again),
+		child_test(areas_for_huge_pages),
+		child_test(areas_for_devices),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
