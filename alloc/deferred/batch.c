@@ -100,7 +100,7 @@ uint64_t kn_batch_size(const void *p)
 	if (!kn_vmap_has(p))
 		return ksize(p);
 	area = kn_vmap_find(p);
-	return area ? area->nr_pages << KN_PAGE_SHIFT : 0;
+	return area ? kn_area_pages(area) << KN_PAGE_SHIFT : 0;
 }
 
 /* True when it is time to look at the budget. */

@@ -113,7 +113,7 @@ static size_t size_of(const void *p)
 	if (!kn_vmap_has(p))
 		return ksize(p);
 	area = kn_vmap_find(p);
-	return area ? area->nr_pages << KN_PAGE_SHIFT : 0;
+	return area ? kn_area_pages(area) << KN_PAGE_SHIFT : 0;
 }
 
 /* An area that stays one, with its new size; NULL: it is as before. */
@@ -125,7 +125,7 @@ static void *resize(const void *p, size_t size, gfp_t gfp)
 	if (!area || size > INT_MAX || gfp & ~__GFP_BITS_MASK ||
 	    gfp & __GFP_THISNODE || size <= kn_load(&kn_tun.kvmalloc_pages_max))
 		return NULL;
-	return kn_vmalloc_resize(area, size, gfp);
+	return kn_vmalloc_resize(area, size, false, gfp);
 }
 
 /* Whether memory may stay where it is, for its place alone. */

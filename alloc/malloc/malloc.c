@@ -177,34 +177,34 @@ size_t knuma_malloc_usable_size(void *p)
 	if (!p || !kn_load_acquire(&kn_started))
 		return 0;
 	area = kn_vmap_find(p);
-	return area ? area->nr_pages << KN_PAGE_SHIFT : kn_object_used(p);
+	return area ? kn_area_pages(area) << KN_PAGE_SHIFT : kn_object_used(p);
 }
 
-static bool is_area_size(size_t size)
+/* What doubles once more is an area. */
+static bool is_nearly_area(size_t size)
 {
-	return size > kn_load(&kn_tun.kvmalloc_pages_max);
-}
-
-/*
- * What grows will grow again: it gets a quarter more, which costs address space
- * and no memory.  SIZE_MAX where that is too much.
- */
-static size_t with_room(size_t size)
-{
-	return size <= PTRDIFF_MAX - size / 4 ? size + size / 4 : SIZE_MAX;
+	return size > kn_load(&kn_tun.kvmalloc_pages_max) / 2;
 }
 
 /* An area with its new size, where it is or elsewhere; NULL: it cannot. */
 static void *resize_area(struct page *area, size_t size)
 {
-	const bool grows = size > area->nr_pages << KN_PAGE_SHIFT;
+	const bool grows = size > kn_area_pages(area) << KN_PAGE_SHIFT;
 	void *p = NULL;
 
-	if (!is_area_size(size))
+	if (!is_nearly_area(size))
 		return NULL;
 	if (grows)
-		p = kn_vmalloc_resize(area, with_room(size), GFP_MALLOC);
-	return p ? p : kn_vmalloc_resize(area, size, GFP_MALLOC);
+		p = kn_vmalloc_resize(area, size, true, GFP_MALLOC);
+	return p ? p : kn_vmalloc_resize(area, size, false, GFP_MALLOC);
+}
+
+/* What grows will grow again: whole blocks, then areas with spare pages. */
+static void *growing(size_t size)
+{
+	return is_nearly_area(size) ?
+		       kn_vmalloc_growing(size, GFP_MALLOC) :
+		       knuma_malloc((size_t)1 << kn_log2_up(size));
 }
 
 /* Memory for the content of what grew too small, or became much too large. */
@@ -212,8 +212,8 @@ static void *other(size_t size, bool grows)
 {
 	void *new = NULL;
 
-	if (grows && is_area_size(size))
-		new = kn_vmalloc_growing(with_room(size), GFP_MALLOC);
+	if (grows && size > KMALLOC_MAX_CACHE_SIZE)
+		new = growing(size);
 	return new ? new : knuma_malloc(size);
 }
 

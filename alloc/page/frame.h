@@ -57,7 +57,11 @@ struct page {
 		struct {
 			uint64_t nr_pages;	/* large, area: asked for */
 			uint64_t capacity;	/* area, extent: all its pages */
-			uint64_t freed_ms;	/* cached area: since when */
+			union {
+				uint64_t freed_ms; /* cached area: since when */
+				uint64_t spare;	   /* used area: pages of those
+						   asked for to grow into */
+			};
 			uint64_t ext;		/* F3 */
 		};
 	};

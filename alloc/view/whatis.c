@@ -228,7 +228,7 @@ static void say_area(struct kn_text *t, const void *p)
 		return;
 	}
 	say_range(t, "vmalloc area", (uintptr_t)kn_page_addr(area),
-		  area->nr_pages << KN_PAGE_SHIFT);
+		  kn_area_pages(area) << KN_PAGE_SHIFT);
 	kn_member_u64(t, "offset",
 		      (uintptr_t)p - (uintptr_t)kn_page_addr(area));
 	say_used(t, kn_page_addr(area));

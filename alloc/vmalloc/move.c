@@ -50,7 +50,7 @@ static bool is_limited(void)
 /* Pages that lie elsewhere on purpose are marked by address, see away.h. */
 static bool is_movable(const struct page *area)
 {
-	return area->nr_pages << KN_PAGE_SHIFT >= MOVE_LEAST &&
+	return kn_area_pages(area) << KN_PAGE_SHIFT >= MOVE_LEAST &&
 	       !kn_load(&area->away) && !is_limited() && !is_locked(area);
 }
 
@@ -99,7 +99,7 @@ static uint64_t piece_at(const struct page *area, uint64_t at, uint64_t nr)
  */
 static uint64_t move_tables(struct page *to, const struct page *area, int *err)
 {
-	const uint64_t nr = area->nr_pages;
+	const uint64_t nr = kn_area_pages(area);
 	uint64_t done = 0;
 
 	*err = 0;
@@ -176,7 +176,7 @@ static int mend(char *at, size_t bytes)
 /* One mapping at a time is moved: of the others nothing is gone. */
 static int mend_piece(struct page *to, const struct page *area, uint64_t done)
 {
-	const uint64_t n = piece_at(area, done, area->nr_pages);
+	const uint64_t n = piece_at(area, done, kn_area_pages(area));
 
 	return mend(kn_page_addr(to + done), n << KN_PAGE_SHIFT);
 }
@@ -213,7 +213,7 @@ static void stay(struct page *to, const struct page *area, uint64_t done,
  */
 static bool bring(struct page *to, struct page *area, bool fresh)
 {
-	const uint64_t nr = area->nr_pages;
+	const uint64_t nr = kn_area_pages(area);
 	uint64_t done = 0;
 	int err = 0, lost = 0;
 
@@ -236,28 +236,36 @@ static bool bring(struct page *to, struct page *area, bool fresh)
 	return true;
 }
 
-static struct page *grow_elsewhere(struct page *area, uint64_t nr, bool *dirty)
+static struct page *grow_elsewhere(struct page *area, uint64_t nr,
+				   uint64_t spare, bool *dirty)
 {
 	const int node = kn_pfn_node(kn_page_pfn(area));
-	struct page *to = kn_vmap_get_growing(node, nr, dirty);
+	struct page *to = kn_vmap_get_growing(node, nr, spare, dirty);
 
 	/* Memory that is there already costs less than page faults. */
 	return to && bring(to, area, !*dirty) ? to : NULL;
 }
 
-static struct page *grow_in_place(struct page *area, uint64_t nr, bool *dirty)
+static struct page *grown(struct page *area, bool *dirty)
 {
-	const int node = kn_pfn_node(kn_page_pfn(area));
-
-	if (!kn_zone_take_room(node, nr - area->nr_pages) ||
-	    !kn_vmap_extend(area, nr))
-		return NULL;
 	*dirty = true;
 	kn_stat_add(KN_STAT_vmalloc_grown, 1);
 	return area;
 }
 
-struct page *kn_vmap_resize(struct page *area, uint64_t nr, bool *dirty)
+static struct page *grow_in_place(struct page *area, uint64_t nr,
+				  uint64_t spare, bool *dirty)
+{
+	const int node = kn_pfn_node(kn_page_pfn(area));
+
+	if (!kn_zone_take_room(node, nr + spare - area->nr_pages) ||
+	    !kn_vmap_extend(area, nr, spare))
+		return NULL;
+	return grown(area, dirty);
+}
+
+struct page *kn_vmap_resize(struct page *area, uint64_t nr, uint64_t spare,
+			    bool *dirty)
 {
 	const bool leaves = kn_vmap_is_misplaced(area, nr);
 	struct page *to = NULL;
@@ -265,19 +273,26 @@ struct page *kn_vmap_resize(struct page *area, uint64_t nr, bool *dirty)
 	*dirty = false;
 	if (area->flags & (KN_PAGE_PROTECTED | KN_PAGE_SPREAD | KN_PAGE_EXEC))
 		return NULL;
-	if (nr <= area->nr_pages) {
+	if (nr <= kn_area_pages(area)) {
 		kn_vmap_shrink(area, nr);
 		return area;
 	}
-	/* 1. Where it is. */
+	/* 1. Into what is there for that. */
+	if (nr <= area->nr_pages) {
+		kn_vmap_use_spare(area, nr);
+		return grown(area, dirty);
+	}
+	/* 2. Where it is; with less behind it rather than elsewhere. */
 	if (!leaves)
-		to = grow_in_place(area, nr, dirty);
-	/* 2. To a place with room behind it, where huge pages can come. */
+		to = grow_in_place(area, nr, spare, dirty);
+	if (!to && !leaves && spare)
+		to = grow_in_place(area, nr, spare / 4, dirty);
+	/* 3. To a place with room behind it, where huge pages can come. */
 	if (!to)
-		to = grow_elsewhere(area, nr, dirty);
-	/* 3. Where it is, on base pages. */
+		to = grow_elsewhere(area, nr, spare, dirty);
+	/* 4. Where it is, on base pages. */
 	if (!to && leaves)
-		to = grow_in_place(area, nr, dirty);
+		to = grow_in_place(area, nr, spare, dirty);
 	return to;
 }
 

@@ -22,26 +22,32 @@
 
 #include "alloc/page/frame.h"
 
-/* __vmalloc() for memory that will grow; NULL without a word. */
+/*
+ * __vmalloc() for memory that will grow, with spare pages behind it; NULL without
+ * a word.
+ */
 void *kn_vmalloc_growing(size_t size, gfp_t gfp);
 
 /*
  * Makes the used @area one of @size bytes, zeroed past its content with
- * __GFP_ZERO, and returns where it is then.  NULL: it is as before, since @gfp
- * lets nobody wait, it was charged to somebody, or as of kn_vmap_resize().
+ * __GFP_ZERO, and returns where it is then; with spare pages behind it if it
+ * @grows.  NULL: it is as before, since @gfp lets nobody wait, it was charged to
+ * somebody, or as of kn_vmap_resize().
  */
-void *kn_vmalloc_resize(struct page *area, size_t size, gfp_t gfp);
+void *kn_vmalloc_resize(struct page *area, size_t size, bool grows, gfp_t gfp);
 
 /*
  * Makes the used @area one of @nr pages, with its content as far as that goes,
- * on the same node.  *@dirty: what it got may not be zero.
+ * on the same node; with @spare ones behind if it grows beyond those it has.
+ * *@dirty: what it got may not be zero.
  *
  * Context: may wait.
  * Return: the area, or another one and @area is free; NULL: as it was, since
  *         there is no address space or no memory, or the area has a protection
  *         or policy of its own.
  */
-struct page *kn_vmap_resize(struct page *area, uint64_t nr, bool *dirty);
+struct page *kn_vmap_resize(struct page *area, uint64_t nr, uint64_t spare,
+			    bool *dirty);
 
 /* Makes the mapping of a freed area anew.  Context: system calls. */
 int kn_move_end(struct page *area) kn_must_check;

@@ -148,8 +148,27 @@ static bool is_zero_wanted(gfp_t gfp)
 	return gfp & __GFP_ZERO || kn_tun.init_on_alloc;
 }
 
+/* Past that it is a quarter: guards that move are nothing beside the faults. */
+#define SPARE_MOST ((size_t)16 << 20)
+
+/*
+ * Pages behind @nr ones that grow: as many again, which cost address space and no
+ * memory until they are used.  An area of less than 2 MiB stays one.
+ */
+static uint64_t spare_of(uint64_t nr)
+{
+	const uint64_t huge = KN_HUGE_SIZE >> KN_PAGE_SHIFT;
+	uint64_t spare =
+		KN_MAX(nr / 4, KN_MIN(nr, SPARE_MOST >> KN_PAGE_SHIFT));
+
+	if (nr < huge && nr + spare >= huge)
+		spare = huge - 1 - nr;
+	return spare;
+}
+
 void *kn_vmalloc_growing(size_t size, gfp_t gfp)
 {
+	const uint64_t nr = pages_of(size);
 	const struct kn_zonelist *zl;
 	struct page *area = NULL;
 	bool dirty;
@@ -162,12 +181,13 @@ void *kn_vmalloc_growing(size_t size, gfp_t gfp)
 	node = kn_mag_node();
 	zl = kn_zonelist(node);
 	for (int i = 0; i < zl->nr && !area; i++)
-		area = kn_vmap_get_growing(zl->node[i], pages_of(size), &dirty);
+		area = kn_vmap_get_growing(zl->node[i], nr, spare_of(nr),
+					   &dirty);
 	if (!area)
 		return NULL;
 	kn_node_account(node, kn_pfn_node(kn_page_pfn(area)));
 	if (dirty && is_zero_wanted(gfp))
-		memset(kn_page_addr(area), 0, area->nr_pages << KN_PAGE_SHIFT);
+		memset(kn_page_addr(area), 0, nr << KN_PAGE_SHIFT);
 	kn_sample_memory(&area->ext, kn_page_addr(area), size);
 	return kn_page_addr(area);
 }
@@ -176,10 +196,11 @@ void *kn_vmalloc_growing(size_t size, gfp_t gfp)
  * For a profiler an area that changes is freed, and allocated with its new size:
  * the first before its place can be another's, so what fails is allocated again.
  */
-static struct page *resize_sampled(struct page *area, uint64_t nr, size_t size,
+static struct page *resize_sampled(struct page *area, size_t size, bool grows,
 				   bool *dirty)
 {
-	const uint64_t was = area->ext, bytes = area->nr_pages << KN_PAGE_SHIFT;
+	const uint64_t was = area->ext, nr = pages_of(size);
+	const uint64_t bytes = kn_area_pages(area) << KN_PAGE_SHIFT;
 	void *const p = kn_page_addr(area);
 	struct page *to;
 
@@ -187,7 +208,7 @@ static struct page *resize_sampled(struct page *area, uint64_t nr, size_t size,
 		area->ext = 0;
 		kn_sample_free(p);
 	}
-	to = kn_vmap_resize(area, nr, dirty);
+	to = kn_vmap_resize(area, nr, grows ? spare_of(nr) : 0, dirty);
 	if (to)
 		kn_sample_memory(&to->ext, kn_page_addr(to), size);
 	else if (unlikely(was))
@@ -195,9 +216,9 @@ static struct page *resize_sampled(struct page *area, uint64_t nr, size_t size,
 	return to;
 }
 
-void *kn_vmalloc_resize(struct page *area, size_t size, gfp_t gfp)
+void *kn_vmalloc_resize(struct page *area, size_t size, bool grows, gfp_t gfp)
 {
-	const uint64_t had = area->nr_pages, nr = pages_of(size);
+	const uint64_t had = kn_area_pages(area), nr = pages_of(size);
 	bool dirty;
 
 	/* What a group pays for, or shall, is charged by the copy. */
@@ -207,7 +228,7 @@ void *kn_vmalloc_resize(struct page *area, size_t size, gfp_t gfp)
 	    (nr > had && kn_load(&kn_large_refused)))
 		return NULL;
 	kn_slow_step(gfp);
-	area = resize_sampled(area, nr, size, &dirty);
+	area = resize_sampled(area, size, grows, &dirty);
 	if (!area)
 		return NULL;
 	if (dirty && is_zero_wanted(gfp))
@@ -300,19 +321,19 @@ void *knuma_vmalloc_interleave(unsigned long size, const int *nodes, int n)
 static void *resize_here(struct page *area, unsigned long size,
 			 unsigned long align, gfp_t gfp)
 {
-	const size_t had = area->nr_pages << KN_PAGE_SHIFT;
+	const size_t had = kn_area_pages(area) << KN_PAGE_SHIFT;
 	char *const p = kn_page_addr(area);
 	void *new = NULL;
 
 	/* Page tables that move are aligned to no more than a page. */
 	if (align <= KN_PAGE_SIZE)
-		new = kn_vmalloc_resize(area, size, gfp);
+		new = kn_vmalloc_resize(area, size, false, gfp);
 	if (!new && size > had)
 		return NULL;
 	/* Of what is left behind a shrink. */
 	if (gfp & __GFP_ZERO && size < had)
 		memset(p + size, 0,
-		       (kn_page(kn_pfn(p))->nr_pages << KN_PAGE_SHIFT) - size);
+		       (kn_area_pages(area) << KN_PAGE_SHIFT) - size);
 	return new ? new : p;
 }
 
@@ -338,7 +359,7 @@ void *vrealloc_node_align(const void *p, unsigned long size,
 	if (!area || !kn_is_pow2(align) ||
 	    gfp & ~(__GFP_BITS_MASK | KN_GFP_MALLOC))
 		return __vmalloc_node(size, align, gfp, nid, NULL);
-	had = area->nr_pages << KN_PAGE_SHIFT;
+	had = kn_area_pages(area) << KN_PAGE_SHIFT;
 	if (!((uintptr_t)p & (align - 1)) &&
 	    (!(gfp & __GFP_THISNODE) || nid == NUMA_NO_NODE ||
 	     kn_topo.kernel_id[kn_window_of(p)] == nid))

@@ -643,6 +643,7 @@ struct want {
 	uint64_t align;	/* bytes */
 	bool room;	/* the node is known to have the memory */
 	bool grows;	/* the area will grow again */
+	uint64_t spare; /* of pages: for that */
 };
 
 /* 1. A cached area of about that size; of one that grows, room behind it. */
@@ -704,21 +705,22 @@ static struct page *find_area(int node, struct arena *a, const struct want *w,
 
 static void count_used(struct arena *a, const struct page *area)
 {
-	ck_pr_add_64(&a->used_pages, area->nr_pages);
+	ck_pr_add_64(&a->used_pages, kn_area_pages(area));
 	ck_pr_inc_64(&a->used_areas);
 }
 
 static void count_freed(struct arena *a, const struct page *area)
 {
-	ck_pr_sub_64(&a->used_pages, area->nr_pages);
+	ck_pr_sub_64(&a->used_pages, kn_area_pages(area));
 	ck_pr_dec_64(&a->used_areas);
 }
 
 /* V5.  Pieces that moved in are known by where they begin. */
 static bool can_begin_late(const struct page *area, const struct want *w)
 {
-	return area->flags & KN_PAGE_GUARDED && !(area->flags & KN_PAGE_MOVED) &&
-	       w->align == KN_PAGE_SIZE && w->pages - 1 < area->nr_pages;
+	return area->flags & KN_PAGE_GUARDED &&
+	       !(area->flags & KN_PAGE_MOVED) && w->align == KN_PAGE_SIZE &&
+	       w->pages - 1 < area->nr_pages;
 }
 
 /*
@@ -752,6 +754,7 @@ static struct page *get_from(int node, struct arena *a, const struct want *w,
 		return NULL;
 	}
 	area->nr_pages = nr;
+	area->spare = w->spare;
 	count_used(a, area);
 	kn_stat_add(*dirty ? KN_STAT_vmalloc_reused : KN_STAT_vmalloc_new, 1);
 	kn_probe_vmalloc(kn_page_addr(area), nr << KN_PAGE_SHIFT,
@@ -823,11 +826,16 @@ bool kn_vmap_may_fit(uint64_t nr, uint64_t align)
 	return false;
 }
 
-struct page *kn_vmap_get_growing(int node, uint64_t nr, bool *dirty)
+struct page *kn_vmap_get_growing(int node, uint64_t nr, uint64_t spare,
+				 bool *dirty)
 {
-	struct want w = {.room = kn_topo.nr_nodes == 1, .grows = true};
+	struct want w = {
+		.room = kn_topo.nr_nodes == 1,
+		.grows = true,
+		.spare = spare,
+	};
 
-	return get(node, nr, KN_PAGE_SIZE, &w, dirty);
+	return get(node, nr + spare, KN_PAGE_SIZE, &w, dirty);
 }
 
 int kn_vmap_get_spread(int node, uint64_t nr, uint64_t nodes,
@@ -1019,17 +1027,27 @@ static int extend(struct arena *a, struct page *area, uint64_t capacity)
 	return !part || absorb(a, area, part) ? 0 : -EBUSY;
 }
 
-bool kn_vmap_extend(struct page *area, uint64_t nr)
+void kn_vmap_use_spare(struct page *area, uint64_t nr)
 {
 	struct arena *a = arena_of(kn_page_pfn(area));
+
+	ck_pr_add_64(&a->used_pages, nr - kn_area_pages(area));
+	area->spare = area->nr_pages - nr;
+}
+
+bool kn_vmap_extend(struct page *area, uint64_t nr, uint64_t spare)
+{
+	struct arena *a = arena_of(kn_page_pfn(area));
+	const uint64_t all = nr + spare;
 	int err = 0;
 
-	while (area->capacity <= nr && (!err || err == -EAGAIN))
-		err = extend(a, area, nr + 1);
-	if (area->capacity <= nr || !place_guard(area, nr))
+	while (area->capacity <= all && (!err || err == -EAGAIN))
+		err = extend(a, area, all + 1);
+	if (area->capacity <= all || !place_guard(area, all))
 		return false;
-	ck_pr_add_64(&a->used_pages, nr - area->nr_pages);
-	area->nr_pages = nr;
+	ck_pr_add_64(&a->used_pages, nr - kn_area_pages(area));
+	area->nr_pages = all;
+	area->spare = spare;
 	return true;
 }
 
@@ -1071,14 +1089,15 @@ void kn_vmap_shrink(struct page *area, uint64_t nr)
 	/* A part of a huge page frees nothing. */
 	if (kn_span_comes_huge((uintptr_t)kn_page_addr(area)))
 		keep = KN_ALIGN_UP(keep, KN_HUGE_SIZE >> KN_PAGE_SHIFT);
-	if (keep + keep / 4 >= area->capacity)
+	if (keep + keep / 4 >= area->capacity - area->spare)
 		return;
 	if (unlikely(kn_tun.init_on_free))
 		wipe_tail(area, nr);
 	if (!place_guard(area, nr))
 		return;
-	ck_pr_sub_64(&a->used_pages, area->nr_pages - nr);
+	ck_pr_sub_64(&a->used_pages, kn_area_pages(area) - nr);
 	area->nr_pages = nr;
+	area->spare = 0;
 	give_tail(a, area, keep);
 }
 

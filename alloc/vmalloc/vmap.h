@@ -60,16 +60,28 @@ int kn_vmap_get_spread(int node, uint64_t nr, uint64_t nodes,
 
 /*
  * The same for an area that will grow: with free address space behind it, or
- * cached areas, where there are some.
+ * cached areas, where there are some, and with @spare pages between what was
+ * asked for and the guard, into which it grows without a system call.
  */
-struct page *kn_vmap_get_growing(int node, uint64_t nr, bool *dirty);
+struct page *kn_vmap_get_growing(int node, uint64_t nr, uint64_t spare,
+				 bool *dirty);
+
+/* What its user has of a used area. */
+static inline uint64_t kn_area_pages(const struct page *area)
+{
+	return area->nr_pages - area->spare;
+}
+
+/* Makes a used area one of @nr pages, more than it has, out of its spare ones. */
+void kn_vmap_use_spare(struct page *area, uint64_t nr);
 
 /*
- * Makes a used area one of @nr pages, more than it has, where it is: into free
- * address space and cached areas behind it.  What it gets may hold the content
- * of earlier areas.  False: it is as before, and cannot.  Context: may wait.
+ * Makes a used area one of @nr pages, more than it has, and @spare ones, where it
+ * is: into free address space and cached areas behind it.  What it gets may hold
+ * the content of earlier areas.  False: it is as before, and cannot.  Context:
+ * may wait.
  */
-bool kn_vmap_extend(struct page *area, uint64_t nr);
+bool kn_vmap_extend(struct page *area, uint64_t nr, uint64_t spare);
 
 /*
  * Makes it one of @nr pages, fewer than it has, and gives back the memory behind

@@ -58,9 +58,11 @@ void *knuma_calloc(size_t n, size_t size) KN_API KN_ALLOC(1, 2)
  * @p: memory as for knuma_free(); with NULL the call is knuma_malloc()
  * @size: bytes; 0 frees @p and returns NULL
  *
- * Memory above kvmalloc_pages_max that grows gets a quarter more than @size,
- * where there is address space, and stays where it is until that is used up.
- * Growth and shrinks of it are those of kvrealloc().
+ * Memory above 8 KiB that grows can grow on to twice @size where it is: up to
+ * half of kvmalloc_pages_max it is whole pages, 2^n of them, and above that it
+ * has spare address space between it and its guard, up to 16 MiB or a quarter
+ * of @size, where there is some.  An overrun faults behind that.  Growth and
+ * shrinks of areas are those of kvrealloc().
  *
  * Alignment: 16 bytes.
  * Context:   any thread, no signal handler.  May wait.

@@ -67,7 +67,7 @@ static struct page *filled(size_t bytes, uint64_t seed)
 
 static struct page *resize(struct page *area, size_t bytes)
 {
-	area = kn_vmap_resize(area, PAGES(bytes), &dirty);
+	area = kn_vmap_resize(area, PAGES(bytes), 0, &dirty);
 	CHECK(area);
 	/* A shrink may leave a quarter. */
 	CHECK(area->nr_pages >= PAGES(bytes));
@@ -243,7 +243,7 @@ static void an_area_that_began_late_changes(void)
 /* Behind all areas, as long as none is cached. */
 static struct page *at_the_end(size_t bytes)
 {
-	struct page *area = kn_vmap_get_growing(0, PAGES(bytes), &dirty);
+	struct page *area = kn_vmap_get_growing(0, PAGES(bytes), 0, &dirty);
 
 	CHECK(area);
 	return area;
@@ -498,7 +498,7 @@ static void a_place_that_others_took(void)
 	used = kn_vmap_used_bytes();
 	real_mremap = kn_machine.mremap;
 	kn_machine.mremap = loses_the_place;
-	CHECK_EQ(kn_vmap_resize(area, PAGES(8 * MIB), &dirty), NULL);
+	CHECK_EQ(kn_vmap_resize(area, PAGES(8 * MIB), 0, &dirty), NULL);
 	kn_machine.mremap = real_mremap;
 	CHECK_EQ(printed_times("the process has mapped"), 1);
 	CHECK_EQ(kn_vmap_used_bytes(), used);
@@ -533,7 +533,8 @@ static void a_place_that_is_lost(void)
 		moves_left = tries;
 		faults_fail(FAULT_MMAP, 1, 2, ENOMEM);
 		kn_machine.mremap = takes_the_place;
-		CHECK_EQ(kn_vmap_resize(area, PAGES(16 * MIB), &dirty), NULL);
+		CHECK_EQ(kn_vmap_resize(area, PAGES(16 * MIB), 0, &dirty),
+			 NULL);
 		kn_machine.mremap = real_mremap;
 		CHECK_EQ(faults_failed(), 2 * (tries + 1));
 		CHECK(holds(area, 12 * MIB, 3));
@@ -611,8 +612,8 @@ static void areas_with_a_protection_stay(void)
 	p = vmalloc_exec(MIB);
 	area = kn_vmap_find(p);
 	CHECK(area);
-	CHECK_EQ(kn_vmap_resize(area, PAGES(2 * MIB), &dirty), NULL);
-	CHECK_EQ(kn_vmap_resize(area, PAGES(MIB / 2), &dirty), NULL);
+	CHECK_EQ(kn_vmap_resize(area, PAGES(2 * MIB), 0, &dirty), NULL);
+	CHECK_EQ(kn_vmap_resize(area, PAGES(MIB / 2), 0, &dirty), NULL);
 	CHECK_EQ(area->nr_pages, PAGES(MIB));
 	/* kvrealloc() copies it. */
 	pattern_fill(p, MIB, 1);
@@ -661,7 +662,7 @@ static void a_shrink_that_is_refused(void)
 	capacity = area->capacity;
 	faults_refuse_advice(MADV_DONTNEED, EINVAL);
 	faults_fail(FAULT_MADVISE, 2, 1, EINVAL);
-	CHECK_EQ(kn_vmap_resize(area, PAGES(MIB), &dirty), area);
+	CHECK_EQ(kn_vmap_resize(area, PAGES(MIB), 0, &dirty), area);
 	faults_refuse_advice(-1, 0);
 	faults_fail(FAULT_MADVISE, 0, 0, 0);
 	CHECK_EQ(area->capacity, capacity);
@@ -685,7 +686,7 @@ static void what_a_shrink_leaves_is_wiped(void)
 	area = filled(4 * MIB, 1);
 	p = kn_page_addr(area);
 	faults_refuse_advice(MADV_DONTNEED, ENOMEM);
-	CHECK_EQ(kn_vmap_resize(area, PAGES(MIB), &dirty), area);
+	CHECK_EQ(kn_vmap_resize(area, PAGES(MIB), 0, &dirty), area);
 	faults_refuse_advice(-1, 0);
 	CHECK(holds(area, MIB, 1));
 	/* Behind the guard. */
@@ -818,7 +819,7 @@ static void an_area_stays_on_its_node(void)
 		area = kn_vmap_get(node, nr, KN_PAGE_SIZE, &dirty);
 		behind = kn_vmap_get(node, nr, KN_PAGE_SIZE, &dirty);
 		fill(kn_page_addr(area), 4 * MIB, 1);
-		area = kn_vmap_resize(area, 2 * nr, &dirty);
+		area = kn_vmap_resize(area, 2 * nr, 0, &dirty);
 		CHECK(area && area > behind);
 		CHECK_EQ(kn_window_of(kn_page_addr(area)), node);
 		CHECK(holds(area, 4 * MIB, 1));

@@ -1,0 +1,256 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Memory that realloc() grows: spare pages behind areas, whole blocks below. */
+#include "alloc/vmalloc/move.h"
+
+#include <string.h>
+
+#include <knuma/kvmalloc.h>
+#include <knuma/malloc.h>
+#include <knuma/vmalloc.h>
+
+#include "alloc/config/tunables.h"
+#include "alloc/vmalloc/vmap.h"
+#include "tests/support/child.h"
+#include "tests/support/faults.h"
+#include "tests/support/heap.h"
+
+#define KIB   ((size_t)1 << 10)
+#define MIB   ((size_t)1 << 20)
+#define PAGES (64 * KIB >> KN_PAGE_SHIFT)
+
+static bool dirty;
+
+static struct page *growing(uint64_t nr, uint64_t spare)
+{
+	struct page *area = kn_vmap_get_growing(0, nr, spare, &dirty);
+
+	CHECK(area);
+	CHECK_EQ(kn_area_pages(area), nr);
+	CHECK_EQ(area->nr_pages, nr + spare);
+	CHECK(area->capacity > area->nr_pages);
+	return area;
+}
+
+static struct page *resize(struct page *area, uint64_t nr, uint64_t spare)
+{
+	area = kn_vmap_resize(area, nr, spare, &dirty);
+	CHECK(area);
+	CHECK_EQ(kn_area_pages(area), nr);
+	CHECK_EQ(kn_vmap_used_bytes(), nr << KN_PAGE_SHIFT);
+	CHECK(kn_vmap_verify(0));
+	return area;
+}
+
+static void growth_into_spare_pages_makes_no_system_call(void)
+{
+	struct page *area;
+
+	start_here();
+	area = growing(PAGES, PAGES);
+	faults_install();
+	for (uint64_t nr = PAGES + 1; nr <= 2 * PAGES; nr++) {
+		CHECK_EQ(resize(area, nr, PAGES), area);
+		CHECK(dirty);
+	}
+	CHECK_EQ(faults_calls(FAULT_ANY), 0);
+	CHECK_EQ(stat_of("vmalloc_grown"), PAGES);
+	CHECK_EQ(area->spare, 0);
+	/* Past them there are new ones. */
+	CHECK_EQ(resize(area, 3 * PAGES, PAGES), area);
+	CHECK_EQ(area->nr_pages, 4 * PAGES);
+	CHECK(faults_calls(FAULT_MADVISE) > 0);
+	kn_vmap_put(area, true);
+	CHECK_EQ(kn_vmap_used_bytes(), 0);
+}
+
+static void a_shrink_gives_spare_pages_back(void)
+{
+	struct page *area;
+
+	start_here();
+	area = growing(2 * PAGES, 2 * PAGES);
+	memset(kn_page_addr(area), 1, 2 * PAGES << KN_PAGE_SHIFT);
+	/* A small one leaves all as it is. */
+	CHECK_EQ(kn_vmap_resize(area, 2 * PAGES - 1, 0, &dirty), area);
+	CHECK_EQ(kn_area_pages(area), 2 * PAGES);
+	CHECK_EQ(area->spare, 2 * PAGES);
+	CHECK_EQ(resize(area, PAGES, 0), area);
+	CHECK_EQ(area->spare, 0);
+	CHECK_EQ(area->capacity, PAGES + 1);
+	kn_vmap_put(area, true);
+}
+
+/* Room for a quarter of what was wanted behind is better than a move. */
+static void less_is_taken_rather_than_a_move(void)
+{
+	struct page *area, *behind;
+
+	start_here();
+	area = growing(PAGES, 0);
+	behind = growing(PAGES, 0);
+	growing(1, 0);
+	CHECK_EQ(behind, area + PAGES + 1);
+	kn_vmap_put(behind, true);
+	kn_vmap_trim(0, true);
+	CHECK_EQ(kn_vmap_resize(area, PAGES + PAGES / 2, 2 * PAGES, &dirty),
+		 area);
+	CHECK_EQ(area->spare, PAGES / 2);
+	CHECK(kn_vmap_verify(0));
+}
+
+/* What was not asked for is not copied, so that it takes no memory. */
+static void a_move_leaves_spare_pages_behind(void)
+{
+	const size_t had = PAGES << KN_PAGE_SHIFT;
+	struct page *area, *to;
+	char *p;
+
+	start_here();
+	area = growing(PAGES, PAGES);
+	growing(1, 0);
+	memset(kn_page_addr(area), 7, had);
+	to = kn_vmap_resize(area, 4 * PAGES, PAGES, &dirty);
+	CHECK(to && to != area && !dirty);
+	p = kn_page_addr(to);
+	CHECK(all_bytes(p, had, 7));
+	CHECK(is_present(p, had));
+	for (size_t at = had; at < 5 * had; at += KN_PAGE_SIZE)
+		CHECK(!is_present(p + at, KN_PAGE_SIZE));
+	CHECK(kn_vmap_verify(0));
+}
+
+/* The next area there has none, and zeroes where it asks for them. */
+static void spare_pages_may_be_dirty(void)
+{
+	char *p, *q;
+
+	start_here();
+	p = vmalloc(4 * MIB);
+	CHECK(p);
+	memset(p, 0xab, 4 * MIB);
+	vfree(p);
+	p = knuma_realloc(knuma_malloc(8 * KIB), 2 * MIB);
+	CHECK(p);
+	CHECK_EQ(knuma_malloc_usable_size(p), 2 * MIB);
+	q = kvrealloc(p, 3 * MIB, GFP_KERNEL | __GFP_ZERO);
+	CHECK_EQ(q, p);
+	CHECK(all_bytes(q + 2 * MIB, MIB, 0));
+	CHECK_EQ(vmalloc_nr_pages(), 3 * MIB >> KN_PAGE_SHIFT);
+	kvfree(q);
+	CHECK_EQ(vmalloc_nr_pages(), 0);
+}
+
+/*
+ * A vector that grows by an eighth, from @from bytes to @to: how often its
+ * content went elsewhere.
+ */
+static int moves_of_a_vector(size_t from, size_t to)
+{
+	char *p = knuma_malloc(from), *q;
+	int moves = 0;
+
+	CHECK(p);
+	memset(p, 5, from);
+	for (size_t size = from; size < to; p = q) {
+		const size_t had = size;
+
+		size += size / 8;
+		q = knuma_realloc(p, size);
+		CHECK(q);
+		CHECK(knuma_malloc_usable_size(q) >= size);
+		CHECK(all_bytes(q, had, 5));
+		memset(q + had, 5, size - had);
+		moves += q != p;
+	}
+	knuma_free(p);
+	return moves;
+}
+
+static void vectors_move_once_for_each_doubling(void)
+{
+	start_here();
+	CHECK_EQ(kn_tun.kvmalloc_pages_max, 256 * KIB);
+	CHECK(moves_of_a_vector(9 * KIB, 100 * KIB) <= 4);
+	/* Areas have nothing behind them here. */
+	CHECK(moves_of_a_vector(140 * KIB, MIB) <= 1);
+	heap_verify();
+	CHECK_EQ(vmalloc_nr_pages(), 0);
+}
+
+/* Below the size of areas what grows is a block as a whole. */
+static void blocks_that_grow_are_whole(void)
+{
+	char *p;
+
+	start_here();
+	p = knuma_realloc(knuma_malloc(100), 9 * KIB);
+	CHECK_EQ(knuma_malloc_usable_size(p), 16 * KIB);
+	CHECK_EQ(knuma_realloc(p, 16 * KIB), p);
+	p = knuma_realloc(p, 70 * KIB);
+	CHECK_EQ(knuma_malloc_usable_size(p), 128 * KIB);
+	CHECK(!is_vmalloc_addr(p));
+	p = knuma_realloc(p, 129 * KIB);
+	CHECK(is_vmalloc_addr(p));
+	CHECK_EQ(knuma_malloc_usable_size(p),
+		 KN_ALIGN_UP(129 * KIB, KN_PAGE_SIZE));
+	/* What does not grow has what it asks for. */
+	knuma_free(p);
+	p = knuma_malloc(70 * KIB);
+	CHECK_EQ(knuma_malloc_usable_size(p),
+		 KN_ALIGN_UP(70 * KIB, KN_PAGE_SIZE));
+	knuma_free(p);
+}
+
+/* An area that shrinks below the size of areas stays one, and gives back. */
+static void an_area_that_shrinks_gives_back(void)
+{
+	char *p;
+
+	start_here();
+	p = knuma_malloc(600 * KIB);
+	CHECK_EQ(knuma_realloc(p, 200 * KIB), p);
+	CHECK_EQ(vmalloc_nr_pages(), 200 * KIB >> KN_PAGE_SHIFT);
+	p = knuma_realloc(p, 20 * KIB);
+	CHECK(p && !is_vmalloc_addr(p));
+	CHECK_EQ(vmalloc_nr_pages(), 0);
+	knuma_free(p);
+}
+
+/* Where there is no address space for spare pages it goes without. */
+static void without_address_space_there_are_none(void)
+{
+	char *p;
+
+	conf("span", "1G");
+	start_here();
+	if (!a_node_has(256 * MIB))
+		skip_child("no node has that much free");
+	p = knuma_malloc(MIB);
+	CHECK(p);
+	CHECK_EQ(knuma_realloc(p, 300 * MIB), NULL);
+	CHECK_EQ(knuma_malloc_usable_size(p), MIB);
+	/* Half of the half of a window has this, and not a quarter more. */
+	p = knuma_realloc(p, 220 * MIB);
+	CHECK(p);
+	CHECK_EQ(knuma_malloc_usable_size(p), 220 * MIB);
+	CHECK_EQ(kn_vmap_find(p)->spare, 0);
+	knuma_free(p);
+	CHECK_EQ(vmalloc_nr_pages(), 0);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		child_test(growth_into_spare_pages_makes_no_system_call),
+		child_test(a_shrink_gives_spare_pages_back),
+		child_test(less_is_taken_rather_than_a_move),
+		child_test(a_move_leaves_spare_pages_behind),
+		child_test(spare_pages_may_be_dirty),
+		child_test(vectors_move_once_for_each_doubling),
+		child_test(blocks_that_grow_are_whole),
+		child_test(an_area_that_shrinks_gives_back),
+		child_test(without_address_space_there_are_none),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
