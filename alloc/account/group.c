@@ -20,6 +20,8 @@
 #define ROUNDS_RETRY_MAYFAIL 4
 
 kn_tls struct knuma_group *kn_group_active;
+/* Groups that this thread is inside of, and those of them from before a fork. */
+static kn_tls uint32_t scopes, inherited;
 bool (*kn_group_shrink_hook)(struct knuma_group *g, gfp_t gfp);
 
 static struct kn_lock lock = KN_LOCK_INIT(group);
@@ -320,10 +322,38 @@ unsigned int knuma_group_enter(struct knuma_group *g)
 {
 	struct knuma_group *const before = kn_group_active;
 
-	if (g)
+	if (g) {
 		ck_pr_inc_32(&g->inside);
+		scopes++;
+	}
 	kn_group_active = g;
 	return before ? before->id : 0;
+}
+
+/* Takes off what other threads of the parent had; nobody of them leaves. */
+static void forget_lost(void)
+{
+	for (uint32_t i = 0; i < kn_load(&nr_used); i++) {
+		struct knuma_group *g = &groups[i];
+
+		if (!g->lost)
+			continue;
+		ck_pr_sub_32(&g->inside, g->lost);
+		g->lost = 0;
+	}
+}
+
+/*
+ * Which groups a thread is in besides the last one stands in the numbers that it
+ * keeps for knuma_group_leave().  So how many of those inside are lost is known
+ * when it has left what it was in.
+ */
+static kn_slow void leave_inherited(struct knuma_group *g)
+{
+	inherited = scopes;
+	g->lost--;
+	if (!inherited)
+		forget_lost();
 }
 
 /* Documented in <knuma/group.h>. */
@@ -343,6 +373,8 @@ void knuma_group_leave(unsigned int before)
 	/* Release; pairs with the acquire in is_idle(). */
 	ck_pr_fence_release();
 	ck_pr_dec_32(&g->inside);
+	if (unlikely(--scopes < inherited))
+		leave_inherited(g);
 }
 
 /* Documented in <knuma/group.h>. */
@@ -415,4 +447,10 @@ void kn_groups_unlock(void)
 void kn_groups_reset(void)
 {
 	kn_lock_reset(&lock);
+	inherited = scopes;
+	for (uint32_t i = 0; i < nr_used; i++)
+		if (groups[i].inside)
+			groups[i].lost = groups[i].inside;
+	if (!inherited)
+		forget_lost();
 }

@@ -40,6 +40,8 @@ struct knuma_group {
 	uint32_t live;	 /* created and not destroyed; lock */
 	uint32_t taken;	 /* not to be given to another one; lock */
 	uint32_t inside; /* scopes of threads; atomic */
+	uint32_t lost;	 /* of those, begun before a fork made this process:
+			    of the thread that did, and of others; that thread */
 	uint64_t seq;	 /* order of creation; lock */
 	uint64_t limit kn_cacheline;
 	uint64_t usage; /* A1 */
@@ -71,6 +73,7 @@ extern bool (*kn_group_shrink_hook)(struct knuma_group *g, gfp_t gfp);
 
 void kn_groups_lock(void);
 void kn_groups_unlock(void);
+/* In a fork child: also forgets threads that are not there. */
 void kn_groups_reset(void);
 
 #endif

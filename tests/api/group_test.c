@@ -16,6 +16,7 @@
 #include <knuma/slab.h>
 #include <knuma/vmalloc.h>
 
+#include "alloc/account/group.h"
 #include "alloc/slab/slab.h"
 #include "tests/support/child.h"
 #include "tests/support/heap.h"
@@ -549,6 +550,82 @@ static void both_sides_of_a_fork_free(void)
 	knuma_group_leave(0);
 }
 
+static struct knuma_group *busy;
+static pthread_barrier_t inside, done;
+
+static void *stay_inside(void *arg)
+{
+	const unsigned int before = knuma_group_enter(busy);
+
+	(void)arg;
+	pthread_barrier_wait(&inside);
+	pthread_barrier_wait(&done);
+	knuma_group_leave(before);
+	return NULL;
+}
+
+/* In a child: places of groups that only other threads were inside of. */
+static void places_serve_again(struct knuma_group *outer,
+			       struct knuma_group *inner, unsigned int before)
+{
+	knuma_group_destroy(busy);
+	knuma_group_destroy(outer);
+	if (inner) {
+		knuma_group_destroy(inner);
+		/* The thread is inside of both; of the third it may be. */
+		CHECK_EQ(knuma_groups_read(NULL, 0), 3);
+		CHECK_EQ(knuma_group_enter(busy), inner->id);
+		CHECK_EQ(knuma_group_enter(NULL), busy->id);
+		knuma_group_leave(busy->id);
+		knuma_group_leave(inner->id);
+		CHECK_EQ(knuma_groups_read(NULL, 0), 3);
+		knuma_group_leave(before);
+		CHECK_EQ(knuma_groups_read(NULL, 0), 2);
+		knuma_group_leave(0);
+	}
+	CHECK_EQ(knuma_groups_read(NULL, 0), 0);
+	CHECK_EQ(group("next", 1), busy);
+	_exit(0);
+}
+
+static void in_a_child(struct knuma_group *outer, struct knuma_group *inner,
+		       unsigned int before)
+{
+	int status;
+	const pid_t pid = fork();
+
+	CHECK(pid >= 0);
+	if (!pid)
+		places_serve_again(outer, inner, before);
+	CHECK_EQ(waitpid(pid, &status, 0), pid);
+	CHECK_EQ(status, 0);
+}
+
+static void a_child_forgets_who_was_inside(void)
+{
+	struct knuma_group *outer, *inner;
+	unsigned int before;
+	pthread_t thread;
+
+	busy = group("busy", 1);
+	outer = group("outer", 1);
+	CHECK_EQ(pthread_barrier_init(&inside, NULL, 2), 0);
+	CHECK_EQ(pthread_barrier_init(&done, NULL, 2), 0);
+	CHECK_EQ(pthread_create(&thread, NULL, stay_inside, NULL), 0);
+	pthread_barrier_wait(&inside);
+	in_a_child(outer, NULL, 0);
+	inner = group("inner", 1);
+	CHECK_EQ(knuma_group_enter(outer), 0);
+	before = knuma_group_enter(inner);
+	in_a_child(outer, inner, before);
+	knuma_group_leave(before);
+	knuma_group_leave(0);
+	pthread_barrier_wait(&done);
+	CHECK_EQ(pthread_join(thread, NULL), 0);
+	/* The parent has lost nobody. */
+	CHECK_EQ(busy->inside + outer->inside + inner->inside, 0);
+}
+
 static void double_frees_give_nothing_back(void)
 {
 	struct knuma_group *g = group("bugs", KNUMA_GROUP_NO_LIMIT);
@@ -637,6 +714,7 @@ int main(void)
 		child_test(names_are_looked_at),
 		child_test(destroying_twice_is_reported),
 		child_test(both_sides_of_a_fork_free),
+		child_test(a_child_forgets_who_was_inside),
 		child_test(double_frees_give_nothing_back),
 		child_test(debugged_objects_are_charged),
 		child_test(checked_objects_are_charged),
