@@ -258,7 +258,10 @@ int knuma_migrate_cache(struct kmem_cache *s, int from, int to,
 		return err;
 	if (!s || !s->live)
 		return -EINVAL;
+	ck_pr_inc_32(&kn_away_marking);
 	for (int node = 0; node < kn_topo.nr_nodes; node++)
 		add_slabs(&j, s, node);
+	flush(&j);
+	ck_pr_dec_32(&kn_away_marking);
 	return end(&j, m);
 }

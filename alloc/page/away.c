@@ -2,6 +2,7 @@
 #include "alloc/page/away.h"
 
 uint64_t kn_away_pages;
+uint32_t kn_away_marking;
 static uint64_t freed;
 
 void kn_away_mark(struct page *head, uint32_t pfn, bool away)

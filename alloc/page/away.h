@@ -13,6 +13,10 @@
  *        marked BLOCK.  For a moment not, while a slab is given back and its
  *        cache migrated at the same time; who marks looks again.
  *   AW2  kn_away_pages counts the marked pages.
+ *   AW3  Who marks pages of what may be freed meanwhile is counted in
+ *        kn_away_marking before it asks the map whether they are in use.  As
+ *        long as anybody is, descriptors of free memory are not purged, and no
+ *        mark with them.
  */
 #ifndef KN_PAGE_AWAY_H
 #define KN_PAGE_AWAY_H
@@ -24,7 +28,8 @@ enum {
 	KN_AWAY_BLOCK = 2, /* some page of what begins here */
 };
 
-extern uint64_t kn_away_pages; /* atomic */
+extern uint64_t kn_away_pages;	 /* atomic */
+extern uint32_t kn_away_marking; /* atomic */
 
 /* Marks @pfn, a page of what begins at @head, or takes its mark off. */
 void kn_away_mark(struct page *head, uint32_t pfn, bool away);

@@ -143,8 +143,10 @@ bool kn_node_wanted(int nid, gfp_t gfp, int *node)
 	}
 	if (*node < 0) {
 		kn_stat_add(KN_STAT_invalid_node, 1);
-		kn_warn_once("node %d is not a possible node of this machine; "
-			     "further ones are only counted", nid);
+		if (!(gfp & __GFP_NOWARN))
+			kn_warn_once("node %d is not a possible node of this "
+				     "machine; further ones are only counted",
+				     nid);
 		errno = EINVAL;
 		return false;
 	}

@@ -8,6 +8,7 @@
 #include "alloc/base/bits.h"
 #include "alloc/config/tunables.h"
 #include "alloc/magazine/magazine.h"
+#include "alloc/page/away.h"
 #include "alloc/stats/stats.h"
 #include "numa/hugetlb.h"
 #include "numa/placement.h"
@@ -271,11 +272,21 @@ static uint32_t alloc_locked(struct kn_zone *z, unsigned order, gfp_t gfp)
 	return pfn;
 }
 
+/* Puts what tells of @nr pages, which nobody else has, into memory. */
+static void populate_tables(uint32_t pfn, uint32_t nr)
+{
+	for (uint32_t i = 0; i < nr; i += KN_PAGE_SIZE / sizeof(struct page))
+		kn_store(&kn_page(pfn + i)->type, KN_PAGE_NONE);
+	for (uint32_t i = 0; i < nr; i += KN_PAGE_SIZE / sizeof(*kn_span.map))
+		kn_map_set(pfn + i, KN_ID_NONE);
+}
+
 /* Writes one byte a page: the memory is there afterwards. */
 static void populate(uint32_t pfn, unsigned order)
 {
 	for (uint32_t i = 0; i < 1u << order; i++)
 		*(volatile char *)kn_pfn_address(pfn + i) = 0;
+	populate_tables(pfn, 1u << order);
 }
 
 /*
@@ -457,6 +468,9 @@ static void mark_pool(uintptr_t from, size_t bytes)
 {
 	for (size_t done = 0; done < bytes; done += KN_HUGE_SIZE)
 		kn_page(kn_pfn((void *)(from + done)))->pool = 1;
+	if (bytes)
+		populate_tables(kn_pfn((void *)from),
+				(uint32_t)(bytes >> KN_PAGE_SHIFT));
 }
 
 /* What is known of a block that is free from now on. */
@@ -674,7 +688,8 @@ static uint32_t isolate(struct kn_zone *z, bool all)
 
 /*
  * Of a block of the largest order that is free as a whole, descriptors other
- * than the first say nothing: zero is as good.
+ * than the first say nothing: zero is as good.  But not to who marks pages just
+ * now, and counts the marks, AW3: the lock was taken since the block was freed.
  */
 static void purge_descriptors(uint32_t pfn, unsigned order)
 {
@@ -683,7 +698,7 @@ static void purge_descriptors(uint32_t pfn, unsigned order)
 	const uintptr_t to = KN_ALIGN_DOWN(
 		(uintptr_t)kn_page(pfn + (1u << order)), KN_PAGE_SIZE);
 
-	if (order == KN_MAX_ORDER && to > from)
+	if (order == KN_MAX_ORDER && to > from && !kn_load(&kn_away_marking))
 		(void)kn_span_purge(from, to - from);
 }
 
@@ -884,6 +899,8 @@ static void shut_pool(struct kn_zone *z)
 
 void kn_zones_reset(void)
 {
+	/* Of threads that are not in this process. */
+	kn_away_marking = 0;
 	for (int node = 0; node < kn_topo.nr_nodes; node++) {
 		struct kn_zone *z = &kn_zones[node];
 		uint32_t pfn;

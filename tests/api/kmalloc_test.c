@@ -403,6 +403,9 @@ static void nolock_has_two_flags_and_no_wait(void)
 	CHECK_FAILS(kmalloc_nolock(48, __GFP_HIGH, NUMA_NO_NODE), EINVAL);
 	CHECK_EQ(kmalloc_nolock(0, 0, NUMA_NO_NODE), ZERO_SIZE_PTR);
 	CHECK_FAILS(kmalloc_nolock(48, 0, 12345), EINVAL);
+	CHECK_FAILS(kmalloc_nolock(100000, 0, 12345), EINVAL);
+	CHECK_EQ(stat_of("invalid_node"), 2);
+	CHECK_EQ(strlen(printed()), 0);
 	if (!syscalls_forbid())
 		skip_child("no seccomp");
 	p = kmalloc_nolock(48, __GFP_ZERO | __GFP_ACCOUNT, NUMA_NO_NODE);

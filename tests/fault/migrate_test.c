@@ -109,6 +109,51 @@ static void moves(void *p, size_t bytes, void (*release)(void *p))
 	heap_verify();
 }
 
+static struct kn_machine machine;
+static struct kmem_cache *emptied;
+static void *objects[3000];
+
+/*
+ * Another thread, as it were: it frees all before a page is marked, and what was
+ * free as a whole is purged while they are.
+ */
+static int free_all(size_t n, void **page, int *status)
+{
+	kn_machine.page_nodes = machine.page_nodes;
+	kmem_cache_free_bulk(emptied, KN_ARRAY_SIZE(objects), objects);
+	kmem_cache_shrink(emptied);
+	return machine.page_nodes(n, page, status);
+}
+
+static int purge_all(size_t n, void **page, const int *node, int *status)
+{
+	kn_machine.move_pages = machine.move_pages;
+	CHECK(kn_away_pages > 0);
+	CHECK_EQ(knuma_trim(), 0);
+	return machine.move_pages(n, page, node, status);
+}
+
+/* Marks are taken off again, and counted, whatever became of the slabs. */
+static void a_cache_is_emptied_while_it_moves(void)
+{
+	fake_start();
+	emptied = kmem_cache_create("emptied", 4096, 0, 0, NULL);
+	for (size_t i = 0; i < KN_ARRAY_SIZE(objects); i++) {
+		objects[i] = kmem_cache_alloc_node(emptied, GFP_KERNEL, 1);
+		CHECK(objects[i]);
+		memset(objects[i], 1, 4096);
+	}
+	machine = kn_machine;
+	kn_machine.page_nodes = free_all;
+	kn_machine.move_pages = purge_all;
+	CHECK_EQ(knuma_migrate_cache(emptied, NUMA_NO_NODE, 3, NULL), 0);
+	CHECK(kn_machine.move_pages == machine.move_pages);
+	CHECK_EQ(kn_away_marking, 0);
+	away_is(0, 0);
+	kmem_cache_destroy(emptied);
+	heap_verify();
+}
+
 static void release_kfree(void *p)
 {
 	kfree(p);
@@ -584,6 +629,7 @@ static void bad_samples(void)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		child_test(a_cache_is_emptied_while_it_moves),
 		child_test(every_kind_of_memory_moves),
 		child_test(a_free_goes_to_its_own_node),
 		child_test(memory_that_is_used_again_comes_home),

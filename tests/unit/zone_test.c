@@ -416,6 +416,33 @@ static void the_reserve_is_filled_once(void)
 	CHECK(kn_zone_verify(0));
 }
 
+/* A call that may not wait touches no descriptor for the first time either. */
+static void what_tells_of_the_reserve_is_in_memory(void)
+{
+	struct kn_zone *z;
+	uint64_t sure = 0;
+	size_t bytes;
+
+	conf("reserve", "4M");
+	start_here();
+	z = &kn_zones[kn_this_node()];
+	kfree(kmalloc(64, GFP_KERNEL));
+	for (unsigned o = 0; o < KN_NR_ORDERS; o++)
+		for (uint32_t pfn = z->warm[o]; pfn != KN_PFN_NONE;
+		     pfn = kn_page(pfn)->next) {
+			if (!(kn_page(pfn)->flags & KN_PAGE_SURE))
+				continue;
+			bytes = sizeof(struct page) << o;
+			CHECK(is_present(kn_page(pfn), bytes));
+			bytes = sizeof(*kn_span.map) << o;
+			CHECK(is_present(&kn_span.map[pfn], bytes));
+			sure += 1u << o;
+		}
+	/* Less what the start and this call took. */
+	CHECK(sure > (3 << 20) / KN_PAGE_SIZE);
+	CHECK(kn_zone_verify(kn_this_node()));
+}
+
 static void nodes_have_zones_of_their_own(void)
 {
 	begin_with(3);
@@ -477,6 +504,7 @@ int main(void)
 		child_test(cold_memory_turns_warm_by_huge_pages),
 		child_test(the_reserve_is_for_urgent_calls),
 		child_test(the_reserve_is_filled_once),
+		child_test(what_tells_of_the_reserve_is_in_memory),
 		child_test(nodes_have_zones_of_their_own),
 		child_test(planted_errors_are_found),
 	};
