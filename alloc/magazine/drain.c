@@ -301,28 +301,42 @@ static bool fence(void)
 	return false;
 }
 
-static bool drain_locked(const struct kn_drain_set *set)
+static void for_each_of(const struct kn_drain_set *set, uint32_t n,
+			void (*fn)(struct kn_magazine *m, uint32_t id,
+				   int node))
+{
+	for (uint32_t i = 0; i < n; i++)
+		for_each(&set[i], fn);
+}
+
+static bool drain_locked(const struct kn_drain_set *set, uint32_t n)
 {
 	if (kn_mag_mode == KN_MAG_FALLBACK) {
-		for_each(set, empty_in_slot);
+		for_each_of(set, n, empty_in_slot);
 		return true;
 	}
-	for_each(set, close_gates);
+	for_each_of(set, n, close_gates);
 	if (kn_mag_mode == KN_MAG_DEPOT || !fence())
 		return false;
-	for_each(set, empty_and_open);
+	for_each_of(set, n, empty_and_open);
 	return true;
 }
 
-bool kn_drain(const struct kn_drain_set *set)
+/* One round for @n sets that have no magazine in common. */
+static bool drain(const struct kn_drain_set *set, uint32_t n)
 {
 	bool done;
 
 	kn_stat_add(KN_STAT_drain_rounds, 1);
 	kn_lock(&drain_lock);
-	done = drain_locked(set);
+	done = drain_locked(set, n);
 	kn_unlock(&drain_lock);
 	return done;
+}
+
+bool kn_drain(const struct kn_drain_set *set)
+{
+	return drain(set, 1);
 }
 
 uint32_t kn_depot_flush(struct kn_magcache *c, int node, uint32_t keep)
@@ -393,6 +407,28 @@ void kn_drain_reopen(uint16_t id)
 	kn_unlock(&drain_lock);
 }
 
+void kn_drain_resume(struct kn_magcache *c, const struct kn_magcache *as)
+{
+	const struct kn_drain_set set = {
+		.first_id = c->id,
+		.last_id = c->id,
+		.cid = -1,
+		.node = -1,
+	};
+
+	kn_lock(&drain_lock);
+	kn_store(&c->batch, as->batch);
+	kn_store(&c->most, as->most);
+	kn_store(&c->capacity, as->capacity);
+	kn_store(&c->depot_max, as->depot_max);
+	kn_store(&c->depot_most, as->depot_most);
+	kn_store(&c->fast_place, as->fast_place);
+	c->closed = false;
+	if (kn_mag_mode != KN_MAG_DEPOT)
+		for_each(&set, reopen);
+	kn_unlock(&drain_lock);
+}
+
 /* The sum moves with every pop and push that nothing else undoes. */
 static uint64_t region_sum(char *bank, int node, uint32_t *present)
 {
@@ -409,8 +445,28 @@ static uint64_t region_sum(char *bank, int node, uint32_t *present)
 	return sum;
 }
 
+/* What a tick found idle: a round, and so a fence, for many together. */
+struct idle {
+	struct kn_drain_set set[32];
+	uint32_t n;
+};
+
+static void drain_found(struct idle *idle)
+{
+	if (idle->n)
+		drain(idle->set, idle->n);
+	idle->n = 0;
+}
+
+static void add_idle(struct idle *idle, struct kn_drain_set set)
+{
+	if (idle->n == KN_ARRAY_SIZE(idle->set))
+		drain_found(idle);
+	idle->set[idle->n++] = set;
+}
+
 /* Those of @bank that got wider, and were not used since the last call. */
-static void drain_wide(int cid, char *bank, int node)
+static void find_wide(struct idle *idle, int cid, char *bank, int node)
 {
 	const uint32_t nr = kn_load(&kn_nr_magcaches);
 
@@ -423,10 +479,10 @@ static void drain_wide(int cid, char *bank, int node)
 		    !places_got(m))
 			continue;
 		if (cur == kn_load(&m->slot[LAST_CUR]))
-			kn_drain(&(struct kn_drain_set){.first_id = id,
-							.last_id = id,
-							.cid = cid,
-							.node = node});
+			add_idle(idle, (struct kn_drain_set){.first_id = id,
+							     .last_id = id,
+							     .cid = cid,
+							     .node = node});
 		else
 			kn_store(&m->slot[LAST_CUR], cur);
 	}
@@ -434,6 +490,8 @@ static void drain_wide(int cid, char *bank, int node)
 
 void kn_drain_idle(void)
 {
+	struct idle idle = {.n = 0};
+
 	for (int cid = 0; cid < kn_load(&nr_cids); cid++) {
 		char *const bank = kn_load_acquire(&kn_banks[cid]);
 
@@ -446,14 +504,17 @@ void kn_drain_idle(void)
 				continue;
 			sum = region_sum(bank, node, &present);
 			if (present && sum == kn_load(last))
-				kn_drain(&(struct kn_drain_set){
-					.last_id = KN_NR_IDS - 1,
-					.cid = cid, .node = node });
+				add_idle(&idle,
+					 (struct kn_drain_set){
+						 .last_id = KN_NR_IDS - 1,
+						 .cid = cid,
+						 .node = node});
 			else if (kn_load(&end_of(bank)->wide_bytes[node]))
-				drain_wide(cid, bank, node);
+				find_wide(&idle, cid, bank, node);
 			kn_store(last, sum);
 		}
 	}
+	drain_found(&idle);
 }
 
 bool kn_drain_needed(uint32_t id)

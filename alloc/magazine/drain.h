@@ -41,6 +41,13 @@ bool kn_drain_cache(struct kn_magcache *c, bool close);
 /* Lets a new cache use the magazines of an id that kn_drain_cache() closed. */
 void kn_drain_reopen(uint16_t id);
 
+/*
+ * Undoes kn_magcache_direct() and kn_drain_cache(c, true) of a cache in use: it
+ * has the sizes and limits of @as from here on.  At once, so no magazine opens
+ * by some of them.
+ */
+void kn_drain_resume(struct kn_magcache *c, const struct kn_magcache *as);
+
 /* Flushes all batches of a depot but @keep; how many. */
 uint32_t kn_depot_flush(struct kn_magcache *c, int node, uint32_t keep);
 

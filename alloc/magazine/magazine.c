@@ -52,13 +52,11 @@ bool kn_allocs_are_slow(void)
 	       (kn_tun.guard_sample && kn_tun.guard_sample < KN_SAMPLE_EXACT);
 }
 
-void kn_magcache_init(struct kn_magcache *c, uint16_t id, size_t size)
+void kn_magcache_set_size(struct kn_magcache *c, size_t size)
 {
 	const uint64_t fit = kn_tun.magazine_bytes / KN_MAX(size, 1);
 	const uint64_t most = KN_MIN(kn_tun.magazine_capacity, fit);
 
-	c->id = id;
-	c->place = kn_mag_place(0, id);
 	c->fast_place = kn_allocs_are_slow() ? 0 : c->place;
 	c->capacity = (uint16_t)KN_MAX(most, 2);
 	c->most = (uint16_t)KN_MAX(kn_tun.magazine_capacity, c->capacity);
@@ -68,6 +66,13 @@ void kn_magcache_init(struct kn_magcache *c, uint16_t id, size_t size)
 					DEPOT_BYTES / (size * c->batch) + 1);
 	c->depot_most = (uint32_t)KN_MIN(kn_tun.depot_batches,
 					 ROUND_BYTES / (size * c->batch) + 1);
+}
+
+void kn_magcache_init(struct kn_magcache *c, uint16_t id, size_t size)
+{
+	c->id = id;
+	c->place = kn_mag_place(0, id);
+	kn_magcache_set_size(c, size);
 	c->closed = false;
 	for (int node = 0; node < kn_topo.nr_nodes; node++)
 		c->depot[node].ramp = KN_MIN(FIRST_REFILL, c->batch);
@@ -166,8 +171,9 @@ static void stow(struct kn_magcache *c, int node, void **obj, uint32_t n,
 	if (may_block && kn_mag_open(c, node, true) &&
 	    kn_mag_push_some(c, node, obj, n) == KN_RSEQ_DONE)
 		return;
-	b = kn_load(&c->depot[node].nr_full) < c->depot_max ?
-		kn_block_get(node, may_block) : NULL;
+	b = kn_load(&c->depot[node].nr_full) < kn_load(&c->depot_max) ?
+		    kn_block_get(node, may_block) :
+		    NULL;
 	if (!b) {
 		c->flush(c, node, obj, n);
 		return;
@@ -209,7 +215,8 @@ static uint32_t from_source(struct kn_magcache *c, int node, gfp_t gfp, void **o
 	}
 	n = c->refill(c, node, gfp, obj, want);
 	if (n) {
-		kn_store(&d->ramp, KN_MIN(want * 2, (uint32_t)c->batch));
+		kn_store(&d->ramp,
+			 KN_MIN(want * 2, (uint32_t)kn_load(&c->batch)));
 		kn_stat_add(KN_STAT_refill_slab, 1);
 	}
 	return n;
@@ -291,16 +298,17 @@ static void account_home(int node)
 static bool make_room(struct kn_magcache *c, int node, void **top)
 {
 	const uint32_t full = kn_load(&c->depot[node].nr_full);
+	const uint32_t most = kn_load(&c->depot_max);
 	struct kn_block *b = NULL;
 	void *batch[KN_BATCH_MAX];
 	uint32_t n;
 
-	if (full < c->depot_max) {
+	if (full < most) {
 		b = kn_block_get(node, false);
 		if (!b)
-			kn_block_lacked(node, c->depot_max - full);
+			kn_block_lacked(node, most - full);
 	}
-	n = kn_mag_pop_some(c, node, b ? b->obj : batch, c->batch);
+	n = kn_mag_pop_some(c, node, b ? b->obj : batch, kn_load(&c->batch));
 	*top = n ? (b ? b->obj : batch)[n - 1] : NULL;
 	if (!b) {
 		if (n)
@@ -394,7 +402,7 @@ void kn_mag_free_bulk(struct kn_magcache *c, int node, void **obj, uint32_t n)
 bool kn_mag_hand_over_block(struct kn_magcache *c, int node, struct kn_block *b,
 			    uint32_t n)
 {
-	if (kn_load(&c->depot[node].nr_full) >= c->depot_most)
+	if (kn_load(&c->depot[node].nr_full) >= kn_load(&c->depot_most))
 		return false;
 	b->nr = n;
 	kn_depot_put(&c->depot[node], b);
@@ -405,8 +413,8 @@ void kn_mag_hand_over(struct kn_magcache *c, int node, void **obj, uint32_t n)
 {
 	struct kn_block *b = NULL;
 
-	if (n > c->batch / 2u &&
-	    kn_load(&c->depot[node].nr_full) < c->depot_most)
+	if (n > kn_load(&c->batch) / 2u &&
+	    kn_load(&c->depot[node].nr_full) < kn_load(&c->depot_most))
 		b = kn_block_get(node, true);
 	if (!b) {
 		c->flush(c, node, obj, n);

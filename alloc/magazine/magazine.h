@@ -80,7 +80,7 @@ extern uint32_t kn_nr_magcaches;	/* the highest id ever used + 1 */
 /*
  * From here on each call reaches refill and flush, for one object: no magazine
  * opens, and the depot takes nothing.  What they have is for kn_drain_cache() to
- * take out.  kn_magcache_init() and kn_drain_reopen() undo it.
+ * take out.  kn_drain_resume() undoes it.
  */
 void kn_magcache_direct(struct kn_magcache *c);
 
@@ -103,6 +103,10 @@ int kn_mag_init(bool want_rseq);
 
 /* Whether allocations go past the fast paths, by the settings. */
 bool kn_allocs_are_slow(void);
+
+/* What follows from the settings and the size of an object, of a cache that
+ * nobody uses. */
+void kn_magcache_set_size(struct kn_magcache *c, size_t size);
 
 /* Enters @c with its @id; objects are @size bytes. */
 void kn_magcache_init(struct kn_magcache *c, uint16_t id, size_t size);

@@ -124,9 +124,9 @@ struct cache_shape {
  * What the configuration says of this cache's magazines, over what follows from
  * its size.  Magazines open after this.
  */
-static void set_magazine(struct kmem_cache *s, const struct kn_cache_conf *conf)
+static void set_magazine(const struct kmem_cache *s, struct kn_magcache *c,
+			 const struct kn_cache_conf *conf)
 {
-	struct kn_magcache *c = &s->mag;
 	uint64_t most;
 
 	if (s->magazine)
@@ -142,7 +142,8 @@ static void set_magazine(struct kmem_cache *s, const struct kn_cache_conf *conf)
 		c->batch = (uint16_t)KN_MIN(c->capacity / 2, KN_BATCH_MAX);
 	}
 	for (int node = 0; node < kn_topo.nr_nodes; node++)
-		c->depot[node].ramp = KN_MIN(c->depot[node].ramp, c->batch);
+		kn_store(&c->depot[node].ramp,
+			 KN_MIN(kn_load(&c->depot[node].ramp), c->batch));
 	if (kn_cache_conf_has(conf, KN_CACHE_KEY_depot_batches))
 		c->depot_max = c->depot_most = (uint32_t)conf->depot_batches;
 }
@@ -211,7 +212,7 @@ static struct kmem_cache *make_cache(const struct cache_shape *shape,
 	s->mag.flush = kn_slab_flush;
 	s->magazine = (uint16_t)KN_MIN(shape->magazine, 126u);
 	kn_magcache_init(&s->mag, id, s->size);
-	set_magazine(s, &conf);
+	set_magazine(s, &s->mag, &conf);
 	if (kn_debug_on(s))
 		kn_magcache_direct(&s->mag);
 	if (s->remembers)
@@ -230,6 +231,7 @@ static void set_debug(struct kmem_cache *s, uint32_t want)
 	const uint32_t have = kn_load(&s->flags) & KN_DEBUG_RUNTIME;
 	const bool before = kn_debug_on(s);
 	const bool after = want || kn_debug_layout(s);
+	struct kn_magcache as;
 	struct kn_cache_conf conf;
 
 	if (!before && after) {
@@ -241,11 +243,12 @@ static void set_debug(struct kmem_cache *s, uint32_t want)
 	/* What remembers never opens, and stays without batches. */
 	if (!before || after || s->remembers)
 		return;
-	/* Until the cache says so, nothing opens. */
-	kn_drain_reopen(s->mag.id);
+	/* Others allocate meanwhile: they see it when it is complete. */
+	as = s->mag;
 	kn_cache_conf_of(s->name, &conf);
-	kn_magcache_init(&s->mag, s->mag.id, s->size);
-	set_magazine(s, &conf);
+	kn_magcache_set_size(&as, s->size);
+	set_magazine(s, &as, &conf);
+	kn_drain_resume(&s->mag, &as);
 }
 
 /* After a change of slab_debug: what a cache in use can be given. */
@@ -287,38 +290,52 @@ struct kmem_cache *kn_vector_cache(uint32_t nr_objects)
 	return vector_caches[kn_log2_up(KN_MAX(nr_objects, 8u)) - 3];
 }
 
-int kn_cache_init(void)
+static bool make_kmalloc_caches(void)
 {
 	struct debug_spec spec;
-	unsigned class = 0;
 
 	read_spec(&spec);
-	kn_conf_changed = debug_changed;
-	kn_store(&kn_caches_hook, kn_caches_reclaim);
-	kn_fence_init();
-	kn_sample_init();
-	if (!kn_harden_init())
-		return -ENOMEM;
 	for (unsigned i = 0; i < NR_CLASSES; i++) {
 		kn_kmalloc_caches[i] = make_kmalloc_cache(
 			"kmalloc", class_size[i], SLAB_KMALLOC, &spec);
 		if (!kn_kmalloc_caches[i])
-			return -ENOMEM;
+			return false;
 	}
 	for (unsigned i = 0; i < NR_CLASSES; i++) {
 		kn_kmalloc_cg_caches[i] = make_kmalloc_cache(
 			"kmalloc-cg", class_size[i], SLAB_KMALLOC | SLAB_ACCOUNT,
 			&spec);
 		if (!kn_kmalloc_cg_caches[i])
-			return -ENOMEM;
+			return false;
 	}
 	for (unsigned i = 0; i < KN_ARRAY_SIZE(vector_caches); i++) {
 		vector_caches[i] = make_kmalloc_cache(
 			"slab-ext", (uint32_t)(8 * sizeof(uint64_t)) << i,
 			SLAB_NO_USER_FLAGS, &spec);
 		if (!vector_caches[i])
-			return -ENOMEM;
+			return false;
 	}
+	return true;
+}
+
+/* After a start that failed: nobody has an object of them. */
+static void forget_caches(void)
+{
+	struct kmem_cache *s;
+
+	kn_list_for_each(s, &caches, struct kmem_cache, list) {
+		kn_store(&kn_magcaches[s->mag.id], NULL);
+		s->mag.id = 0;
+		s->live = false;
+	}
+	kn_list_init(&caches);
+}
+
+/* Where to look for the class of a size. */
+static void fill_class_tables(void)
+{
+	unsigned class = 0;
+
 	for (unsigned i = 0; i < 64; i++) {
 		while (class_size[class] < (i + 1) * 16)
 			class++;
@@ -332,6 +349,21 @@ int kn_cache_init(void)
 		if ((i + 1) * 128 <= KN_KMALLOC_SMALL_MAX)
 			class = 0;
 	}
+}
+
+int kn_cache_init(void)
+{
+	kn_conf_changed = debug_changed;
+	kn_store(&kn_caches_hook, kn_caches_reclaim);
+	kn_fence_init();
+	kn_sample_init();
+	if (!kn_harden_init())
+		return -ENOMEM;
+	if (!make_kmalloc_caches()) {
+		forget_caches();
+		return -ENOMEM;
+	}
+	fill_class_tables();
 	return 0;
 }
 

@@ -16,6 +16,8 @@
 #include <knuma/tunables.h>
 
 #include "alloc/base/assert.h"
+#include "alloc/magazine/drain.h"
+#include "alloc/slab/slab.h"
 #include "tests/concurrency/flavor.h"
 #include "tests/concurrency/stress.h"
 
@@ -24,6 +26,7 @@ enum {
 	SHARED = 256,
 	SIZE = 96,
 	ROUNDS = 200, /* at least, of those who look and switch */
+	PLACES = 10,  /* of a magazine */
 };
 
 #define FZPU                                                     \
@@ -80,11 +83,23 @@ static void look(void)
 		kmem_cache_shrink(cache);
 }
 
+static uint64_t is_too_large(const struct kn_magazine *m)
+{
+	return m->end > PLACES;
+}
+
 static void switch_once(struct stress_thread *t)
 {
 	static const char *const text[] = {"-", "F,stress*", "-,stress*", "F"};
 
 	if (knuma_conf_set("slab_debug", text[stress_below(t, 4)]))
+		count(&spoiled);
+	/* No magazine opens by sizes that are not the cache's. */
+	if (kn_drain_sum(&(struct kn_drain_set){.first_id = cache->mag.id,
+						.last_id = cache->mag.id,
+						.cid = -1,
+						.node = -1},
+			 is_too_large))
 		count(&spoiled);
 	count(&switched);
 }
@@ -121,9 +136,11 @@ static bool switched_enough(void)
 
 static void begin(const char *name, slab_flags_t flags)
 {
+	struct kmem_cache_args args = {.sheaf_capacity = PLACES};
+
 	spoiled = looked = switched = handed = reports = 0;
 	kn_bug_hook = caught;
-	cache = kmem_cache_create(name, SIZE, 0, flags, NULL);
+	cache = kmem_cache_create(name, SIZE, &args, flags);
 	assert_non_null(cache);
 }
 

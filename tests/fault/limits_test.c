@@ -15,6 +15,7 @@
 #include <knuma/vmalloc.h>
 
 #include "alloc/base/start.h"
+#include "alloc/slab/cache.h"
 #include "numa/machine.h"
 #include "numa/span.h"
 #include "tests/support/child.h"
@@ -192,6 +193,27 @@ static void less_and_less_address_space(void)
 	}
 }
 
+static void count_named(struct kmem_cache *s, void *arg)
+{
+	uint32_t *nr = arg;
+
+	nr[0]++;
+	nr[1] += !strcmp(s->name, "kmalloc-64");
+}
+
+/* Caches, and those of them that are called kmalloc-64. */
+static void check_caches(bool there)
+{
+	uint32_t nr[2] = {0, 0}, ids = 0;
+
+	kn_cache_each(count_named, nr);
+	for (uint32_t id = KN_ID_FIRST_CACHE; id < KN_NR_IDS; id++)
+		ids += kn_magcaches[id] != NULL;
+	CHECK_EQ(nr[0], ids);
+	CHECK_EQ(nr[1], there);
+	CHECK_EQ(ids != 0, there);
+}
+
 /* Too little even for the smallest heap: one message, NULL, and no crash. */
 static void too_little_address_space(void)
 {
@@ -209,9 +231,45 @@ static void too_little_address_space(void)
 	kfree(NULL);
 	vfree(NULL);
 	CHECK_EQ(stat_of("slab_new"), 0);
+	check_caches(false);
 	/* With the limit gone, the next call starts it. */
 	limit_address_space(200 * GIB);
 	modest_work();
+}
+
+static uint64_t refused_from;
+
+/* From this mapping on, and then no longer.  Tables of many nodes are several. */
+static void a_start_without_mappings(void)
+{
+	fake_nodes(8);
+	faults_install();
+	faults_fail(FAULT_MMAP, refused_from, FAULTS_FOR_EVER, ENOMEM);
+	if (kmalloc(10, GFP_KERNEL)) {
+		check_caches(true);
+		puts("it has started");
+		return;
+	}
+	check_caches(false);
+	CHECK_EQ(printed_times("ulimit -v"), 1);
+	faults_fail(FAULT_MMAP, 1, 0, ENOMEM);
+	modest_work();
+	check_caches(true);
+}
+
+/* A start that was refused anywhere leaves nothing to the next one. */
+static void starts_that_are_refused(void)
+{
+	struct child c = {.text = ""};
+
+	for (refused_from = 1; !strstr(c.text, "it has started");
+	     refused_from++) {
+		child_run(a_start_without_mappings, &c);
+		if (!child_passed(&c))
+			check_text(__FILE__, __LINE__, c.text, "passed");
+		CHECK(refused_from < 100);
+	}
+	CHECK(refused_from > 5);
 }
 
 static void used_up_address_space(void)
@@ -524,6 +582,7 @@ int main(void)
 		child_test(what_is_free_makes_room_for_a_thread),
 		child_test(less_and_less_address_space),
 		child_test(too_little_address_space),
+		child_test(starts_that_are_refused),
 		child_test(used_up_address_space),
 		child_test(used_up_pages),
 		child_test(many_nodes_in_little_address_space),

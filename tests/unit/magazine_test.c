@@ -257,6 +257,31 @@ static void a_wide_magazine_that_is_not_used_is_drained(void)
 	CHECK_EQ(nr_handed(), 0);
 }
 
+/* All that is idle in one round, and so with one fence. */
+static void what_is_idle_goes_in_one_round(void)
+{
+	static void *held[2][200];
+	static const size_t size[] = {2048, 4096};
+	uint64_t rounds;
+
+	start_here();
+	for (int round = 0; round < 8; round++)
+		for (int k = 0; k < 2; k++) {
+			for (int i = 0; i < 200; i++)
+				held[k][i] = kmalloc(size[k], GFP_KERNEL);
+			for (int i = 0; i < 200; i++)
+				kfree(held[k][i]);
+		}
+	CHECK(stat_of("magazine_widened") >= 2);
+	kfree(kmalloc(64, GFP_KERNEL));
+	kn_drain_idle();
+	kfree(kmalloc(64, GFP_KERNEL));
+	rounds = stat_of("drain_rounds");
+	kn_drain_idle();
+	CHECK_EQ(stat_of("drain_rounds"), rounds + 1);
+	heap_verify();
+}
+
 /* The rest goes home. */
 static void a_depot_keeps_no_more_than_its_limit(void)
 {
@@ -585,6 +610,7 @@ int main(void)
 		child_test(a_double_free_in_a_row_is_noticed),
 		child_test(a_closed_cache_keeps_nothing),
 		child_test(what_is_used_is_left_alone),
+		child_test(what_is_idle_goes_in_one_round),
 		child_test(what_is_idle_is_drained),
 		child_test(what_is_idle_is_drained_whatever_went_before),
 		child_test(a_drain_of_one_node),
