@@ -3,12 +3,15 @@
  * A signal handler that interrupts the library anywhere may allocate with
  * GFP_ATOMIC and GFP_NOWAIT and free: it waits for no lock of the thread that
  * it interrupts, and neither loses nor doubles anything.
+ *
+ * --entries=N goes on until N handlers have interrupted a call of the library.
  */
 #include <errno.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/syscall.h>
 #include <time.h>
@@ -33,6 +36,7 @@
 enum {
 	WORKERS = 2,
 	PERIOD_NS = 50000, /* 20 kHz for each thread, if the machine can */
+	LONG_NS = 5000,	   /* the same with --entries: as fast as it can */
 	OWN = 64,	   /* objects of a handler */
 	SHARED = 64,	   /* objects that change hands */
 };
@@ -42,13 +46,24 @@ struct own {
 	struct stress_thread random;
 	struct canary *own[OWN];
 	uint64_t runs, got, failed, freed, deferred;
+	uint64_t entries; /* of runs, those inside the library; atomic */
 };
 
 static kn_tls struct own *own;
+static kn_tls volatile sig_atomic_t calling;
+static uint64_t entries_wanted;
 static struct kmem_cache *cache;
 static void *shared[SHARED], *areas[SHARED];
 static uint64_t spoiled;
 static int served; /* a handler has got memory */
+
+/* A call of the library by the interrupted code, which the handler knows of. */
+#define CALL(statement)      \
+	do {                 \
+		calling = 1; \
+		statement;   \
+		calling = 0; \
+	} while (0)
 
 static size_t some_size(struct stress_thread *t)
 {
@@ -73,7 +88,7 @@ static void drop(struct canary *c)
 {
 	if (c && !canary_lives(c, (uintptr_t)c))
 		__atomic_add_fetch(&spoiled, 1, __ATOMIC_RELAXED);
-	kvfree(c);
+	CALL(kvfree(c));
 }
 
 static void handler_allocates(struct own *o)
@@ -148,12 +163,15 @@ static void handler_uses_pages(struct own *o)
 static void interrupted(int sig)
 {
 	const int saved_errno = errno;
+	const sig_atomic_t was_calling = calling;
 	struct own *o = own;
 
 	(void)sig;
 	if (!o)
 		return;
 	o->runs++;
+	if (was_calling)
+		__atomic_store_n(&o->entries, o->entries + 1, __ATOMIC_RELAXED);
 	switch (stress_below(&o->random, 5)) {
 	case 0:
 		handler_exchanges(o);
@@ -167,6 +185,7 @@ static void interrupted(int sig)
 	default:
 		handler_allocates(o);
 	}
+	calling = was_calling;
 	errno = saved_errno;
 }
 
@@ -177,8 +196,10 @@ static void many_at_once(struct stress_thread *t)
 	void *p[200];
 	const size_t size = some_size(t);
 
-	for (unsigned i = 0; i < KN_ARRAY_SIZE(p); i++)
-		p[i] = fill(kmalloc(size, GFP_KERNEL), size);
+	for (unsigned i = 0; i < KN_ARRAY_SIZE(p); i++) {
+		CALL(p[i] = kmalloc(size, GFP_KERNEL));
+		fill(p[i], size);
+	}
 	for (unsigned i = 0; i < KN_ARRAY_SIZE(p); i++)
 		drop(p[i]);
 }
@@ -189,13 +210,13 @@ static void from_cache(struct stress_thread *t)
 	const unsigned n = 1 + stress_below(t, KN_ARRAY_SIZE(p));
 
 	for (unsigned i = 0; i < n; i++) {
-		p[i] = kmem_cache_alloc(cache, GFP_KERNEL);
+		CALL(p[i] = kmem_cache_alloc(cache, GFP_KERNEL));
 		if (!p[i] || !stress_own(p[i]))
 			__atomic_add_fetch(&spoiled, 1, __ATOMIC_RELAXED);
 	}
 	for (unsigned i = 0; i < n; i++) {
 		stress_disown(p[i]);
-		kmem_cache_free(cache, p[i]);
+		CALL(kmem_cache_free(cache, p[i]));
 	}
 }
 
@@ -205,31 +226,35 @@ static void one_step(struct stress_thread *t)
 	const unsigned order = stress_below(t, 11);
 	const size_t size = some_size(t);
 	struct page *page;
+	void *p;
 
 	switch (stress_below(t, 10)) {
 	case 0:
-		drop(__atomic_exchange_n(&shared[i],
-					 fill(kmalloc(size, GFP_KERNEL), size),
+		CALL(p = kmalloc(size, GFP_KERNEL));
+		drop(__atomic_exchange_n(&shared[i], fill(p, size),
 					 __ATOMIC_ACQ_REL));
 		break;
 	case 1:
-		vfree(__atomic_exchange_n(&areas[i], vmalloc(size),
-					  __ATOMIC_ACQ_REL));
+		CALL(p = vmalloc(size));
+		p = __atomic_exchange_n(&areas[i], p, __ATOMIC_ACQ_REL);
+		CALL(vfree(p));
 		break;
 	case 2:
-		page = alloc_pages(GFP_KERNEL, order);
+		CALL(page = alloc_pages(GFP_KERNEL, order));
 		if (page)
-			__free_pages(page, order);
+			CALL(__free_pages(page, order));
 		break;
 	case 3:
-		kmem_cache_shrink(cache);
+		CALL(kmem_cache_shrink(cache));
 		break;
 	case 4:
 		if (!stress_below(t, 10))
-			(void)knuma_trim();
+			CALL((void)knuma_trim());
 		break;
 	case 5:
-		flavor_memb.free(fill(kvmalloc(size, GFP_KERNEL), size));
+		CALL(p = kvmalloc(size, GFP_KERNEL));
+		fill(p, size);
+		CALL(flavor_memb.free(p));
 		break;
 	case 6:
 	case 7:
@@ -246,10 +271,8 @@ static timer_t start_timer(void)
 		.sigev_notify = SIGEV_THREAD_ID,
 		.sigev_signo = SIGRTMIN,
 	};
-	const struct itimerspec every = {
-		{0, PERIOD_NS},
-		{0, PERIOD_NS},
-	};
+	const long ns = entries_wanted ? LONG_NS : PERIOD_NS;
+	const struct itimerspec every = {{0, ns}, {0, ns}};
 	timer_t timer;
 
 	event.sigev_notify_thread_id = (pid_t)syscall(SYS_gettid);
@@ -276,9 +299,19 @@ static void work_interrupted(struct stress_thread *t)
 	own = NULL;
 }
 
+static uint64_t all_entries(void)
+{
+	uint64_t sum = 0;
+
+	for (int i = 0; i < WORKERS; i++)
+		sum += __atomic_load_n(&owns[i].entries, __ATOMIC_RELAXED);
+	return sum;
+}
+
 static bool handlers_were_served(void)
 {
-	return __atomic_load_n(&served, __ATOMIC_RELAXED);
+	return __atomic_load_n(&served, __ATOMIC_RELAXED) &&
+	       all_entries() >= entries_wanted;
 }
 
 static void a_handler_may_allocate_and_free(void **state)
@@ -292,7 +325,7 @@ static void a_handler_may_allocate_and_free(void **state)
 	(void)state;
 	assert_int_equal(sigaction(SIGRTMIN, &action, NULL), 0);
 	cache = stress_cache("interrupted", 192);
-	for (int i = 0; i < 4; i++)
+	for (int i = 0; i < (entries_wanted ? 1 : 4); i++)
 		stress_run_until(WORKERS, work_interrupted, NULL,
 				 handlers_were_served);
 	for (int i = 0; i < WORKERS; i++) {
@@ -309,12 +342,14 @@ static void a_handler_may_allocate_and_free(void **state)
 		vfree(areas[i]);
 	}
 	print_message(
-		"%llu signals: %llu objects, %llu times none, %llu freed, "
-		"%llu deferred\n",
-		(unsigned long long)sum.runs, (unsigned long long)sum.got,
-		(unsigned long long)sum.failed, (unsigned long long)sum.freed,
+		"%llu signals, %llu of them inside the library: %llu objects, "
+		"%llu times none, %llu freed, %llu deferred\n",
+		(unsigned long long)sum.runs, (unsigned long long)all_entries(),
+		(unsigned long long)sum.got, (unsigned long long)sum.failed,
+		(unsigned long long)sum.freed,
 		(unsigned long long)sum.deferred);
 	assert_int_equal(spoiled, 0);
+	assert_true(all_entries() >= entries_wanted);
 	kvfree_rcu_barrier();
 	assert_int_equal(stress_stat("rcu_queued"), stress_stat("rcu_freed"));
 	stress_cache_end(cache);
@@ -328,5 +363,8 @@ int main(int argc, char **argv)
 	};
 
 	stress_init(argc, argv);
+	for (int i = 1; i < argc; i++)
+		if (!strncmp(argv[i], "--entries=", 10))
+			entries_wanted = strtoull(argv[i] + 10, NULL, 0);
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

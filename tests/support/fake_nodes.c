@@ -3,6 +3,7 @@
 
 #include <assert.h>
 #include <stdio.h>
+#include <stdlib.h>
 
 #include "numa/machine.h"
 #include "numa/span.h"
@@ -96,6 +97,9 @@ static int fake_move_pages(size_t n, void **pages, const int *nodes,
 
 void fake_nodes_as(const char *possible, const struct fake_node *nodes, int nr)
 {
+	/* The first of them before any thread. */
+	if (getenv("KNUMA_FAKE_NODES"))
+		unsetenv("KNUMA_FAKE_NODES");
 	fake_sysfs_machine(possible, ALL_CPUS, nodes, nr, NULL);
 	if (kn_machine.page_nodes != fake_page_nodes)
 		real = kn_machine;

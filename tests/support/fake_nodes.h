@@ -5,7 +5,8 @@
  * The files of sysfs are fake, and so is mbind(2), which the kernel would
  * refuse for nodes that it does not have.  move_pages(2) says that pages lie on
  * the node of their window; what is tested is the window that they are in.  Call
- * these before the library starts.
+ * these before the library starts.  KNUMA_FAKE_NODES of whoever runs the test is
+ * no matter here.
  */
 #ifndef KN_TESTS_FAKE_NODES_H
 #define KN_TESTS_FAKE_NODES_H
