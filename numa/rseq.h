@@ -59,7 +59,7 @@ static kn_always_inline uint32_t kn_mag_place(int node, uint32_t id)
 /* Between the copies of two CPUs of a word of alloc/percpu: 64 KiB. */
 #define KN_PERCPU_SHIFT 16
 
-/* The largest batch that a section copies. */
+/* Objects in a block, and so in a batch. */
 #define KN_BATCH_MAX 62
 
 /* What the fast paths load, on one line of its own; see numa/hot.h. */
@@ -115,9 +115,9 @@ static kn_always_inline bool kn_rseq_popped(const void *obj)
  *	running CPU; @place is the cache's on node 0
  * kn_rseq_pop_node(hot, place):  the same for the node of @place
  * kn_rseq_push(hot, place, obj):  push one object
- * kn_rseq_pop_batch(hot, place, buf, n):  moves up to @n (<= KN_BATCH_MAX) objects
- *	to @buf; how many, 0 when declined, -1 when aborted
- * kn_rseq_push_batch(hot, place, buf, n):  moves all @n or none
+ * kn_rseq_pop_batch(hot, place, buf, n):  moves up to @n (>= 1) objects to @buf;
+ *	how many, 0 when declined, -1 when aborted
+ * kn_rseq_push_batch(hot, place, buf, n):  moves all @n (>= 1) or none
  * kn_rseq_cpu_add_8(hot, p, n):  adds *@n to the running CPU's copy of a word of
  *	8 bits, whose copy of CPU 0 is at @p; *@n becomes the value before.  Also
  *	_16, _32, _64

@@ -40,11 +40,22 @@ static inline uint32_t kn_map_place(const void *p)
 	return kn_load_acquire(&kn_span.map[kn_pfn(p)]);
 }
 
+/* The cache and the node that a place names. */
+static inline uint32_t kn_place_id(uint32_t place)
+{
+	return place % (uint32_t)KN_REGION_BYTES /
+	       (uint32_t)sizeof(struct kn_magazine);
+}
+
+static inline int kn_place_node(uint32_t place)
+{
+	return (int)(place / (uint32_t)KN_REGION_BYTES);
+}
+
 /* What a page belongs to. */
 static inline uint32_t kn_map_id(uint32_t pfn)
 {
-	return kn_load_acquire(&kn_span.map[pfn]) % (uint32_t)KN_REGION_BYTES /
-	       (uint32_t)sizeof(struct kn_magazine);
+	return kn_place_id(kn_load_acquire(&kn_span.map[pfn]));
 }
 
 /* The same of any address; KN_ID_NONE outside the span. */

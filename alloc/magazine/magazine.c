@@ -158,18 +158,23 @@ enum kn_rseq_ret kn_mag_push_some(struct kn_magcache *c, int node,
 	return KN_RSEQ_DECLINED;
 }
 
+/* Whether the magazine, opened if need be, takes @n objects. */
+static bool into_magazine(struct kn_magcache *c, int node, void **obj, uint32_t n,
+			  bool may_block)
+{
+	if (kn_load(&c->capacity) && kn_mag_push_some(c, node, obj, n) == KN_RSEQ_DONE)
+		return true;
+	return may_block && kn_mag_open(c, node, true) &&
+	       kn_mag_push_some(c, node, obj, n) == KN_RSEQ_DONE;
+}
+
 /* Stores @n objects: into the magazine if it takes them, else the depot. */
 static void stow(struct kn_magcache *c, int node, void **obj, uint32_t n,
 		 bool may_block)
 {
 	struct kn_block *b;
 
-	if (!n)
-		return;
-	if (kn_load(&c->capacity) && kn_mag_push_some(c, node, obj, n) == KN_RSEQ_DONE)
-		return;
-	if (may_block && kn_mag_open(c, node, true) &&
-	    kn_mag_push_some(c, node, obj, n) == KN_RSEQ_DONE)
+	if (!n || into_magazine(c, node, obj, n, may_block))
 		return;
 	b = kn_load(&c->depot[node].nr_full) < kn_load(&c->depot_max) ?
 		    kn_block_get(node, may_block) :
@@ -184,21 +189,30 @@ static void stow(struct kn_magcache *c, int node, void **obj, uint32_t n,
 }
 
 /*
- * Takes a batch from the depot into @obj.  A call that may not wait leaves the
- * last batch for those that may use the reserve.
+ * Takes a batch from the depot, as many into @obj as are wanted, and the rest into
+ * the magazine.  A call that may not wait leaves the last batch for those that
+ * may use the reserve.
  */
-static uint32_t from_depot(struct kn_magcache *c, int node, gfp_t gfp, void **obj)
+static uint32_t from_depot(struct kn_magcache *c, int node, gfp_t gfp, void **obj,
+			   uint32_t want)
 {
-	const bool spare = !gfpflags_allow_blocking(gfp) && !kn_gfp_urgent(gfp);
+	const bool may_block = gfpflags_allow_blocking(gfp);
+	const bool spare = !may_block && !kn_gfp_urgent(gfp);
 	struct kn_block *b = kn_depot_get(&c->depot[node], spare);
-	uint32_t n;
+	uint32_t left, n;
 
 	if (!b)
 		return 0;
-	n = (uint32_t)b->nr;
-	memcpy(obj, b->obj, n * sizeof(*obj));
-	kn_block_put(node, b);
+	n = KN_MIN((uint32_t)b->nr, want);
+	left = (uint32_t)b->nr - n;
+	memcpy(obj, &b->obj[left], n * sizeof(*obj));
 	kn_stat_add(KN_STAT_refill_depot, 1);
+	if (!left || into_magazine(c, node, b->obj, left, may_block)) {
+		kn_block_put(node, b);
+		return n;
+	}
+	b->nr = left;
+	kn_depot_put(&c->depot[node], b);
 	return n;
 }
 
@@ -247,19 +261,20 @@ uint32_t kn_mag_alloc_bulk(struct kn_magcache *c, int node, gfp_t gfp,
 	void *batch[KN_BATCH_MAX];
 	uint32_t got, taken;
 
-	n = KN_MIN(n, KN_BATCH_MAX);
 	/* 1. The magazine: the section may have been interrupted. */
 	got = kn_load(&c->capacity) ? kn_mag_pop_some(c, node, obj, n) : 0;
 	if (got)
 		return got;
+	n = KN_MIN(n, KN_BATCH_MAX);
 	if (kn_load(&c->most) > kn_load(&c->capacity) &&
 	    !kn_load(&c->depot[node].missed))
 		kn_store(&c->depot[node].missed, 1);
 	/* 2. A batch from the node's depot. */
-	got = from_depot(c, node, gfp, batch);
+	got = from_depot(c, node, gfp, obj, n);
+	if (got)
+		return got;
 	/* 3. Slabs, or the buddy. */
-	if (!got)
-		got = from_source(c, node, gfp, batch);
+	got = from_source(c, node, gfp, batch);
 	if (!got)
 		return 0;
 	taken = KN_MIN(got, n);
@@ -371,17 +386,11 @@ void kn_mag_free(struct kn_magcache *c, int node, void *obj)
 	c->flush(c, node, &obj, 1);
 }
 
-void kn_mag_free_bulk(struct kn_magcache *c, int node, void **obj, uint32_t n)
+static void free_batch(struct kn_magcache *c, int node, void **obj, uint32_t n)
 {
-	enum kn_rseq_ret ret;
+	enum kn_rseq_ret ret = kn_mag_push_some(c, node, obj, n);
 	void *top = NULL;
 
-	KN_ASSERT(n <= KN_BATCH_MAX);
-	if (!kn_load(&c->capacity)) {
-		c->flush(c, node, obj, n);
-		return;
-	}
-	ret = kn_mag_push_some(c, node, obj, n);
 	if (ret == KN_RSEQ_DECLINED && widen(c, node))
 		ret = kn_mag_push_some(c, node, obj, n);
 	if (ret == KN_RSEQ_DONE)
@@ -397,6 +406,24 @@ void kn_mag_free_bulk(struct kn_magcache *c, int node, void **obj, uint32_t n)
 	}
 	for (uint32_t i = 0; i < n; i++)
 		kn_mag_free(c, node, obj[i]);
+}
+
+void kn_mag_free_bulk(struct kn_magcache *c, int node, void **obj, uint32_t n)
+{
+	uint32_t some;
+
+	if (!kn_load(&c->capacity)) {
+		c->flush(c, node, obj, n);
+		return;
+	}
+	/* What is more than a batch often has room at once. */
+	if (n > KN_BATCH_MAX &&
+	    kn_mag_push_some(c, node, obj, n) == KN_RSEQ_DONE)
+		return;
+	for (; n; obj += some, n -= some) {
+		some = KN_MIN(n, (uint32_t)KN_BATCH_MAX);
+		free_batch(c, node, obj, some);
+	}
 }
 
 bool kn_mag_hand_over_block(struct kn_magcache *c, int node, struct kn_block *b,

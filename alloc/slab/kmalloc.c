@@ -327,7 +327,7 @@ int kmem_cache_alloc_bulk(struct kmem_cache *s, gfp_t gfp, size_t n, void **p)
 		got = p[0] != NULL;
 	}
 	while (got < n) {
-		const uint32_t want = (uint32_t)KN_MIN(n - got, KN_BATCH_MAX);
+		const uint32_t want = (uint32_t)KN_MIN(n - got, KN_MAG_SLOTS);
 		uint32_t more = kn_mag_alloc_bulk(&s->mag, node, gfp, p + got,
 						  want);
 
@@ -351,33 +351,35 @@ int kmem_cache_alloc_bulk(struct kmem_cache *s, gfp_t gfp, size_t n, void **p)
 	return (int)n;
 }
 
-/* The objects from p[0] on that are of one cache and one node. */
-static size_t run_of(size_t n, void **p, uint32_t *id, int *node)
+/*
+ * How many objects from p[0] on go back to the same magazine; its place, 0 of
+ * what is not in the span.
+ */
+static size_t run_of(size_t n, void **p, uint32_t *place)
 {
-	size_t i = 0;
+	size_t i = 1;
 
-	*id = KN_ID_NONE;
-	if (!kn_span_has(p[0]))
+	*place = 0;
+	if (!kn_hot_has(&kn_hot, p[0]))
 		return 1;
-	*id = kn_map_id(kn_pfn(p[0]));
-	*node = kn_window_of(p[0]);
-	while (++i < n && i < KN_BATCH_MAX)
-		if (!kn_span_has(p[i]) || kn_window_of(p[i]) != *node ||
-		    kn_map_id(kn_pfn(p[i])) != *id)
-			break;
+	*place = kn_hot_place(&kn_hot, p[0]);
+	while (i < n && i < KN_MAG_SLOTS && kn_hot_has(&kn_hot, p[i]) &&
+	       kn_hot_place(&kn_hot, p[i]) == *place)
+		i++;
 	return i;
 }
 
 void kmem_cache_free_bulk(struct kmem_cache *s, size_t n, void **p)
 {
 	while (n) {
-		uint32_t id;
-		int node = 0;
-		const size_t run = run_of(n, p, &id, &node);
+		uint32_t place;
+		const size_t run = run_of(n, p, &place);
+		const uint32_t id = kn_place_id(place);
 
 		if (id >= KN_ID_FIRST_CACHE && (!s || s->mag.id == id) &&
 		    likely(!kn_harden_frees))
-			kn_mag_free_bulk(&kn_cache_by_id(id)->mag, node, p,
+			kn_mag_free_bulk(&kn_cache_by_id(id)->mag,
+					 kn_place_node(place), p,
 					 (uint32_t)run);
 		else
 			for (size_t i = 0; i < run; i++)

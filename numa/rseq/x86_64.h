@@ -167,6 +167,23 @@ dup:
 	return KN_RSEQ_DUP;
 }
 
+/*
+ * Copies objects, 16 bytes at a time: rcx, less than 0, counts up to 0.  An odd
+ * one goes first.
+ */
+#define KN_RSEQ_COPY(from, to)						\
+	"testb	$1, %%cl\n\t"						\
+	"jz	7f\n\t"						\
+	"movq	" from ", %%r9\n\t"					\
+	"movq	%%r9, " to "\n\t"					\
+	"incq	%%rcx\n\t"						\
+	"jz	8f\n"							\
+	"7:	movups	" from ", %%xmm0\n\t"				\
+	"movups	%%xmm0, " to "\n\t"					\
+	"addq	$2, %%rcx\n\t"					\
+	"jnz	7b\n"							\
+	"8:\n\t"
+
 static inline int kn_rseq_pop_batch(const struct kn_hot *hot, uint64_t place,
 				    void **buf, uint32_t n)
 {
@@ -184,11 +201,8 @@ static inline int kn_rseq_pop_batch(const struct kn_hot *hot, uint64_t place,
 		"movl	%[got], %%ecx\n\t"
 		"leaq	16(%%rdx, %%rax, 8), %%rax\n\t"	/* past the top slot */
 		"leaq	(%[buf], %%rcx, 8), %%r11\n\t"
-		"negq	%%rcx\n"
-		"7:	movq	(%%rax, %%rcx, 8), %%r9\n\t"
-		"movq	%%r9, (%%r11, %%rcx, 8)\n\t"
-		"incq	%%rcx\n\t"
-		"jnz	7b\n\t"
+		"negq	%%rcx\n\t"
+		KN_RSEQ_COPY("(%%rax, %%rcx, 8)", "(%%r11, %%rcx, 8)")
 		"movl	%[got], %%ecx\n\t"
 		"imulq	$0xffff, %%rcx, %%rcx\n\t"
 		"addq	%%rcx, %%r8\n\t"
@@ -206,7 +220,8 @@ static inline int kn_rseq_pop_batch(const struct kn_hot *hot, uint64_t place,
 		: [got] "=&r" (got)
 		: KN_RSEQ_INPUTS, [place] "r" (place),
 		  [buf] "r" (buf), [n] "r" (n)
-		: "rax", "rcx", "rdx", "r8", "r9", "r11", "memory", "cc");
+		: "rax", "rcx", "rdx", "r8", "r9", "r11", "xmm0", "memory",
+		  "cc");
 	return got;
 }
 
@@ -221,21 +236,20 @@ kn_rseq_push_batch(const struct kn_hot *hot, uint64_t place, void *const *buf,
 		"leal	(%%rax, %q[n]), %%r11d\n\t"	/* count afterwards */
 		"cmpl	%%ecx, %%r11d\n\t"
 		"ja	5f\n\t"
-		"leaq	16(%%rdx, %%rax, 8), %%rax\n\t"	/* first free slot */
-		"xorl	%%ecx, %%ecx\n"
-		"7:	movq	(%[buf], %%rcx, 8), %%r11\n\t"
-		"movq	%%r11, (%%rax, %%rcx, 8)\n\t"
-		"incl	%%ecx\n\t"
-		"cmpl	%[n], %%ecx\n\t"
-		"jb	7b\n\t"
+		"movl	%[n], %%ecx\n\t"
 		"addq	%%rcx, %%r8\n\t"
+		"leaq	16(%%rdx, %%r11, 8), %%rax\n\t" /* past the last */
+		"leaq	(%[buf], %%rcx, 8), %%r11\n\t"
+		"negq	%%rcx\n\t"
+		KN_RSEQ_COPY("(%%r11, %%rcx, 8)", "(%%rax, %%rcx, 8)")
 		"movq	%%r8, (%%rdx)\n"		/* commit */
 		"2:\n\t"
 		KN_RSEQ_GOTO_ABORT
 		:
 		: KN_RSEQ_INPUTS, [place] "r" (place),
 		  [buf] "r" (buf), [n] "r" (n)
-		: "rax", "rcx", "rdx", "r8", "r9", "r11", "memory", "cc"
+		: "rax", "rcx", "rdx", "r8", "r9", "r11", "xmm0", "memory",
+		  "cc"
 		: aborted, declined);
 	return KN_RSEQ_DONE;
 declined:

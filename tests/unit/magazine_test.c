@@ -343,6 +343,31 @@ static void bulk_gives_up_to_a_batch(void)
 	CHECK_EQ(nr_handed(), 0);
 }
 
+/* Copies of each length, even and odd, with and without room. */
+static void bulk_of_more_than_a_batch(void)
+{
+	static void *obj[KN_MAG_SLOTS + 1];
+	static unsigned char out[OBJECTS];
+
+	begin(64);
+	for (uint32_t n = 1; n <= KN_MAG_SLOTS; n++) {
+		uint32_t got = 0;
+
+		memset(out, 0, sizeof(out));
+		while (got < n)
+			got += kn_mag_alloc_bulk(&c, 0, GFP_KERNEL, obj + got,
+						 n - got);
+		CHECK_EQ(got, n);
+		CHECK_EQ(obj[n], NULL);
+		for (uint32_t i = 0; i < n; i++)
+			CHECK_EQ(out[number_of(obj[i])]++, 0);
+		kn_mag_free_bulk(&c, 0, obj, n);
+	}
+	CHECK(kn_drain_cache(&c, false));
+	CHECK_EQ(nr_handed(), 0);
+	CHECK_EQ(misuse_count(), 0);
+}
+
 static void a_dry_source(void)
 {
 	void *obj[10];
@@ -590,6 +615,13 @@ static void all_again_without_rseq(void)
 	CHECK_EQ(kn_mag_mode, KN_MAG_FALLBACK);
 }
 
+static void bulk_again_without_rseq(void)
+{
+	conf("rseq", "no");
+	bulk_of_more_than_a_batch();
+	CHECK_EQ(kn_mag_mode, KN_MAG_FALLBACK);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -605,6 +637,7 @@ int main(void)
 		child_test(a_depot_keeps_no_more_than_its_limit),
 		child_test(batches_come_back_from_the_depot),
 		child_test(bulk_gives_up_to_a_batch),
+		child_test(bulk_of_more_than_a_batch),
 		child_test(a_dry_source),
 		child_test(the_last_batch_is_for_urgent_calls),
 		child_test(a_double_free_in_a_row_is_noticed),
@@ -621,6 +654,7 @@ int main(void)
 		child_test(a_magazine_takes_its_capacity),
 		child_test(the_sections_pass_their_test),
 		child_test(all_again_without_rseq),
+		child_test(bulk_again_without_rseq),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
