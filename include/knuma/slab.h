@@ -290,7 +290,8 @@ int kmem_cache_alloc_bulk(struct kmem_cache *s, gfp_t gfp, size_t n, void **p)
  * Context: Any thread, no signal handler.  What lies there is not touched.
  * Return:  true when it is of a cache or of a small kmalloc(); false without a
  *          line for all else, of which mem_dump_obj() tells.
- * Source:  Linux mm/slab_common.c, kmem_dump_obj().
+ * Source:  Linux mm/slab_common.c, kmem_dump_obj().  Differs: tells what is in
+ *          use from what is free.
  */
 bool kmem_dump_obj(void *object) KN_SYM(kmem_dump_obj);
 
@@ -477,6 +478,8 @@ static inline void *kmem_cache_alloc_lru(struct kmem_cache *s,
  *
  * One that nobody was charged for stays so; SLAB_ACCOUNT and __GFP_ACCOUNT have
  * it charged, see group.h.
+ *
+ * Source: Linux mm/slub.c, kmem_cache_charge().  Differs: charges nobody.
  */
 static inline bool kmem_cache_charge(void *objp, gfp_t gfp)
 {

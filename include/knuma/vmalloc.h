@@ -287,6 +287,8 @@ static inline KN_ALLOC(1) void *vmalloc_32_user(unsigned long size)
  *
  * Where in the machine's memory its pages lie is the system's affair, as with
  * __GFP_DMA32.
+ *
+ * Source: Linux mm/vmalloc.c, vmalloc_32().  Differs: pages may lie above 4 GiB.
  */
 static inline KN_ALLOC(1) void *vmalloc_32(unsigned long size)
 {
@@ -304,6 +306,9 @@ static inline KN_ALLOC(1) void *vmalloc_32(unsigned long size)
  * vmalloc_huge() is the same near the running CPU.
  *
  * Context, result and errors are those of __vmalloc_node().
+ *
+ * Source: Linux mm/vmalloc.c, vmalloc_huge_node().  Differs: vmalloc() may have
+ *         huge pages, too.
  */
 static inline KN_ALLOC(1) void *vmalloc_huge_node(unsigned long size, gfp_t gfp,
 						  int node)

@@ -174,6 +174,17 @@ class Manual(unittest.TestCase):
             "./bazelw run //tools:gen_conf -- --reference "
             ">docs/reference/settings.md")
 
+    def test_the_reference_of_kernel_calls_is_the_headers(self):
+        page = read("docs/reference/kernel-calls.md")
+        self.assertEqual(
+            page, read("tools/man/kernel-calls.md"),
+            "./bazelw build //tools/man:kernel-calls; "
+            "cp bazel-bin/tools/man/kernel-calls.md docs/reference")
+        there, _, left_out = page.partition("## Left out")
+        for name in "kmalloc_node", "alloc_pages_node", "__vmalloc_node":
+            self.assertIn("`%s`" % name, there)
+        self.assertIn("`vmap`", left_out)
+
     def test_the_synopsis_has_each_form(self):
         synopsis = re.search(r"(?s)\.SH SYNOPSIS\n(.*?)\.SH",
                              read("docs/man/knuma.1")).group(1)
