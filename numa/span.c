@@ -530,14 +530,20 @@ bool kn_span_set_huge(int node, bool on)
 int kn_span_put_ordinary(uintptr_t addr, size_t len)
 {
 	const int node = kn_window_of((void *)addr);
-	void *at = kn_machine.mmap((void *)addr, len, PROT_READ | PROT_WRITE,
+	void *at = kn_machine.mmap((void *)addr, len, PROT_NONE,
 				   MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE |
 					   MAP_FIXED);
+	int err;
 
 	if (kn_is_err(at))
 		return kn_ptr_err(at);
-	if (!kn_span.bind_wanted)
-		return 0;
+	/*
+	 * What may be committed is asked for when the place is taken: a mapping
+	 * that is refused for that has unmapped what was there.
+	 */
+	err = kn_machine.mprotect(at, len, PROT_READ | PROT_WRITE);
+	if (err || !kn_span.bind_wanted)
+		return err;
 	/* The policy and the name of the window went with what was there. */
 	if (kn_load(&kn_span.bound) >> node & 1 &&
 	    kn_machine.mbind_preferred(at, len, kn_topo.kernel_id[node]))

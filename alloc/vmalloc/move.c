@@ -23,9 +23,6 @@
 #define MAP_FIXED_NOREPLACE 0x100000
 #endif
 
-/* Pages in one question. */
-#define CHUNK	   512
-
 /* Below this a copy costs less than a mapping that is cut, and made anew. */
 #define MOVE_LEAST ((size_t)1 << 20)
 
@@ -77,11 +74,6 @@ static int remap(char *to, char *from, size_t bytes)
 	return kn_is_err(at) ? kn_ptr_err(at) : 0;
 }
 
-static int move(char *to, char *from, size_t bytes)
-{
-	return is_one_mapping(from, bytes) ? remap(to, from, bytes) : -EFAULT;
-}
-
 /*
  * Pages from @at on that are in one mapping, of @nr in all, as far as moves cut
  * it: most kernels move one mapping in one call.
@@ -95,7 +87,7 @@ static uint64_t piece_at(const struct page *area, uint64_t at, uint64_t nr)
 
 /*
  * Moves as many of the pages of @area as can be, from the first on.  How many;
- * *@err: what ended it.
+ * *@err: what refused the next, and did something to its place.
  */
 static uint64_t move_tables(struct page *to, const struct page *area, int *err)
 {
@@ -104,12 +96,14 @@ static uint64_t move_tables(struct page *to, const struct page *area, int *err)
 
 	*err = 0;
 	while (done < nr && kn_mappings_take()) {
+		char *from = kn_page_addr((struct page *)area + done);
 		const uint64_t n = piece_at(area, done, nr);
+		const bool is_one = is_one_mapping(from, n << KN_PAGE_SHIFT);
 
-		*err = move(kn_page_addr(to + done),
-			    kn_page_addr((struct page *)area + done),
-			    n << KN_PAGE_SHIFT);
-		if (*err) {
+		if (is_one)
+			*err = remap(kn_page_addr(to + done), from,
+				     n << KN_PAGE_SHIFT);
+		if (!is_one || *err) {
 			kn_mappings_give();
 			break;
 		}
@@ -143,28 +137,17 @@ static void merge(char *to, const char *from, size_t bytes)
 			memcpy(to + at, from + at, KN_PAGE_SIZE);
 }
 
-static bool is_mapped(char *at, size_t bytes)
-{
-	unsigned char ignored[CHUNK];
-
-	for (size_t n; bytes; at += n, bytes -= n) {
-		n = KN_MIN(bytes, CHUNK * KN_PAGE_SIZE);
-		if (kn_machine.mincore(at, n, ignored) == -ENOMEM)
-			return false;
-	}
-	return true;
-}
-
 /*
  * Where a move is refused late all the same, for lack of memory or of what may be
- * committed: maps what was to be moved to again.  -EEXIST: others have mapped
- * something there meanwhile.
+ * committed: maps what was to be moved to again.  What is one mapping with the
+ * page behind, which was not to be moved to, was not unmapped.  -EEXIST: others
+ * have mapped something there meanwhile.
  */
 static int mend(char *at, size_t bytes)
 {
 	const void *hole;
 
-	if (is_mapped(at, bytes))
+	if (is_one_mapping(at + bytes - KN_PAGE_SIZE, 2 * KN_PAGE_SIZE))
 		return 0;
 	hole = kn_machine.mmap(at, bytes, PROT_NONE,
 			       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE |

@@ -514,6 +514,44 @@ static void a_place_that_others_took(void)
 	CHECK(all_bytes(intruder + KN_PAGE_SIZE / 2, KN_PAGE_SIZE / 2, 7));
 }
 
+/* All of it, so that nothing of it is missing. */
+static void *loses_all_of_it(void *from, size_t old_len, size_t new_len,
+			     int flags, void *to)
+{
+	if (!flags)
+		return real_mremap(from, old_len, new_len, flags, to);
+	CHECK(!munmap(to, new_len));
+	intruder = mmap(to, new_len, PROT_READ | PROT_WRITE,
+			MAP_SHARED | MAP_ANONYMOUS | MAP_FIXED, -1, 0);
+	CHECK(intruder == to);
+	memset(intruder, 0, new_len);
+	return (void *)(intptr_t)-ENOMEM;
+}
+
+static void a_place_that_others_took_as_a_whole(void)
+{
+	struct page *area, *behind;
+	uint64_t used;
+
+	start_here();
+	area = hemmed_in(4 * MIB, 1, &behind);
+	used = kn_vmap_used_bytes();
+	real_mremap = kn_machine.mremap;
+	kn_machine.mremap = loses_all_of_it;
+	CHECK_EQ(kn_vmap_resize(area, PAGES(8 * MIB), 0, &dirty), NULL);
+	kn_machine.mremap = real_mremap;
+	CHECK_EQ(printed_times("the process has mapped"), 1);
+	CHECK_EQ(kn_vmap_used_bytes(), used);
+	CHECK(holds(area, 4 * MIB, 1));
+	area = resize(area, 8 * MIB);
+	CHECK(holds(area, 4 * MIB, 1));
+	fill(kn_page_addr(area), 8 * MIB, 2);
+	put(area);
+	kn_vmap_trim(0, true);
+	CHECK(kn_vmap_verify(0));
+	CHECK(all_bytes(intruder, 4 * MIB, 0));
+}
+
 /* Nor can it be mapped again: the area stays, and what was moved goes back. */
 static void a_place_that_is_lost(void)
 {
@@ -721,6 +759,47 @@ static void a_mapping_that_cannot_be_made_anew(void)
 	CHECK(kn_vmap_verify(0));
 }
 
+static void *(*real_mmap)(void *addr, size_t len, int prot, int flags);
+
+/* As a kernel that counts what may be written, and has unmapped before that. */
+static void *commits_nothing(void *addr, size_t len, int prot, int flags)
+{
+	if (!(prot & PROT_WRITE))
+		return real_mmap(addr, len, prot, flags);
+	CHECK(!munmap(addr, len));
+	return (void *)(intptr_t)-ENOMEM;
+}
+
+/* What cannot be had anew is nobody else's either. */
+static void a_refused_mapping_leaves_no_hole(void)
+{
+	struct page *area, *behind;
+	char *p, *other;
+
+	start_here();
+	faults_install();
+	area = hemmed_in(4 * MIB, 1, &behind);
+	area = resize(area, 8 * MIB);
+	p = kn_page_addr(area);
+	put(area);
+	real_mmap = kn_machine.mmap;
+	kn_machine.mmap = commits_nothing;
+	faults_fail(FAULT_MPROTECT, 1, 1, ENOMEM);
+	kn_vmap_trim(0, true);
+	CHECK_EQ(faults_failed(), 1);
+	CHECK(kn_vmap_cached_bytes() >= 8 * MIB);
+	other = mmap(p, 8 * MIB, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	CHECK(other != MAP_FAILED && other != p);
+	CHECK(get(8 * MIB) != area);
+	kn_vmap_trim(0, true);
+	kn_machine.mmap = real_mmap;
+	CHECK_EQ(kn_vmap_cached_bytes(), 0);
+	CHECK(kn_vmap_verify(0));
+	CHECK_EQ(get(8 * MIB), area);
+	fill(p, 8 * MIB, 3);
+	CHECK(holds(area, 8 * MIB, 3));
+}
+
 /* Every call of the machine fails once; the content never knows. */
 static void steps_of_growth(void)
 {
@@ -891,6 +970,7 @@ int main(void)
 		child_test(half_a_move_is_completed),
 		child_test(a_place_that_was_unmapped_is_mapped_again),
 		child_test(a_place_that_others_took),
+		child_test(a_place_that_others_took_as_a_whole),
 		child_test(a_place_that_is_lost),
 		child_test(what_must_not_move_is_copied),
 		child_test(areas_with_a_protection_stay),
@@ -898,6 +978,7 @@ int main(void)
 		child_test(a_shrink_that_is_refused),
 		child_test(what_a_shrink_leaves_is_wiped),
 		child_test(a_mapping_that_cannot_be_made_anew),
+		child_test(a_refused_mapping_leaves_no_hole),
 		child_test(any_call_may_fail),
 		child_test(guards_that_are_mappings),
 		child_test(an_area_stays_on_its_node),
