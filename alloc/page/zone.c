@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <sched.h>
+#include <string.h>
 
 #include "alloc/base/assert.h"
 #include "alloc/base/bits.h"
@@ -63,12 +64,19 @@ static uint32_t *list_of(struct kn_zone *z, unsigned order, uint8_t flags)
 	return flags & KN_PAGE_WARM ? &z->warm[order] : &z->cold[order];
 }
 
+static enum kn_zone_kind kind_of(uint8_t flags)
+{
+	if (flags & KN_PAGE_POOL)
+		return KN_ZONE_POOL;
+	return flags & KN_PAGE_WARM ? KN_ZONE_WARM : KN_ZONE_COLD;
+}
+
 /* Counts a block in (@sign 1) or out (-1) of the free lists. */
 static void account(struct kn_zone *z, unsigned order, uint8_t flags, int sign)
 {
 	const uint64_t n = (uint64_t)sign << order;
 
-	kn_store(&z->nr_blocks[order], z->nr_blocks[order] + (uint32_t)sign);
+	z->nr_blocks[kind_of(flags)][order] += (uint32_t)sign;
 	kn_store(&z->nr_free, z->nr_free + n);
 	if (flags & KN_PAGE_WARM)
 		kn_store(&z->nr_warm, z->nr_warm + n);
@@ -503,6 +511,7 @@ static int grow_by(struct kn_zone *z, int node, size_t step, unsigned flags)
 	ck_pr_add_64(&z->managed, step >> KN_PAGE_SHIFT);
 	mark_pool(from, pool);
 	kn_lock(&z->lock);
+	z->nr_pool += pool >> KN_PAGE_SHIFT;
 	free_range_locked(z, kn_pfn((void *)from),
 			  (uint32_t)(pool >> KN_PAGE_SHIFT),
 			  KN_PAGE_ZERO | KN_PAGE_SURE | KN_PAGE_POOL);
@@ -814,9 +823,29 @@ uint64_t kn_zone_shrink(int node, bool all)
 	return err ? 0 : old_end - end;
 }
 
-static bool verify_list(uint32_t pfn, unsigned order, uint8_t kind,
+void kn_zone_levels(int node, struct kn_zone_levels *l)
+{
+	struct kn_zone *z = &kn_zones[node];
+
+	*l = (struct kn_zone_levels){0};
+	kn_lock(&z->lock);
+	take_deferred(z);
+	memcpy(l->free, z->nr_blocks, sizeof(l->free));
+	for (uint32_t pfn = z->isolated; pfn != KN_PFN_NONE;
+	     pfn = kn_page(pfn)->next)
+		l->isolated[kn_page(pfn)->order]++;
+	l->managed = kn_load(&z->managed);
+	l->pool = z->nr_pool;
+	kn_unlock(&z->lock);
+}
+
+static bool verify_list(struct kn_zone *z, unsigned order, uint8_t kind,
 			uint64_t *nr, uint64_t *nr_sure)
 {
+	const uint64_t before = *nr;
+	const uint32_t nr_blocks = z->nr_blocks[kind_of(kind)][order];
+	uint32_t pfn = *list_of(z, order, kind);
+
 	for (; pfn != KN_PFN_NONE; pfn = kn_page(pfn)->next) {
 		const struct page *page = kn_page(pfn);
 		const struct page *buddy = kn_page(pfn ^ (1u << order));
@@ -836,6 +865,11 @@ static bool verify_list(uint32_t pfn, unsigned order, uint8_t kind,
 		if (page->flags & KN_PAGE_SURE)
 			*nr_sure += 1u << order;
 	}
+	if (*nr - before != (uint64_t)nr_blocks << order) {
+		kn_warn("Z2: %u blocks of order %u are counted", nr_blocks,
+			order);
+		return false;
+	}
 	return true;
 }
 
@@ -848,9 +882,9 @@ bool kn_zone_verify(int node)
 	kn_lock(&z->lock);
 	take_deferred(z);
 	for (unsigned o = 0; o < KN_NR_ORDERS && ok; o++)
-		ok = verify_list(z->cold[o], o, 0, &cold, &sure) &&
-		     verify_list(z->warm[o], o, KN_PAGE_WARM, &warm, &sure) &&
-		     verify_list(z->pool[o], o, KN_PAGE_POOL, &pool, &sure);
+		ok = verify_list(z, o, 0, &cold, &sure) &&
+		     verify_list(z, o, KN_PAGE_WARM, &warm, &sure) &&
+		     verify_list(z, o, KN_PAGE_POOL, &pool, &sure);
 	if (ok && (cold + warm + pool != z->nr_free || warm != z->nr_warm ||
 		   sure != z->nr_sure)) {
 		kn_warn("Z2, Z4: node %d counts do not match its lists", node);

@@ -22,6 +22,7 @@
  *   Z1  A free block is on exactly one list, that of its kind and order, and
  *       its first page says so.
  *   Z2  nr_free = the pages on all lists; nr_warm = those on the warm ones;
+ *       nr_blocks = the blocks on each list;
  *       the list of a block is that of the mapping behind it.
  *   Z3  No two free buddies of one kind and order below 10 exist.
  *   Z4  nr_sure counts the pages of warm and pool blocks that are surely in memory.  A
@@ -43,12 +44,19 @@
 
 #define KN_NR_ORDERS (KN_MAX_ORDER + 1)
 
+enum kn_zone_kind {
+	KN_ZONE_COLD,
+	KN_ZONE_WARM,
+	KN_ZONE_POOL,
+	KN_NR_ZONE_KINDS
+};
+
 struct kn_zone {
 	struct kn_lock lock;
 	uint32_t cold[KN_NR_ORDERS];	/* heads; lock */
 	uint32_t warm[KN_NR_ORDERS];
 	uint32_t pool[KN_NR_ORDERS];
-	uint32_t nr_blocks[KN_NR_ORDERS];
+	uint32_t nr_blocks[KN_NR_ZONE_KINDS][KN_NR_ORDERS]; /* lock */
 	uint64_t nr_free, nr_warm, nr_sure; /* pages; lock */
 	uint64_t least_warm;	/* lowest nr_warm since the last trim; lock */
 	uint32_t isolated;	/* list of blocks being purged; lock */
@@ -56,6 +64,7 @@ struct kn_zone {
 
 	uintptr_t grown; /* end of the usable prefix; who has set growing */
 	uint64_t managed;	/* pages of it, without holes; atomic */
+	uint64_t nr_pool;	/* of those, pages of the pool; lock */
 	uint32_t growing;	/* somebody grows or shrinks it; set by lock */
 	uint32_t pool_shut;	/* inherited by a fork: not given out; lock */
 	uint32_t filling;	/* somebody fills the reserve; atomic */
@@ -114,6 +123,14 @@ static inline bool kn_give_back(void)
 	return kn_span.by_steps && kn_load(&kn_give_back_hook) &&
 	       kn_give_back_hook();
 }
+
+/* What a zone has at one moment. */
+struct kn_zone_levels {
+	uint32_t free[KN_NR_ZONE_KINDS][KN_NR_ORDERS]; /* blocks */
+	uint32_t isolated[KN_NR_ORDERS];	       /* blocks being purged */
+	uint64_t managed, pool;			       /* pages */
+};
+void kn_zone_levels(int node, struct kn_zone_levels *l);
 
 /* Checks Z1-Z4; for tests.  False, with a message, when one does not hold. */
 bool kn_zone_verify(int node);

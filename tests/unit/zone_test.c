@@ -34,6 +34,14 @@ static struct kn_zone *begin(void)
 	return begin_with(1);
 }
 
+/* Free blocks of an order, of all kinds. */
+static uint32_t nr_blocks(const struct kn_zone *z, unsigned order)
+{
+	return z->nr_blocks[KN_ZONE_COLD][order] +
+	       z->nr_blocks[KN_ZONE_WARM][order] +
+	       z->nr_blocks[KN_ZONE_POOL][order];
+}
+
 static uint32_t get(unsigned order)
 {
 	const uint32_t pfn = kn_zone_alloc(0, order, GFP_KERNEL);
@@ -74,13 +82,13 @@ static void buddies_merge(void)
 
 	while (n < BLOCK * 3)
 		pfn[n++] = get(0);
-	CHECK_EQ(z->nr_blocks[0] + z->nr_blocks[1], 0);
+	CHECK_EQ(nr_blocks(z, 0) + nr_blocks(z, 1), 0);
 	for (uint32_t i = 0; i < n; i++)
 		put(pfn[(i * 7919u) % n], 0);
 	CHECK(kn_zone_verify(0));
 	for (unsigned order = 0; order < KN_MAX_ORDER; order++)
-		CHECK_EQ(z->nr_blocks[order], 0);
-	CHECK(z->nr_blocks[KN_MAX_ORDER] >= 3);
+		CHECK_EQ(nr_blocks(z, order), 0);
+	CHECK(nr_blocks(z, KN_MAX_ORDER) >= 3);
 	CHECK_EQ(z->nr_free, z->managed);
 }
 
@@ -91,9 +99,9 @@ static void a_split_leaves_the_upper_halves(void)
 
 	CHECK_EQ(pfn % BLOCK, 0);
 	for (unsigned order = 0; order < KN_MAX_ORDER; order++)
-		CHECK_EQ(z->nr_blocks[order], 1);
+		CHECK_EQ(nr_blocks(z, order), 1);
 	CHECK_EQ(get(0), pfn + 1);
-	CHECK_EQ(z->nr_blocks[0], 0);
+	CHECK_EQ(nr_blocks(z, 0), 0);
 	CHECK_EQ(get(3), pfn + 8);
 	CHECK(kn_zone_verify(0));
 }
@@ -136,7 +144,7 @@ static void kinds_do_not_mix(void)
 	/* A purge makes them equal, and whole. */
 	CHECK_EQ(kn_zone_trim(0, UINT64_MAX, true), KN_PAGE_SIZE);
 	CHECK_EQ(z->nr_warm, 0);
-	CHECK_EQ(z->nr_blocks[0], 0);
+	CHECK_EQ(nr_blocks(z, 0), 0);
 	CHECK(kn_zone_verify(0));
 }
 
