@@ -156,9 +156,8 @@ static uint64_t cached_bytes(void)
 {
 	uint64_t bytes = 0;
 
-	for (uint32_t order = 0; order < KN_NR_PCP; order++)
-		bytes += nr_cached(kn_magcaches[KN_ID_PCP + order])
-			 << (order + KN_PAGE_SHIFT);
+	for (uint32_t id = KN_ID_PCP; id < KN_ID_RCU; id++)
+		bytes += nr_cached(kn_magcaches[id]) * kn_magcaches[id]->size;
 	kn_cache_each(add_cached, &bytes);
 	return bytes;
 }

@@ -20,7 +20,7 @@
 #include "alloc/base/assert.h"
 #include "alloc/core/start.h"
 #include "alloc/page/away.h"
-#include "alloc/page/zone.h"
+#include "alloc/page/large.h"
 #include "alloc/slab/cache.h"
 #include "alloc/slab/fence.h"
 #include "alloc/stats/stats.h"
@@ -176,6 +176,9 @@ static bool add_allocation(struct job *j, const void *p)
 	}
 	if (p != kn_page_addr(head))
 		return false;
+	/* Its free takes the marks off. */
+	if (id == KN_ID_LARGE)
+		kn_large_hold(head);
 	if (id == KN_ID_PAGES)
 		add(j, head, kn_pfn(p), 1ull << head->order);
 	else if (id == KN_ID_LARGE || id == KN_ID_VMALLOC)

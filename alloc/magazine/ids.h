@@ -5,7 +5,9 @@
  * One u32 for each page of the span: the place of the magazine of an id on the
  * page's node, so that a free finds the magazine by one load and an addition.
  * Ids from KN_ID_FIRST_CACHE on are caches: the page belongs to a slab of that
- * cache.  The others have magazines that never open.
+ * cache.  A run of pages that has a magazine, see alloc/page/large.h, has the id
+ * of its length in the map as long as that magazine is where a free puts it, and
+ * is for all others a large object.  The other ids have magazines that never open.
  */
 #ifndef KN_MAGAZINE_IDS_H
 #define KN_MAGAZINE_IDS_H
@@ -16,12 +18,14 @@
 enum {
 	KN_ID_NONE,		/* free, or never handed out */
 	KN_ID_PAGES,		/* first page of an alloc_pages() block */
-	KN_ID_LARGE,		/* first page of a large kmalloc */
+	KN_ID_LARGE,		/* first page of a run that a free looks at */
 	KN_ID_VMALLOC,		/* first page of a vmalloc bank */
 	KN_ID_GUARD,		/* guarded objects, and the guards */
 	KN_ID_PCP,		/* magazines of page blocks: one id an order */
 	KN_NR_PCP = 5,		/* orders with page lists: 0..4 */
-	KN_ID_RCU = KN_ID_PCP + KN_NR_PCP, /* what waits: one id a flavour */
+	KN_ID_RUN = KN_ID_PCP + KN_NR_PCP, /* runs of pages: one id a length */
+	KN_NR_RUNS = 24,
+	KN_ID_RCU = KN_ID_RUN + KN_NR_RUNS, /* what waits: one id a flavour */
 	KN_NR_RCU = 16,
 	KN_ID_FIRST_CACHE = KN_ID_RCU + KN_NR_RCU,
 	KN_NR_IDS = KN_REGION_BYTES / sizeof(struct kn_magazine),
@@ -40,11 +44,16 @@ static inline uint32_t kn_map_place(const void *p)
 	return kn_load_acquire(&kn_span.map[kn_pfn(p)]);
 }
 
-/* The cache and the node that a place names. */
+/*
+ * The cache and the node that a place names; a run of any length is
+ * KN_ID_LARGE.
+ */
 static inline uint32_t kn_place_id(uint32_t place)
 {
-	return place % (uint32_t)KN_REGION_BYTES /
-	       (uint32_t)sizeof(struct kn_magazine);
+	const uint32_t id = place % (uint32_t)KN_REGION_BYTES /
+			    (uint32_t)sizeof(struct kn_magazine);
+
+	return id - KN_ID_RUN < KN_NR_RUNS ? KN_ID_LARGE : id;
 }
 
 static inline int kn_place_node(uint32_t place)

@@ -19,14 +19,11 @@
 #include "alloc/base/bits.h"
 #include "alloc/base/start.h"
 #include "alloc/config/tunables.h"
-#include "alloc/page/page_alloc.h"
+#include "alloc/page/large.h"
 #include "alloc/slab/kmalloc.h"
 #include "alloc/stats/stats.h"
 #include "alloc/vmalloc/move.h"
 #include "alloc/vmalloc/vmap.h"
-
-/* The largest block with a magazine. */
-#define PCP_MOST   (KN_PAGE_SIZE << (KN_NR_PCP - 1))
 
 #define GFP_MALLOC (GFP_KERNEL | __GFP_NOWARN | KN_GFP_MALLOC)
 
@@ -38,7 +35,8 @@ static bool is_block(size_t size, size_t align)
 /* A block of pages for @size bytes. */
 static void *block_of(size_t size, size_t align, gfp_t gfp)
 {
-	void *p = kn_large_alloc(size, KN_MAX(align, KN_PAGE_SIZE), gfp,
+	void *p = kn_large_alloc(kn_large_bytes(size),
+				 KN_MAX(align, KN_PAGE_SIZE), gfp,
 				 kn_mag_node());
 
 	if (p)
@@ -79,28 +77,20 @@ static kn_slow void *malloc_slow(size_t size, gfp_t gfp)
 	return large(size, 1, gfp);
 }
 
-/* Whole pages have magazines, too. */
-static kn_noinline void *malloc_pages(size_t size)
-{
-	void *p = kn_hot.small_max && !kn_tun.init_on_alloc ?
-			  kn_large_pop(size) :
-			  NULL;
-
-	return likely(p) ? p : malloc_slow(size, GFP_MALLOC);
-}
-
 /* Sizes with a magazine that the table of small ones does not have. */
 static kn_noinline void *malloc_medium(size_t size)
 {
-	if (likely(size - 1 < KMALLOC_MAX_CACHE_SIZE && kn_hot.small_max)) {
-		void *p = kn_rseq_pop(&kn_hot,
-				      kn_kmalloc_cache(size)->mag.fast_place);
+	if (likely(size - 1 < KN_RUN_MOST << KN_PAGE_SHIFT &&
+		   kn_hot.small_max)) {
+		void *p = kn_rseq_pop(
+			&kn_hot,
+			size <= KMALLOC_MAX_CACHE_SIZE ?
+				kn_kmalloc_cache(size)->mag.fast_place :
+				kn_large_place(size));
 
 		if (likely(kn_rseq_popped(p)))
 			return p;
 	}
-	if (size > KMALLOC_MAX_CACHE_SIZE && size <= PCP_MOST)
-		return malloc_pages(size);
 	return malloc_slow(size, GFP_MALLOC);
 }
 
@@ -146,8 +136,6 @@ kn_slow void knuma_free_slow(void *p)
 	struct page *area;
 
 	if (ZERO_OR_NULL_PTR(p))
-		return;
-	if (likely(kn_span_has(p)) && kn_large_push(p))
 		return;
 	if (!kn_span_has(p)) {
 		kn_stat_add(KN_STAT_invalid_free, 1);

@@ -13,6 +13,7 @@
 #include "alloc/config/tunables.h"
 #include "alloc/magazine/drain.h"
 #include "alloc/page/away.h"
+#include "alloc/page/large.h"
 #include "alloc/page/reclaim.h"
 #include "alloc/page/scope.h"
 #include "alloc/stats/stats.h"
@@ -40,34 +41,35 @@ static uint32_t pcp_refill(struct kn_magcache *c, int node, gfp_t gfp,
 static void pcp_flush(struct kn_magcache *c, int node, void **obj, uint32_t n)
 {
 	const unsigned order = c->id - KN_ID_PCP;
+	uint32_t pfn[KN_BATCH_MAX];
 
 	(void)node;
-	for (uint32_t i = 0; i < n; i++) {
-		const uint32_t pfn = kn_pfn(obj[i]);
-		const uint8_t flags = kn_page(pfn)->flags;
-
-		kn_zone_free(pfn, order,
-			     flags & (KN_PAGE_ZERO | KN_PAGE_SURE), false);
-	}
+	for (uint32_t i = 0; i < n; i++)
+		pfn[i] = kn_pfn(obj[i]);
+	kn_zone_free_runs(pfn, n, 1u << order);
 }
 
 int kn_page_init(void)
 {
-	const size_t depots = (size_t)kn_topo.nr_nodes * sizeof(struct kn_depot);
+	const size_t nodes = (size_t)kn_topo.nr_nodes;
+	struct kn_depot *depot = kn_meta_alloc(
+		(KN_NR_PCP + KN_NR_RUNS) * nodes * sizeof(*depot), -1);
 
+	if (!depot)
+		return -ENOMEM;
 	for (int node = 0; node < kn_topo.nr_nodes; node++)
 		kn_zone_init(node);
 	for (unsigned order = 0; order < KN_NR_PCP; order++) {
 		struct kn_magcache *c = &pcp[order];
 
-		c->depot = kn_meta_alloc(depots, -1);
-		if (!c->depot)
-			return -ENOMEM;
+		c->depot = depot;
+		depot += nodes;
 		c->refill = pcp_refill;
 		c->flush = pcp_flush;
 		kn_magcache_init(c, (uint16_t)(KN_ID_PCP + order),
 				 KN_PAGE_SIZE << order);
 	}
+	kn_large_init(depot);
 	return 0;
 }
 
@@ -199,11 +201,6 @@ static uint32_t get_among(int node, uint64_t mask, unsigned order, gfp_t gfp)
 	if (pfn != KN_PFN_NONE)
 		kn_node_account(node, kn_pfn_node(pfn));
 	return pfn;
-}
-
-static uint32_t get_by_zonelist(int node, unsigned order, gfp_t gfp)
-{
-	return get_among(node, UINT64_MAX, order, gfp);
 }
 
 static void zero_if(uint32_t pfn, size_t bytes, gfp_t gfp)
@@ -464,103 +461,6 @@ unsigned long get_zeroed_page(gfp_t gfp)
 	return __get_free_pages(gfp | __GFP_ZERO, 0);
 }
 
-/* Runs of pages: a block of the next power of two, its tail given back. */
-
-/* Runs that are a block of the page lists: its order, or KN_NR_PCP. */
-static unsigned pcp_order(uint64_t nr)
-{
-	return nr <= 1u << (KN_NR_PCP - 1) && !(nr & (nr - 1)) ? kn_log2(nr) :
-								 KN_NR_PCP;
-}
-
-static void set_large(uint32_t pfn, uint64_t nr)
-{
-	struct page *page = kn_page(pfn);
-
-	kn_store(&page->type, KN_PAGE_LARGE);
-	page->nr_pages = nr;
-	kn_map_set(pfn, KN_ID_LARGE);
-}
-
-void *kn_large_pop(size_t bytes)
-{
-	const uint64_t nr = KN_ALIGN_UP(bytes, KN_PAGE_SIZE) >> KN_PAGE_SHIFT;
-	const unsigned order = pcp_order(nr);
-	uint32_t pfn;
-	void *p;
-
-	if (order == KN_NR_PCP || kn_load(&kn_large_refused))
-		return NULL;
-	p = kn_rseq_pop_node(&kn_hot, pcp_place(kn_mag_node(), order));
-	if (unlikely(!kn_rseq_popped(p)))
-		return NULL;
-	pfn = kn_pfn(p);
-	kn_page(pfn)->flags &= (uint8_t)~KN_PAGE_ZERO;
-	set_large(pfn, nr);
-	return p;
-}
-
-bool kn_large_push(void *p)
-{
-	const uint32_t pfn = kn_pfn(p);
-	struct page *page = kn_page(pfn);
-	unsigned order;
-
-	if (kn_map_id(pfn) != KN_ID_LARGE || kn_tun.init_on_free)
-		return false;
-	order = pcp_order(page->nr_pages);
-	if (order == KN_NR_PCP || kn_load(&page->away) || page->ext ||
-	    page->flags & KN_PAGE_EXACT || p != kn_page_addr(page))
-		return false;
-	kn_map_set(pfn, KN_ID_NONE);
-	kn_store(&page->type, KN_PAGE_PCP);
-	page->flags &= KN_PAGE_SURE;
-	put_in_pcp(kn_pfn_node(pfn), order, p);
-	return true;
-}
-
-void *kn_large_alloc(size_t bytes, size_t align, gfp_t gfp, int node)
-{
-	const uint32_t nr = (uint32_t)(KN_ALIGN_UP(bytes, KN_PAGE_SIZE) >>
-				       KN_PAGE_SHIFT);
-	const unsigned order = KN_MAX(kn_log2_up(nr),
-				      kn_log2(align) - KN_PAGE_SHIFT);
-	struct page *page;
-	uint32_t pfn;
-
-	if (kn_large_is_refused(gfp))
-		return NULL;
-	pfn = get_by_zonelist(node, order, gfp);
-	if (pfn == KN_PFN_NONE)
-		return NULL;
-	page = kn_page(pfn);
-	if (nr < 1u << order)
-		kn_zone_free_range(pfn + nr, (1u << order) - nr,
-				   page->flags & (KN_PAGE_ZERO | KN_PAGE_SURE),
-				   gfpflags_allow_blocking(gfp));
-	zero_if(pfn, (size_t)nr << KN_PAGE_SHIFT, gfp);
-	set_large(pfn, nr);
-	return kn_page_addr(page);
-}
-
-void kn_large_free(struct page *page, bool may_block)
-{
-	const uint32_t pfn = kn_page_pfn(page);
-	const uint32_t nr = (uint32_t)page->nr_pages;
-	const uint8_t flags = page->flags & KN_PAGE_SURE;
-
-	wipe_if(page, nr);
-	kn_map_set(pfn, KN_ID_NONE);
-	kn_away_forget(page, nr);
-	kn_ext_take(&page->ext, kn_page_addr(page),
-		    (uint64_t)nr << KN_PAGE_SHIFT);
-	kn_store(&page->type, KN_PAGE_NONE);
-	if ((nr & (nr - 1)) == 0)
-		kn_pages_put(pfn, kn_log2(nr), flags, may_block);
-	else
-		kn_zone_free_range(pfn, nr, flags, may_block);
-}
-
 void *alloc_pages_exact_nid(int nid, size_t size, gfp_t gfp)
 {
 	struct kn_reclaim r;
@@ -588,6 +488,7 @@ void *alloc_pages_exact_nid(int nid, size_t size, gfp_t gfp)
 		return no_memory(size, gfp, nid);
 	}
 	kn_page(kn_pfn(p))->flags |= KN_PAGE_EXACT;
+	kn_large_hold(kn_page(kn_pfn(p)));
 	if (ext)
 		kn_page(kn_pfn(p))->ext = ext;
 	kn_sample_memory(&kn_page(kn_pfn(p))->ext, p, size);
@@ -644,12 +545,19 @@ struct page *virt_to_head_page(const void *p)
 	for (unsigned order = 0; order <= KN_MAX_ORDER; order++) {
 		struct page *head = kn_page(pfn & ~((1u << order) - 1));
 
-		if (head->type == KN_PAGE_PAGES && head->order >= order)
+		if ((head->type == KN_PAGE_PAGES ||
+		     head->type == KN_PAGE_SLAB) &&
+		    head->order >= order)
 			return head;
 		if (head->type == KN_PAGE_LARGE &&
 		    pfn - kn_page_pfn(head) < head->nr_pages)
 			return head;
-		if (head->type == KN_PAGE_SLAB)
+	}
+	/* Runs that were cut out of one block begin anywhere. */
+	for (uint32_t back = 1; back < KN_RUN_MOST && back <= pfn; back++) {
+		struct page *head = kn_page(pfn - back);
+
+		if (head->type == KN_PAGE_LARGE && back < head->nr_pages)
 			return head;
 	}
 	return kn_page(pfn);
@@ -680,8 +588,18 @@ unsigned int get_order(size_t size)
 
 void kn_page_drain(void)
 {
-	for (unsigned order = 0; order < KN_NR_PCP; order++)
-		kn_drain_cache(&pcp[order], false);
+	const struct kn_drain_set set = {
+		.first_id = KN_ID_PCP,
+		.last_id = KN_ID_RCU - 1,
+		.cid = -1,
+		.node = -1,
+	};
+
+	(void)kn_drain(&set);
+	for (int node = 0; node < kn_topo.nr_nodes; node++)
+		for (unsigned order = 0; order < KN_NR_PCP; order++)
+			kn_depot_flush(&pcp[order], node, 0);
+	kn_large_trim(true);
 }
 
 void drain_all_pages(struct zone *zone)
@@ -697,6 +615,8 @@ uint64_t kn_page_trim(uint64_t most, bool all)
 
 	if (all)
 		kn_page_drain();
+	else
+		kn_large_trim(false);
 	for (int node = 0; node < kn_topo.nr_nodes; node++) {
 		for (unsigned order = 0; !all && order < KN_NR_PCP; order++)
 			kn_depot_trim(&pcp[order], node, UINT64_MAX);

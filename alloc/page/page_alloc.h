@@ -2,8 +2,8 @@
 /*
  * alloc/page/page_alloc.h - pages on one node, for the layers above
  *
- * Orders 0 to 3 go through per-CPU magazines, as the kernel's page lists; larger
- * blocks and runs of pages go to the zone.
+ * Orders 0 to 4 go through per-CPU magazines, as the kernel's page lists; larger
+ * blocks go to the zone.  Runs of pages are in large.h.
  */
 #ifndef KN_PAGE_PAGE_ALLOC_H
 #define KN_PAGE_PAGE_ALLOC_H
@@ -22,25 +22,6 @@ uint32_t kn_pages_get(int node, unsigned order, gfp_t gfp);
 
 /* Gives it back; @flags is what is known: KN_PAGE_ZERO, KN_PAGE_SURE. */
 void kn_pages_put(uint32_t pfn, unsigned order, uint8_t flags, bool may_block);
-
-/*
- * A run of @bytes, rounded up to pages, by the zonelist of @node (dense; only
- * that one with __GFP_THISNODE): type KN_PAGE_LARGE.  Aligned to @align (a
- * power of two, from a page to the largest block) and to the largest power of
- * two that divides @bytes.  Zeroed if @gfp says so.  NULL when there is none.
- */
-void *kn_large_alloc(size_t bytes, size_t align, gfp_t gfp, int node);
-void kn_large_free(struct page *page, bool may_block);
-
-/*
- * The same out of the magazine of the running CPU alone, content undefined, which
- * the counters of the node do not see; NULL when @bytes are no block of the page
- * lists, or there is none.  After start-up.
- */
-void *kn_large_pop(size_t bytes);
-
-/* Frees @p, of the span, if it is a run like that; without it, nothing is done. */
-bool kn_large_push(void *p);
 
 /*
  * The dense node that a request for kernel id @nid (or NUMA_NO_NODE) starts at.

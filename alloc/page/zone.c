@@ -360,6 +360,78 @@ uint32_t kn_zone_alloc_bulk(int node, unsigned order, gfp_t gfp,
 	return got;
 }
 
+/* What is known of a block that is free from now on. */
+static uint8_t freed_flags(const struct kn_zone *z, uint32_t pfn, uint8_t flags)
+{
+	if (likely(!kn_tun.hugetlb) || !kn_pfn_is_pool(pfn))
+		return flags | KN_PAGE_WARM;
+	if (z->pool_shut)
+		return (flags & (uint8_t)~KN_PAGE_SURE) | KN_PAGE_POOL;
+	return flags | KN_PAGE_SURE | KN_PAGE_POOL;
+}
+
+/* A block that has room for @most runs of @nr pages, and not for more. */
+static uint32_t block_for_runs(struct kn_zone *z, uint32_t nr, uint32_t most,
+			       gfp_t gfp, unsigned *order)
+{
+	const unsigned least = kn_log2_up(nr);
+	const unsigned fits = kn_log2((most + 1ull) * nr - 1);
+	uint32_t pfn = KN_PFN_NONE;
+
+	for (unsigned o = KN_MIN(fits, (unsigned)KN_MAX_ORDER);
+	     pfn == KN_PFN_NONE; o--) {
+		*order = o;
+		pfn = alloc_locked(z, o, gfp);
+		if (o == least)
+			break;
+	}
+	return pfn;
+}
+
+/* Cuts the block into runs; what is behind the last one is free again. */
+static uint32_t cut_runs(struct kn_zone *z, uint32_t block, unsigned order,
+			 uint32_t nr, uint32_t *pfn)
+{
+	const uint8_t flags = kn_page(block)->flags;
+	const uint32_t n = (1u << order) / nr;
+
+	for (uint32_t i = 0; i < n; i++) {
+		pfn[i] = block + i * nr;
+		kn_page(pfn[i])->flags = flags;
+	}
+	if ((1u << order) % nr)
+		free_range_locked(z, block + n * nr, (1u << order) % nr,
+				  freed_flags(z, block, flags));
+	return n;
+}
+
+uint32_t kn_zone_alloc_runs(int node, uint32_t nr, gfp_t gfp, uint32_t *pfn,
+			    uint32_t n)
+{
+	const bool may_block = gfpflags_allow_blocking(gfp);
+	struct kn_zone *z = &kn_zones[node];
+	uint32_t got = 0;
+
+	if (may_block && !(gfp & KN_GFP_MALLOC))
+		fill_reserve(z);
+	if (!kn_lock_if(&z->lock, may_block)) {
+		kn_stat_add(KN_STAT_nowait_contended, 1);
+		return 0;
+	}
+	take_deferred(z);
+	while (got < n) {
+		unsigned order;
+		const uint32_t block =
+			block_for_runs(z, nr, n - got, gfp, &order);
+
+		if (block == KN_PFN_NONE)
+			break;
+		got += cut_runs(z, block, order, nr, &pfn[got]);
+	}
+	kn_unlock_if(&z->lock, may_block);
+	return got;
+}
+
 /* Bytes of the next step of growth from @grown on, with its flags. */
 static size_t grow_step(int node, uintptr_t grown, unsigned *flags)
 {
@@ -479,16 +551,6 @@ static void mark_pool(uintptr_t from, size_t bytes)
 	if (bytes)
 		populate_tables(kn_pfn((void *)from),
 				(uint32_t)(bytes >> KN_PAGE_SHIFT));
-}
-
-/* What is known of a block that is free from now on. */
-static uint8_t freed_flags(const struct kn_zone *z, uint32_t pfn, uint8_t flags)
-{
-	if (likely(!kn_tun.hugetlb) || !kn_pfn_is_pool(pfn))
-		return flags | KN_PAGE_WARM;
-	if (z->pool_shut)
-		return (flags & (uint8_t)~KN_PAGE_SURE) | KN_PAGE_POOL;
-	return flags | KN_PAGE_SURE | KN_PAGE_POOL;
 }
 
 /* Extends the usable prefix by @step bytes.  No lock is held. */
@@ -660,6 +722,29 @@ void kn_zone_free_range(uint32_t pfn, uint32_t nr, uint8_t flags,
 		pfn += 1u << order;
 		nr -= 1u << order;
 	}
+}
+
+void kn_zone_free_runs(const uint32_t *pfn, uint32_t n, uint32_t nr)
+{
+	const uint8_t known = KN_PAGE_ZERO | KN_PAGE_SURE;
+	struct kn_zone *z;
+
+	if (!n)
+		return;
+	z = &kn_zones[kn_pfn_node(pfn[0])];
+	if (!kn_lock_if(&z->lock, false)) {
+		for (uint32_t i = 0; i < n; i++)
+			kn_zone_free_range(pfn[i], nr,
+					   kn_page(pfn[i])->flags & known,
+					   false);
+		return;
+	}
+	for (uint32_t i = 0; i < n; i++)
+		free_range_locked(z, pfn[i], nr,
+				  freed_flags(z, pfn[i],
+					      kn_page(pfn[i])->flags & known));
+	take_deferred(z);
+	kn_unlock_if(&z->lock, false);
 }
 
 /* The least block that a trim takes: small ones cost more than they give. */

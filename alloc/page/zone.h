@@ -86,6 +86,19 @@ uint32_t kn_zone_alloc(int node, unsigned order, gfp_t gfp);
 uint32_t kn_zone_alloc_bulk(int node, unsigned order, gfp_t gfp,
 			    uint32_t *pfn, uint32_t n);
 
+/*
+ * Up to @n runs of @nr pages, one behind the other in blocks as large as they
+ * fill, each aligned to the largest power of two that divides @nr; never grows.
+ */
+uint32_t kn_zone_alloc_runs(int node, uint32_t nr, gfp_t gfp, uint32_t *pfn,
+			    uint32_t n);
+
+/*
+ * Takes @n runs or blocks of @nr pages of one node back; what is known of each is
+ * in its descriptor.  Never waits.
+ */
+void kn_zone_free_runs(const uint32_t *pfn, uint32_t n, uint32_t nr);
+
 /* Takes a block back; @flags is what is known: KN_PAGE_ZERO, KN_PAGE_SURE. */
 void kn_zone_free(uint32_t pfn, unsigned order, uint8_t flags, bool may_block);
 

@@ -13,7 +13,7 @@
 #include "alloc/base/bits.h"
 #include "alloc/base/start.h"
 #include "alloc/config/tunables.h"
-#include "alloc/page/page_alloc.h"
+#include "alloc/page/large.h"
 #include "alloc/page/reclaim.h"
 #include "alloc/page/scope.h"
 #include "alloc/slab/cache.h"
@@ -36,14 +36,20 @@ static kn_slow void report_foreign(const char *call, const void *p)
 
 /* kmalloc */
 
-static void *large(size_t size, gfp_t gfp, int nid)
+static kn_slow void *large_slow(size_t size, gfp_t gfp, int nid)
 {
-	const size_t bytes = KN_ALIGN_UP(size, KN_PAGE_SIZE);
+	const size_t bytes = kn_large_bytes(size);
 	struct kn_reclaim r;
 	uint64_t ext;
-	void *p = NULL;
+	void *p;
 	int node;
 
+	if (unlikely(!kn_start()))
+		return NULL;
+	if (gfp & ~KN_GFP_KNOWN) {
+		errno = EINVAL;
+		return NULL;
+	}
 	if (size > KMALLOC_MAX_SIZE) {
 		kn_stat_add(KN_STAT_too_large, 1);
 		if (!(gfp & __GFP_NOWARN))
@@ -58,40 +64,59 @@ static void *large(size_t size, gfp_t gfp, int nid)
 		return NULL;
 	if (kn_tun.init_on_alloc)
 		gfp |= __GFP_ZERO;
-	if (nid == NUMA_NO_NODE && gfpflags_allow_blocking(gfp) &&
-	    !(gfp & (__GFP_ZERO | __GFP_NOFAIL | __GFP_ACCOUNT)))
-		p = kn_large_pop(size);
-	if (p) {
-		kn_sample_memory(&kn_page(kn_pfn(p))->ext, p, size);
-		return p;
-	}
 	if (!kn_ext_begin(bytes, gfp, &ext)) {
 		kn_count_failure("kmalloc", size, gfp, nid);
 		return NULL;
 	}
 	r = (struct kn_reclaim){.gfp = gfp, .node = node};
 	do
-		p = kn_large_alloc(size, KN_PAGE_SIZE, gfp, node);
+		p = kn_large_alloc(bytes, KN_PAGE_SIZE, gfp, node);
 	while (unlikely(!p) && kn_reclaim_more(&r));
-	if (p && ext)
-		kn_page(kn_pfn(p))->ext = ext;
-	else if (ext)
+	if (!p && ext)
 		kn_ext_end(ext, bytes);
 	if (!p)
 		return kn_alloc_failed("kmalloc", size, gfp, nid);
+	if (ext) {
+		kn_page(kn_pfn(p))->ext = ext;
+		kn_large_hold(kn_page(kn_pfn(p)));
+	}
 	kn_sample_memory(&kn_page(kn_pfn(p))->ext, p, size);
 	return p;
 }
 
+/* The place of a node's region by kernel id; KN_NO_PLACE if it is none. */
+static kn_always_inline uint32_t region_of(int nid)
+{
+	return likely((unsigned)nid < KN_MAX_NODE_IDS) ? kn_node_place[nid] :
+							 KN_NO_PLACE;
+}
+
+/* What a call that may wait needs, a magazine of runs has. */
+static void *large(size_t size, gfp_t gfp, int nid)
+{
+	const uint32_t place = kn_large_place(size);
+	void *p = NULL;
+
+	if (likely(place && !(gfp & KN_GFP_SLOW) &&
+		   gfpflags_allow_blocking(gfp))) {
+		const uint32_t region = region_of(nid);
+
+		if (nid == NUMA_NO_NODE)
+			p = kn_rseq_pop(&kn_hot, place);
+		else if (region != KN_NO_PLACE)
+			p = kn_rseq_pop_node(&kn_hot, region + place);
+	}
+	return likely(kn_rseq_popped(p)) ? p : large_slow(size, gfp, nid);
+}
+
 static kn_slow void *kmalloc_slow(size_t size, gfp_t gfp, int nid)
 {
+	if (size > KMALLOC_MAX_CACHE_SIZE)
+		return large(size, gfp, nid);
 	if (unlikely(!kn_start()))
 		return NULL;
 	if (unlikely(!size))
 		return ZERO_SIZE_PTR;
-	if (size > KMALLOC_MAX_CACHE_SIZE)
-		return gfp & ~KN_GFP_KNOWN ?
-			(errno = EINVAL, NULL) : large(size, gfp, nid);
 	return kn_kmalloc_alloc(size, gfp, nid);
 }
 
@@ -132,13 +157,6 @@ kn_fast void *kmalloc(size_t size, gfp_t gfp)
 			return p;
 	}
 	return kmalloc_slow(size, gfp, NUMA_NO_NODE);
-}
-
-/* The place of a node's region by kernel id; KN_NO_PLACE if it is none. */
-static kn_always_inline uint32_t region_of(int nid)
-{
-	return likely((unsigned)nid < KN_MAX_NODE_IDS) ? kn_node_place[nid] :
-							 KN_NO_PLACE;
 }
 
 kn_fast void *kmalloc_node(size_t size, gfp_t gfp, int nid)
@@ -228,8 +246,6 @@ kn_slow void kn_free_slow(const void *p, const char *call)
 		report_foreign(call, p);
 		return;
 	}
-	if (kn_large_push((void *)p))
-		return;
 	if (unlikely(kn_harden_frees)) {
 		p = hardened(p);
 		if (!p)
@@ -453,8 +469,8 @@ size_t kmalloc_size_roundup(size_t size)
 {
 	if (size && size <= KMALLOC_MAX_CACHE_SIZE && kn_start())
 		return room_of(kn_kmalloc_cache(size));
-	if (size <= KMALLOC_MAX_SIZE)
-		return KN_ALIGN_UP(size, KN_PAGE_SIZE);
+	if (size && size <= KMALLOC_MAX_SIZE)
+		return kn_large_bytes(size);
 	return size;
 }
 

@@ -68,6 +68,8 @@ static void dump_pages(const void *p)
 	const struct page *first = is_area ? kn_vmap_find_around(p, 1) :
 					     kn_whatis_block(p, &nr);
 
+	if (!is_area && first && kn_whatis_run_holder(first))
+		first = NULL;
 	if (!first)
 		kn_print("%p: %s", p,
 			 !is_area && kn_map_id(kn_pfn(p)) == KN_ID_GUARD ?

@@ -11,7 +11,7 @@
 
 #include "alloc/account/group.h"
 #include "alloc/magazine/drain.h"
-#include "alloc/page/zone.h"
+#include "alloc/page/large.h"
 #include "alloc/slab/cache.h"
 #include "alloc/slab/fence.h"
 #include "alloc/slab/harden.h"
@@ -52,11 +52,11 @@ static uint64_t has_wanted(const struct kn_magazine *m)
 	return 0;
 }
 
-static bool in_magazine(const struct kmem_cache *s, int node, const void *obj)
+static bool in_magazine(const struct kn_magcache *c, int node, const void *obj)
 {
 	const struct kn_drain_set set = {
-		.first_id = s->mag.id,
-		.last_id = s->mag.id,
+		.first_id = c->id,
+		.last_id = c->id,
 		.cid = -1,
 		.node = node,
 	};
@@ -69,9 +69,9 @@ static bool in_magazine(const struct kmem_cache *s, int node, const void *obj)
  * Blocks are never unmapped, so the walk is safe; one that others change may be
  * missed, or lead elsewhere, but not for long.
  */
-static bool in_depot(const struct kmem_cache *s, int node, const void *obj)
+static bool in_depot(const struct kn_magcache *c, int node, const void *obj)
 {
-	struct kn_depot *d = &s->mag.depot[node];
+	struct kn_depot *d = &c->depot[node];
 	uint32_t left = kn_load(&d->nr_full) + 1;
 	ck_stack_entry_t *e = ck_pr_load_ptr(&d->full.head);
 
@@ -106,9 +106,9 @@ const char *kn_whatis_holder(struct kmem_cache *s, const void *obj)
 
 	if (kn_load(&head->free_map[i / 64]) >> i % 64 & 1)
 		return "slab";
-	if (in_magazine(s, node, obj))
+	if (in_magazine(&s->mag, node, obj))
 		return "magazine";
-	if (in_depot(s, node, obj))
+	if (in_depot(&s->mag, node, obj))
 		return "depot";
 	return kn_harden_waits(obj) ? "quarantine" : NULL;
 }
@@ -159,7 +159,20 @@ static void say_guarded(struct kn_text *t, const void *p)
 
 /* Pages. */
 
-/* Only the first page of what is in use is in the map. */
+const char *kn_whatis_run_holder(const struct page *head)
+{
+	const struct kn_magcache *c = kn_large_cache(head->nr_pages);
+	const void *run = kn_page_addr(head);
+	const int node = kn_window_of(run);
+
+	if (!c || kn_map_id(kn_page_pfn(head)) != KN_ID_LARGE)
+		return NULL;
+	if (in_magazine(c, node, run))
+		return "magazine";
+	return in_depot(c, node, run) ? "depot" : NULL;
+}
+
+/* Only the first page of a block or run is in the map. */
 const struct page *kn_whatis_block(const void *p, uint64_t *nr)
 {
 	const uint32_t pfn = kn_pfn(p);
@@ -184,6 +197,7 @@ static bool say_pages(struct kn_text *t, const void *p)
 {
 	uint64_t nr;
 	const struct page *head = kn_whatis_block(p, &nr);
+	const char *holder;
 
 	if (!head)
 		return false;
@@ -193,7 +207,11 @@ static bool say_pages(struct kn_text *t, const void *p)
 		  (uintptr_t)kn_page_addr(head), nr << KN_PAGE_SHIFT);
 	kn_member_u64(t, "offset",
 		      (uintptr_t)p - (uintptr_t)kn_page_addr(head));
-	say_used(t, kn_page_addr(head));
+	holder = kn_whatis_run_holder(head);
+	if (holder)
+		say_state(t, false, holder);
+	else
+		say_used(t, kn_page_addr(head));
 	return true;
 }
 

@@ -21,9 +21,12 @@ struct page;
  */
 const char *kn_whatis_holder(struct kmem_cache *s, const void *obj);
 
+/* The same of the block or run that begins with @head. */
+const char *kn_whatis_run_holder(const struct page *head);
+
 /*
- * The first page of the block or run in use that @p, in a page part, is in, and
- * how many pages it has; or NULL.
+ * The first page of the block in use or the run that @p, in a page part, is in,
+ * and how many pages it has; or NULL.
  */
 const struct page *kn_whatis_block(const void *p, uint64_t *nr);
 

@@ -127,8 +127,19 @@ static void roundup_is_the_class_or_whole_pages(void)
 		last = real;
 	}
 	for (size_t size = KMALLOC_MAX_CACHE_SIZE + 1; size <= KMALLOC_MAX_SIZE;
-	     size += 1111)
-		CHECK_EQ(kmalloc_size_roundup(size), ALIGN(size, page));
+	     size += 1111) {
+		const size_t real = kmalloc_size_roundup(size);
+
+		/* Four lengths between powers of two, from 16 pages to 64. */
+		if (size > 16 * page && size <= 64 * page)
+			CHECK(real >= size && (real - size) * 5 <= real &&
+			      real % (4 * page) == 0);
+		else
+			CHECK_EQ(real, ALIGN(size, page));
+	}
+	CHECK_EQ(kmalloc_size_roundup(16 * page + 1), 20 * page);
+	CHECK_EQ(kmalloc_size_roundup(32 * page + 1), 40 * page);
+	CHECK_EQ(kmalloc_size_roundup(64 * page), 64 * page);
 	CHECK_EQ(kmalloc_size_roundup(KMALLOC_MAX_SIZE), KMALLOC_MAX_SIZE);
 	CHECK_EQ(kmalloc_size_roundup(KMALLOC_MAX_SIZE + 1),
 		 KMALLOC_MAX_SIZE + 1);

@@ -204,16 +204,73 @@ static void large_objects(void)
 		char *p = kmalloc(size[i], GFP_KERNEL), *was = launder(p);
 
 		misuse_forget();
-		again(p + 1);
 		again(p + 4096);
 		again(p + 8192);
-		CHECK_EQ(misuse_count(), 3);
+		CHECK_EQ(misuse_count(), 2);
 		kfree(p);
-		CHECK_EQ(misuse_count(), 3);
+		CHECK_EQ(misuse_count(), 2);
 		again(was);
-		CHECK_EQ(misuse_count(), 4);
+		CHECK_EQ(misuse_count(), 3);
 	}
-	CHECK_EQ(stat_of("invalid_free"), 24);
+	CHECK_EQ(stat_of("invalid_free") + stat_of("double_free"), 18);
+	heap_verify();
+}
+
+static const size_t runs[] = {8193, 20000, 65536, 100000, 256 << 10};
+#define NR_RUNS (sizeof(runs) / sizeof(runs[0]))
+
+/* As small ones are noticed by their slab. */
+static void runs_are_noticed_when_they_leave_the_magazines(void)
+{
+	begin();
+	for (size_t i = 0; i < NR_RUNS; i++) {
+		char *p = kmalloc(runs[i], GFP_KERNEL);
+		void *other = kmalloc(runs[i], GFP_KERNEL), *was = launder(p);
+
+		/* A free opens the magazine. */
+		kfree(kmalloc(runs[i], GFP_KERNEL));
+		misuse_forget();
+		again(p + 1);
+		CHECK_EQ(misuse_count(), 0);
+		CHECK_EQ(knuma_trim(), 0);
+		CHECK_EQ(misuse_count(), 1);
+		CHECK_HAS(misuse_last(), "not the start of a large object");
+		kfree(p);
+		kfree(other);
+		again(was);
+		CHECK_EQ(misuse_count(), 1);
+		CHECK_EQ(knuma_trim(), 0);
+		CHECK_EQ(misuse_count(), 2);
+		CHECK_HAS(misuse_last(), "double free: large object");
+		/* Its pages are nobody's any more. */
+		again(was);
+		CHECK_EQ(misuse_count(), 3);
+	}
+	CHECK_EQ(stat_of("double_free"), NR_RUNS);
+	CHECK_EQ(stat_of("invalid_free"), 2 * NR_RUNS);
+	heap_verify();
+}
+
+static void full_checks_notice_runs_at_once(void)
+{
+	conf("check", "full");
+	begin();
+	for (size_t i = 0; i < NR_RUNS; i++) {
+		char *p = kmalloc(runs[i], GFP_KERNEL);
+		void *other = kmalloc(runs[i], GFP_KERNEL), *was = launder(p);
+
+		misuse_forget();
+		again(p + 1);
+		CHECK_EQ(misuse_count(), 1);
+		kfree(p);
+		kfree(other);
+		CHECK_EQ(misuse_count(), 1);
+		again(was);
+		CHECK_EQ(misuse_count(), 2);
+		CHECK_HAS(misuse_last(), "freed already");
+	}
+	CHECK_EQ(knuma_trim(), 0);
+	CHECK_EQ(stat_of("invalid_free"), 2 * NR_RUNS);
 	heap_verify();
 }
 
@@ -375,6 +432,8 @@ int main(void)
 		child_test(after_the_slab_is_gone),
 		child_test(into_the_middle_of_an_object),
 		child_test(large_objects),
+		child_test(runs_are_noticed_when_they_leave_the_magazines),
+		child_test(full_checks_notice_runs_at_once),
 		child_test(what_knuma_did_not_hand_out),
 		child_test(by_the_other_functions),
 		child_test(before_anything_was_allocated),

@@ -112,7 +112,7 @@ static char *get(struct block *b, gfp_t gfp)
 	default:
 		b->bytes = KMALLOC_MAX_CACHE_SIZE + 1 +
 			   rng_size(&rng, KMALLOC_MAX_SIZE / 2);
-		b->bytes = ALIGN(b->bytes, knuma_page_size());
+		b->bytes = kmalloc_size_roundup(b->bytes);
 		return kmalloc_node(b->bytes, gfp, b->node);
 	}
 }

@@ -2,8 +2,10 @@
 #include "tests/rseq/entries.h"
 
 #include <time.h>
+#include <unistd.h>
 
 #include <knuma/malloc.h>
+#include <knuma/page.h>
 #include <knuma/percpu.h>
 #include <knuma/rcu.h>
 #include <knuma/slab.h>
@@ -26,7 +28,7 @@ static void by_kmalloc(size_t size, void **obj, size_t n)
 		obj[i] = kmalloc(size, GFP_KERNEL);
 }
 
-static int first_node(void)
+static int near_node(void)
 {
 	return kn_topo.kernel_id[kn_zonelist(0)->node[0]];
 }
@@ -34,7 +36,7 @@ static int first_node(void)
 static void by_kmalloc_node(size_t size, void **obj, size_t n)
 {
 	for (size_t i = 0; i < n; i++)
-		obj[i] = kmalloc_node(size, GFP_KERNEL, first_node());
+		obj[i] = kmalloc_node(size, GFP_KERNEL, near_node());
 }
 
 static void by_cache(size_t size, void **obj, size_t n)
@@ -48,7 +50,7 @@ static void by_cache_node(size_t size, void **obj, size_t n)
 {
 	(void)size;
 	for (size_t i = 0; i < n; i++)
-		obj[i] = kmem_cache_alloc_node(cache, GFP_KERNEL, first_node());
+		obj[i] = kmem_cache_alloc_node(cache, GFP_KERNEL, near_node());
 }
 
 static void by_cache_bulk(size_t size, void **obj, size_t n)
@@ -69,6 +71,21 @@ static void by_calloc(size_t size, void **obj, size_t n)
 		obj[i] = knuma_calloc(1, size);
 		CHECK(all_bytes(obj[i], size, 0));
 	}
+}
+
+#define ORDER 2
+
+static void by_pages(size_t size, void **obj, size_t n)
+{
+	CHECK(size <= (size_t)getpagesize() << ORDER);
+	for (size_t i = 0; i < n; i++)
+		obj[i] = page_address(alloc_pages(GFP_KERNEL, ORDER));
+}
+
+static void by_free_pages(void **obj, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		free_pages((unsigned long)obj[i], ORDER);
 }
 
 static void by_kfree(void **obj, size_t n)
@@ -101,6 +118,9 @@ const struct entry entries[NR_ENTRIES] = {
 	{"kmem_cache_alloc_node", 96, by_cache_node, by_cache_free},
 	{"kmem_cache_alloc_bulk", 96, by_cache_bulk, by_cache_free_bulk},
 	{"kmalloc, of medium size", 5000, by_kmalloc, by_kfree},
+	{"kmalloc, of whole pages", 16384, by_kmalloc, by_kfree},
+	{"kmalloc_node, of whole pages", 20480, by_kmalloc_node, by_kfree},
+	{"alloc_pages", 16384, by_pages, by_free_pages},
 	{"malloc", 64, by_malloc, by_free},
 	{"malloc, of medium size", 5000, by_malloc, by_free},
 	{"malloc, of whole pages", 16384, by_malloc, by_free},

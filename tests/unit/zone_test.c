@@ -295,6 +295,77 @@ static void a_range_is_as_few_blocks_as_can_be(void)
 	CHECK(kn_zone_verify(0));
 }
 
+/* @want runs of @nr pages are aligned, disjoint, and come back. */
+static void runs_fill_blocks(struct kn_zone *z, uint32_t nr, uint32_t want)
+{
+	const uint64_t free = z->nr_free;
+	uint32_t pfn[KN_BATCH_MAX];
+
+	CHECK_EQ(kn_zone_alloc_runs(0, nr, GFP_KERNEL, pfn, want), want);
+	CHECK_EQ(z->nr_free, free - (uint64_t)want * nr);
+	for (uint32_t i = 0; i < want; i++) {
+		CHECK_EQ(pfn[i] % divisor_of(nr), 0);
+		for (uint32_t k = 0; k < i; k++)
+			CHECK(pfn[i] >= pfn[k] + nr || pfn[k] >= pfn[i] + nr);
+	}
+	CHECK(kn_zone_verify(0));
+	kn_zone_free_runs(pfn, want, nr);
+	CHECK_EQ(z->nr_free, free);
+	CHECK(kn_zone_verify(0));
+}
+
+static void runs_are_cut_one_behind_the_other(void)
+{
+	struct kn_zone *z = begin();
+	uint32_t pfn[8];
+
+	for (uint32_t nr = 1; nr <= 64; nr++)
+		runs_fill_blocks(z, nr, nr % 7 + 1);
+	/* Three of 10 pages fill 30 of a block of 32. */
+	CHECK_EQ(kn_zone_alloc_runs(0, 10, GFP_KERNEL, pfn, 3), 3);
+	CHECK_EQ(pfn[0] % 32, 0);
+	CHECK_EQ(pfn[1], pfn[0] + 10);
+	CHECK_EQ(pfn[2], pfn[0] + 20);
+	kn_zone_free_runs(pfn, 3, 10);
+	CHECK(kn_zone_verify(0));
+}
+
+static void runs_are_what_there_is(void)
+{
+	struct kn_zone *z = begin();
+	const uint64_t managed = z->managed;
+	uint32_t pfn[KN_BATCH_MAX], n = 0, got;
+
+	/* All of it, and without growth. */
+	while ((got = kn_zone_alloc_runs(0, 256, GFP_KERNEL, pfn, 5)))
+		n += got;
+	CHECK_EQ(n, managed / 256);
+	CHECK_EQ(z->nr_free, 0);
+	CHECK_EQ(z->managed, managed);
+	/* No block for as many as are wanted: one for what there is. */
+	kn_zone_free(pfn[0] + 16, 4, 0, true);
+	CHECK_EQ(kn_zone_alloc_runs(0, 9, GFP_KERNEL, &pfn[1], 20), 1);
+	CHECK_EQ(pfn[1], pfn[0] + 16);
+	CHECK_EQ(z->nr_free, 7);
+	CHECK(kn_zone_verify(0));
+}
+
+static void runs_while_the_lock_is_taken(void)
+{
+	struct kn_zone *z = begin();
+	uint64_t free = z->nr_free;
+	uint32_t pfn[4], none;
+
+	CHECK_EQ(kn_zone_alloc_runs(0, 12, GFP_KERNEL, pfn, 4), 4);
+	CHECK(kn_trylock(&z->lock));
+	kn_zone_free_runs(pfn, 4, 12);
+	CHECK_EQ(kn_zone_alloc_runs(0, 12, GFP_NOWAIT, &none, 1), 0);
+	kn_unlock(&z->lock);
+	CHECK(kn_zone_verify(0));
+	CHECK_EQ(z->nr_free, free);
+	CHECK(stat_of("nowait_contended") > 0);
+}
+
 /* As another thread would, or the one that a signal handler interrupts. */
 static void frees_while_the_lock_is_taken(void)
 {
@@ -508,6 +579,9 @@ int main(void)
 		child_test(a_range_is_as_few_blocks_as_can_be),
 		child_test(frees_while_the_lock_is_taken),
 		child_test(bulk_is_what_there_is),
+		child_test(runs_are_cut_one_behind_the_other),
+		child_test(runs_are_what_there_is),
+		child_test(runs_while_the_lock_is_taken),
 		child_test(it_grows_when_it_must),
 		child_test(cold_memory_turns_warm_by_huge_pages),
 		child_test(the_reserve_is_for_urgent_calls),

@@ -1,0 +1,233 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Runs of pages: their lengths, and what the map says of them when. */
+#include "alloc/page/large.h"
+
+#include <string.h>
+
+#include <knuma/group.h>
+#include <knuma/kmalloc.h>
+#include <knuma/page.h>
+#include <knuma/tunables.h>
+
+#include "alloc/magazine/drain.h"
+#include "tests/support/child.h"
+#include "tests/support/heap.h"
+#include "tests/support/misuse.h"
+
+static void lengths_are_what_their_places_say(void)
+{
+	for (unsigned class = 0; class < KN_NR_RUNS; class ++) {
+		const uint32_t nr = kn_run_pages(class);
+
+		CHECK_EQ(kn_run_class(nr), class);
+		if (class)
+			CHECK_EQ(kn_run_class(nr - 1) == class,
+				 kn_run_pages(class - 1) < nr - 1);
+	}
+	for (uint32_t nr = 1; nr <= KN_RUN_MOST; nr++) {
+		const uint32_t run = kn_run_pages(kn_run_class(nr));
+
+		CHECK(run >= nr && (run - nr) * 5 <= run);
+		if (nr <= 16)
+			CHECK_EQ(run, nr);
+	}
+	CHECK_EQ(kn_run_pages(KN_NR_RUNS - 1), KN_RUN_MOST);
+	CHECK(!kn_large_cache(0));
+	CHECK(!kn_large_cache(17));
+	CHECK(kn_large_cache(20) && kn_large_cache(KN_RUN_MOST));
+	CHECK(!kn_large_cache(KN_RUN_MOST + 1));
+}
+
+/* The word of the map as it is. */
+static uint32_t place_of(const void *p)
+{
+	return kn_map_place(p) % (uint32_t)KN_REGION_BYTES;
+}
+
+static uint64_t free_runs(const void *p)
+{
+	const struct kn_magcache *c =
+		kn_large_cache(kn_page(kn_pfn(p))->nr_pages);
+
+	return stat_of("cached_bytes") / c->size;
+}
+
+#define SIZE ((size_t)40 << 10)
+
+/* R1, R2 */
+static void a_free_is_a_push_and_an_allocation_a_pop(void)
+{
+	const struct page *page;
+	void *p, *was;
+
+	start_here();
+	p = kmalloc(SIZE, GFP_KERNEL);
+	page = kn_page(kn_pfn(p));
+	kfree(p);
+	p = kmalloc(SIZE, GFP_KERNEL);
+	CHECK_EQ(place_of(p), kn_large_place(SIZE));
+	CHECK_EQ(kn_id_of(p), KN_ID_LARGE);
+	for (int i = 0; i < 100; i++) {
+		const uint64_t slow = stat_of("free_slow");
+
+		was = launder(p);
+		memset(p, i, SIZE);
+		kfree(p);
+		CHECK_EQ(stat_of("free_slow"), slow);
+		CHECK_EQ(page->type, KN_PAGE_LARGE);
+		CHECK_EQ(place_of(was), kn_large_place(SIZE));
+		p = kmalloc_node(SIZE - 100, GFP_KERNEL, page_to_nid(page));
+		CHECK_EQ(p, was);
+		CHECK(all_bytes(p, SIZE, (unsigned char)i));
+	}
+	was = launder(p);
+	kfree(p);
+	CHECK_EQ(knuma_trim(), 0);
+	CHECK_EQ(kn_id_of(was), KN_ID_NONE);
+	CHECK(stat_of("cached_bytes") < SIZE);
+	heap_verify();
+}
+
+static void what_was_written_is_not_taken_for_zero(void)
+{
+	void *p, *q;
+
+	start_here();
+	for (size_t size = 3 * KN_PAGE_SIZE; size <= KN_RUN_MOST * KN_PAGE_SIZE;
+	     size += 5 * KN_PAGE_SIZE) {
+		/* Of one that waits, of one by one, and of a batch. */
+		for (int i = 0; i < 3; i++) {
+			p = kzalloc(size, GFP_KERNEL);
+			q = kzalloc(size, GFP_KERNEL);
+			CHECK(all_bytes(p, ksize(p), 0));
+			CHECK(all_bytes(q, ksize(q), 0));
+			memset(p, 1, ksize(p));
+			memset(q, 2, ksize(q));
+			kfree(p);
+			p = kmalloc(size, GFP_KERNEL);
+			memset(p, 3, ksize(p));
+			kfree(p);
+			kfree(q);
+		}
+		CHECK_EQ(knuma_trim(), 0);
+		CHECK(stat_of("cached_bytes") < SIZE);
+	}
+	heap_verify();
+}
+
+static void held_runs_are_looked_at_once(void)
+{
+	uint64_t slow;
+	void *p, *was;
+
+	start_here();
+	kfree(kmalloc(SIZE, GFP_KERNEL));
+	p = kmalloc(SIZE, GFP_KERNEL);
+	was = launder(p);
+	kn_large_hold(kn_page(kn_pfn(p)));
+	CHECK_EQ(kn_id_of(p), KN_ID_LARGE);
+	CHECK(place_of(p) != kn_large_place(SIZE));
+	slow = stat_of("free_slow");
+	kfree(p);
+	CHECK_EQ(stat_of("free_slow"), slow + 1);
+	p = kmalloc(SIZE, GFP_KERNEL);
+	CHECK_EQ(p, was);
+	CHECK_EQ(place_of(p), kn_large_place(SIZE));
+	kfree(p);
+	CHECK_EQ(stat_of("free_slow"), slow + 1);
+	heap_verify();
+}
+
+static void exact_runs_are_freed_as_such(void)
+{
+	void *p, *was;
+
+	start_here();
+	misuse_catch();
+	for (size_t nr = 1; nr <= KN_RUN_MOST + 3; nr++) {
+		const size_t size = nr * KN_PAGE_SIZE;
+
+		p = alloc_pages_exact(size, GFP_KERNEL);
+		CHECK_EQ(ksize(p), size);
+		misuse_forget();
+		kfree(launder(p));
+		CHECK_EQ(misuse_count(), 1);
+		was = launder(p);
+		free_pages_exact(p, size);
+		CHECK_EQ(misuse_count(), 1);
+		free_pages_exact(was, size);
+		CHECK_EQ(misuse_count(), 2);
+	}
+	heap_verify();
+}
+
+/* Calls that may not wait get memory that is there. */
+static void no_run_that_faults_for_calls_that_may_not_wait(void)
+{
+	void *p = NULL;
+
+	conf("reserve", "0");
+	start_here();
+	/* Nobody wrote to it: not known to be in memory. */
+	kfree(kmalloc(SIZE, GFP_KERNEL));
+	kfree(kmalloc(SIZE, GFP_KERNEL));
+	p = kmalloc(SIZE, GFP_NOWAIT | __GFP_NOWARN);
+	CHECK_EQ(p, NULL);
+	CHECK(stat_of("cached_bytes") >= SIZE);
+	heap_verify();
+}
+
+static void any_page_leads_to_the_first(void)
+{
+	void *p[20];
+
+	start_here();
+	for (size_t nr = 3; nr <= KN_RUN_MOST; nr++) {
+		const size_t size = nr * KN_PAGE_SIZE;
+
+		for (int i = 0; i < 20; i++)
+			p[i] = kmalloc(size, GFP_KERNEL);
+		for (int i = 0; i < 20; i++)
+			for (size_t at = 0; at < size; at += KN_PAGE_SIZE)
+				CHECK_EQ(virt_to_head_page((char *)p[i] + at),
+					 virt_to_page(p[i]));
+		for (int i = 0; i < 20; i++)
+			kfree(p[i]);
+	}
+	heap_verify();
+}
+
+/* Three of 40 KiB are 120 of 128. */
+static void many_runs_waste_little(void)
+{
+	static void *p[300];
+	uint64_t used;
+
+	start_here();
+	CHECK_EQ(knuma_trim(), 0);
+	used = stat_of("active_bytes");
+	for (int i = 0; i < 300; i++)
+		p[i] = kmalloc(SIZE, GFP_KERNEL);
+	CHECK(free_runs(p[0]) <= 8);
+	used = stat_of("active_bytes") - used;
+	CHECK(used <= 300 * SIZE + 8 * SIZE + ((size_t)1 << 20));
+	for (int i = 0; i < 300; i++)
+		kfree(p[i]);
+	heap_verify();
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		child_test(lengths_are_what_their_places_say),
+		child_test(a_free_is_a_push_and_an_allocation_a_pop),
+		child_test(what_was_written_is_not_taken_for_zero),
+		child_test(held_runs_are_looked_at_once),
+		child_test(exact_runs_are_freed_as_such),
+		child_test(no_run_that_faults_for_calls_that_may_not_wait),
+		child_test(any_page_leads_to_the_first),
+		child_test(many_runs_waste_little),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
