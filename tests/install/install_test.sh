@@ -270,7 +270,7 @@ done
 same "libknuma_malloc exports nothing else" "" \
 	"$(exports "$shim" | grep -vE '^(malloc|free|calloc|realloc|reallocarray|posix_memalign|aligned_alloc|memalign|valloc|pvalloc|cfree|malloc_usable_size|malloc_trim|malloc_stats|malloc_info|mallopt|mallinfo2?|free_sized|free_aligned_sized|pthread_create|vfork|__libc_(malloc|free|calloc|realloc|memalign|valloc|pvalloc|mallinfo|mallopt)|_Zn[wa].*|_Zd[la].*)$')"
 
-same "libknuma needs" "ld-linux-x86-64.so.2 libc.so.6 libinih.so.1 " "$(needed "$so")"
+same "libknuma needs" "ld-linux-x86-64.so.2 libc.so.6 " "$(needed "$so")"
 same "libknuma_malloc needs" "libc.so.6 libknuma.so.0 " "$(needed "$shim")"
 same "soname of libknuma" "libknuma.so.0" "$(tag "$so" SONAME)"
 same "soname of libknuma_malloc" "libknuma_malloc.so.0" "$(tag "$shim" SONAME)"

@@ -46,6 +46,12 @@ for tool in dpkg-deb dpkg gcc nm strip objdump readelf; do
 done
 mkdir -p "$out" 2>/dev/null || die "cannot make $out"
 
+# notice_of NAME: as Debian wants it in a file of copyrights
+notice_of() {
+	sed -n "/^## Notice of $1\$/,/^## /p" docs/licences.md |
+		sed '/^## /d;1d;s/^ *$/./;s/^/ /' | sed '$!b;/^ \.$/d'
+}
+
 tree=$PWD
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
@@ -152,8 +158,14 @@ make_package() {
 			 compiled into the libraries
 			License: BSD-2-Clause
 		EOT
-		sed -n '/^## Notice of Concurrency Kit/,$p' docs/licences.md |
-			sed '1d;/^```/d;s/^$/./;s/^/ /'
+		notice_of "Concurrency Kit"
+		cat <<-EOT
+
+			Files: inih
+			Copyright: the author of inih, which is linked into libknuma
+			License: BSD-3-Clause
+		EOT
+		notice_of inih
 	} >"$doc/copyright"
 	gzip -9nc tools/deb/changelog >"$doc/changelog.Debian.gz"
 
