@@ -19,8 +19,8 @@
 /*
  * Shares of a memory limit.  The budget of deferred frees is the built-in share
  * of RAM, and at least as much as there, or an eighth.  What the vmalloc cache
- * of one node keeps, and the depot of one cache on one node: with all 32 classes
- * of kmalloc() in use an eighth and a thirty-second.
+ * of one node keeps, and the depot of one cache on one node: with all 44 classes
+ * of kmalloc() in use an eighth and a twenty-third.
  */
 #define RCU_SHARE     32
 #define RCU_LEAST     (16 * KN_MIB)

@@ -121,9 +121,11 @@ static void roundup_is_the_class_or_whole_pages(void)
 
 		CHECK(real >= size && real >= last);
 		CHECK_EQ(real % 16, 0);
-		/* Four classes between powers of two. */
+		/* Four classes between powers of two, then eight. */
 		if (size > 128)
 			CHECK((real - size) * 5 <= real);
+		if (size > 1024)
+			CHECK((real - size) * 9 <= real);
 		last = real;
 	}
 	for (size_t size = KMALLOC_MAX_CACHE_SIZE + 1; size <= KMALLOC_MAX_SIZE;
