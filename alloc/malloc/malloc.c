@@ -48,7 +48,7 @@ static void *block_of(size_t size, size_t align, gfp_t gfp)
  * Sizes above the magazines: pages, then areas; pages at last when a limit has
  * left no address space for areas.
  */
-static void *large(size_t size, size_t align, gfp_t gfp)
+static void *large(size_t size, size_t align, gfp_t gfp, const void *caller)
 {
 	void *p = NULL;
 
@@ -58,7 +58,7 @@ static void *large(size_t size, size_t align, gfp_t gfp)
 		p = block_of(size, align, gfp);
 	if (!p && size <= PTRDIFF_MAX)
 		p = __vmalloc_node(size, align, gfp | __GFP_NORETRY,
-				   NUMA_NO_NODE, NULL);
+				   NUMA_NO_NODE, caller);
 	if (!p && size > kn_load(&kn_tun.kvmalloc_pages_max) && is_block(size, align))
 		p = block_of(size, align, gfp);
 	if (!p)
@@ -74,7 +74,7 @@ static kn_slow void *malloc_slow(size_t size, gfp_t gfp)
 	if (size <= KMALLOC_MAX_CACHE_SIZE)
 		return kn_cache_alloc_sized(kn_kmalloc_cache(size), size, gfp,
 					    NUMA_NO_NODE);
-	return large(size, 1, gfp);
+	return large(size, 1, gfp, __builtin_return_address(0));
 }
 
 /* Sizes with a magazine that the table of small ones does not have. */
@@ -188,20 +188,20 @@ static void *resize_area(struct page *area, size_t size)
 }
 
 /* What grows will grow again: whole blocks, then areas with spare pages. */
-static void *growing(size_t size)
+static void *growing(size_t size, const void *caller)
 {
 	return is_nearly_area(size) ?
-		       kn_vmalloc_growing(size, GFP_MALLOC) :
+		       kn_vmalloc_growing(size, GFP_MALLOC, caller) :
 		       knuma_malloc((size_t)1 << kn_log2_up(size));
 }
 
 /* Memory for the content of what grew too small, or became much too large. */
-static void *other(size_t size, bool grows)
+static void *other(size_t size, bool grows, const void *caller)
 {
 	void *new = NULL;
 
 	if (grows && size > KMALLOC_MAX_CACHE_SIZE)
-		new = growing(size);
+		new = growing(size, caller);
 	return new ? new : knuma_malloc(size);
 }
 
@@ -233,7 +233,7 @@ void *knuma_realloc(void *p, size_t size)
 			kn_object_resize(p, size, false);
 		return p;
 	}
-	new = other(size, size > have);
+	new = other(size, size > have, __builtin_return_address(0));
 	if (new) {
 		memcpy(new, p, KN_MIN(have, size));
 		knuma_free(p);
@@ -262,5 +262,5 @@ void *knuma_memalign(size_t align, size_t size)
 		return knuma_malloc(rounded);
 	if (unlikely(!kn_start()))
 		return NULL;
-	return large(size, align, GFP_MALLOC);
+	return large(size, align, GFP_MALLOC, __builtin_return_address(0));
 }

@@ -65,7 +65,12 @@ struct page {
 			uint64_t ext;		/* F3 */
 		};
 	};
-	uint32_t next, prev;		/* page numbers; the list's lock */
+	union {
+		struct {
+			uint32_t next, prev; /* page numbers; the list's lock */
+		};
+		const void *caller; /* used area: who asked for it; atomic */
+	};
 	ck_stack_entry_t link;		/* lock-free stacks */
 	union {
 		uint32_t state;		/* slab: atomic, see slab.c */

@@ -200,6 +200,7 @@ static bool bring(struct page *to, struct page *area, bool fresh)
 	uint64_t done = 0;
 	int err = 0, lost = 0;
 
+	kn_store(&to->caller, kn_load(&area->caller));
 	if (fresh && is_movable(area))
 		done = move_tables(to, area, &err);
 	if (done == nr) {

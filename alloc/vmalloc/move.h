@@ -26,7 +26,7 @@
  * __vmalloc() for memory that will grow, with spare pages behind it; NULL without
  * a word.
  */
-void *kn_vmalloc_growing(size_t size, gfp_t gfp);
+void *kn_vmalloc_growing(size_t size, gfp_t gfp, const void *caller);
 
 /*
  * Makes the used @area one of @size bytes, zeroed past its content with

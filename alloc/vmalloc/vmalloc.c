@@ -19,6 +19,9 @@
 #include "alloc/vmalloc/vmap.h"
 #include "numa/machine.h"
 
+/* Of a public function: who called it. */
+#define CALLER __builtin_return_address(0)
+
 static uint64_t pages_of(size_t size)
 {
 	return KN_ALIGN_UP(size, KN_PAGE_SIZE) >> KN_PAGE_SHIFT;
@@ -79,9 +82,10 @@ void *__vmalloc_node(unsigned long size, unsigned long align, gfp_t gfp,
 	bool dirty;
 	int node;
 
-	(void)caller;
 	if (!kn_start())
 		return NULL;
+	if (!caller)
+		caller = CALLER;
 	gfp = kn_scope_gfp(kn_node_gfp(nid, gfp));
 	if (!align)
 		align = 1;
@@ -109,6 +113,7 @@ void *__vmalloc_node(unsigned long size, unsigned long align, gfp_t gfp,
 		return refuse(size, ENOMEM, gfp, nid);
 	}
 	area->ext = ext;
+	kn_store(&area->caller, caller);
 	if (dirty && (gfp & __GFP_ZERO || kn_tun.init_on_alloc))
 		memset(kn_page_addr(area), 0, area->nr_pages << KN_PAGE_SHIFT);
 	kn_sample_memory(&area->ext, kn_page_addr(area), size);
@@ -117,28 +122,28 @@ void *__vmalloc_node(unsigned long size, unsigned long align, gfp_t gfp,
 
 void *__vmalloc(unsigned long size, gfp_t gfp)
 {
-	return __vmalloc_node(size, 1, gfp, NUMA_NO_NODE, NULL);
+	return __vmalloc_node(size, 1, gfp, NUMA_NO_NODE, CALLER);
 }
 
 void *vmalloc(unsigned long size)
 {
-	return __vmalloc_node(size, 1, GFP_KERNEL, NUMA_NO_NODE, NULL);
+	return __vmalloc_node(size, 1, GFP_KERNEL, NUMA_NO_NODE, CALLER);
 }
 
 void *vzalloc(unsigned long size)
 {
 	return __vmalloc_node(size, 1, GFP_KERNEL | __GFP_ZERO, NUMA_NO_NODE,
-			      NULL);
+			      CALLER);
 }
 
 void *vmalloc_node(unsigned long size, int nid)
 {
-	return __vmalloc_node(size, 1, GFP_KERNEL, nid, NULL);
+	return __vmalloc_node(size, 1, GFP_KERNEL, nid, CALLER);
 }
 
 void *vzalloc_node(unsigned long size, int nid)
 {
-	return __vmalloc_node(size, 1, GFP_KERNEL | __GFP_ZERO, nid, NULL);
+	return __vmalloc_node(size, 1, GFP_KERNEL | __GFP_ZERO, nid, CALLER);
 }
 
 /* Areas that change their size. */
@@ -166,7 +171,7 @@ static uint64_t spare_of(uint64_t nr)
 	return spare;
 }
 
-void *kn_vmalloc_growing(size_t size, gfp_t gfp)
+void *kn_vmalloc_growing(size_t size, gfp_t gfp, const void *caller)
 {
 	const uint64_t nr = pages_of(size);
 	const struct kn_zonelist *zl;
@@ -186,6 +191,7 @@ void *kn_vmalloc_growing(size_t size, gfp_t gfp)
 	if (!area)
 		return NULL;
 	kn_node_account(node, kn_pfn_node(kn_page_pfn(area)));
+	kn_store(&area->caller, caller);
 	if (dirty && is_zero_wanted(gfp))
 		memset(kn_page_addr(area), 0, nr << KN_PAGE_SHIFT);
 	kn_sample_memory(&area->ext, kn_page_addr(area), size);
@@ -313,6 +319,10 @@ void *knuma_vmalloc_interleave(unsigned long size, const int *nodes, int n)
 	err = get_spread(mask, nr, &area);
 	if (err)
 		return refuse(size, -err, GFP_KERNEL, nodes[0]);
+	kn_store(&area->caller, CALLER);
+	for (uint64_t left = mask; left; left &= left - 1)
+		kn_node_stat_add(__builtin_ctzll(left),
+				 KN_NODE_STAT_interleave_hit, 1);
 	kn_sample_memory(&area->ext, kn_page_addr(area), size);
 	return kn_page_addr(area);
 }
@@ -358,7 +368,7 @@ void *vrealloc_node_align(const void *p, unsigned long size,
 	/* What is not valid is for __vmalloc_node() to refuse. */
 	if (!area || !kn_is_pow2(align) ||
 	    gfp & ~(__GFP_BITS_MASK | KN_GFP_MALLOC))
-		return __vmalloc_node(size, align, gfp, nid, NULL);
+		return __vmalloc_node(size, align, gfp, nid, CALLER);
 	had = kn_area_pages(area) << KN_PAGE_SHIFT;
 	if (!((uintptr_t)p & (align - 1)) &&
 	    (!(gfp & __GFP_THISNODE) || nid == NUMA_NO_NODE ||
@@ -366,7 +376,7 @@ void *vrealloc_node_align(const void *p, unsigned long size,
 		new = resize_here(area, size, align, gfp);
 	if (new)
 		return new;
-	new = __vmalloc_node(size, align, gfp, nid, NULL);
+	new = __vmalloc_node(size, align, gfp, nid, CALLER);
 	if (new) {
 		memcpy(new, p, KN_MIN(had, size));
 		vfree(p);

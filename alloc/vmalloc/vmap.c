@@ -43,6 +43,12 @@ struct bins {
 	uint64_t any[NR_BINS / 64];	/* lists that are not empty */
 };
 
+/* Where kn_vmap_each() goes on: always the first page of something. */
+struct walk {
+	uintptr_t at;
+	struct walk *next;
+};
+
 struct arena {
 	struct kn_lock lock;
 	bool huge;
@@ -52,6 +58,7 @@ struct arena {
 	struct bins cached, extents; /* lock */
 	uint64_t used_pages, cached_pages; /* lock; read without */
 	uint64_t used_areas;	/* as used_pages */
+	struct walk *walks;	/* under way; lock */
 	ck_stack_t deferred;	/* areas freed while the lock was taken */
 	uint32_t growing;	/* somebody is in mprotect(2); set by lock */
 } kn_cacheline;
@@ -161,6 +168,15 @@ static void extent_unlist(struct arena *a, uint32_t pfn)
 	kn_store(&first->type, KN_PAGE_NONE);
 }
 
+/* Nothing starts inside (@from, @to] any more: walks there go on at @at. */
+static void walks_skip(struct arena *a, uintptr_t from, uintptr_t to,
+		       uintptr_t at)
+{
+	for (struct walk *w = a->walks; unlikely(w); w = w->next)
+		if (w->at > from && w->at <= to)
+			w->at = at;
+}
+
 /* True for the last page of a free extent; one of one page is all first. */
 static bool ends_extent(const struct page *page)
 {
@@ -175,6 +191,7 @@ static void extent_add(struct arena *a, uint32_t pfn, uint64_t pages)
 	const uint32_t top = kn_pfn((void *)a->base) +
 			     (uint32_t)((a->top - a->base) >> KN_PAGE_SHIFT);
 	uint32_t next = pfn + (uint32_t)pages;
+	uintptr_t from, to;
 
 	if (next < top && kn_page(next)->type == KN_PAGE_VM_FREE) {
 		const uint64_t more = kn_page(next)->capacity;
@@ -189,10 +206,15 @@ static void extent_add(struct arena *a, uint32_t pfn, uint64_t pages)
 		extent_unlist(a, pfn);
 		pages += more;
 	}
-	if (pfn + pages == top)
-		a->top = (uintptr_t)kn_pfn_address(pfn);
-	else
+	from = (uintptr_t)kn_pfn_address(pfn);
+	to = from + (pages << KN_PAGE_SHIFT);
+	if (to == a->top) {
+		a->top = from;
+		walks_skip(a, from, to, from);
+	} else {
 		extent_list(a, pfn, pages);
+		walks_skip(a, from, to, to);
+	}
 }
 
 /* Pages to skip from @pfn on to reach a multiple of @align bytes. */
@@ -214,6 +236,7 @@ static uint32_t hand_out(uint32_t pfn, uint64_t pages)
 	area->moves = 0;
 	area->piece = 0;
 	area->front = 0;
+	kn_store(&area->caller, NULL);
 	return pfn;
 }
 
@@ -403,12 +426,19 @@ static struct page *last_pages(struct page *first, uint64_t nr)
 
 	kn_store(&area->type, KN_PAGE_VM_USED);
 	area->capacity = first->capacity - front;
-	area->nr_pages = nr;
+	kn_store(&area->nr_pages, nr);
+	kn_store(&area->caller, NULL);
 	area->flags = first->flags;
 	area->moves = 0;
 	area->piece = 0;
 	area->front = front;
 	return area;
+}
+
+/* Release: pairs with the acquire of `spare', the same word, in look_at_area(). */
+static void set_freed(struct page *area)
+{
+	kn_store_release(&area->freed_ms, now_ms());
 }
 
 /* All of an area that is being freed. */
@@ -439,6 +469,7 @@ static void cache_del(struct arena *a, struct page *area)
 {
 	kn_store(&area->type, KN_PAGE_VM_USED);
 	bin_del(&a->cached, kn_page_pfn(area));
+	kn_store(&area->caller, NULL);
 	kn_store(&a->cached_pages, a->cached_pages - area->capacity);
 }
 
@@ -753,8 +784,8 @@ static struct page *get_from(int node, struct arena *a, const struct want *w,
 		kn_unlock(&a->lock);
 		return NULL;
 	}
-	area->nr_pages = nr;
-	area->spare = w->spare;
+	kn_store(&area->nr_pages, nr);
+	kn_store(&area->spare, w->spare);
 	count_used(a, area);
 	kn_stat_add(*dirty ? KN_STAT_vmalloc_reused : KN_STAT_vmalloc_new, 1);
 	kn_probe_vmalloc(kn_page_addr(area), nr << KN_PAGE_SHIFT,
@@ -912,7 +943,7 @@ void kn_vmap_put(struct page *area, bool may_block)
 	count_freed(a, area);
 	area = whole(area);
 	area->flags &= (uint8_t)~KN_PAGE_EXEC;
-	area->freed_ms = now_ms();
+	set_freed(area);
 	if (!kn_lock_if(&a->lock, may_block)) {
 		ck_stack_push_upmc(&a->deferred, &area->link);
 		return;
@@ -969,6 +1000,7 @@ static struct page *take_behind(struct arena *a, struct page *area,
 {
 	struct page *next = area + area->capacity, *part = NULL;
 	const uint32_t pfn = kn_page_pfn(next);
+	uintptr_t end;
 
 	if ((uintptr_t)kn_page_addr(next) == a->top) {
 		a->top += more << KN_PAGE_SHIFT;
@@ -989,6 +1021,8 @@ static struct page *take_behind(struct arena *a, struct page *area,
 	}
 	kn_store(&next->type, KN_PAGE_NONE);
 	set_capacity(area, area->capacity + more);
+	end = (uintptr_t)kn_page_addr(area) + (area->capacity << KN_PAGE_SHIFT);
+	walks_skip(a, (uintptr_t)kn_page_addr(area), end, end);
 	return part;
 }
 
@@ -1032,7 +1066,7 @@ void kn_vmap_use_spare(struct page *area, uint64_t nr)
 	struct arena *a = arena_of(kn_page_pfn(area));
 
 	ck_pr_add_64(&a->used_pages, nr - kn_area_pages(area));
-	area->spare = area->nr_pages - nr;
+	kn_store(&area->spare, area->nr_pages - nr);
 }
 
 bool kn_vmap_extend(struct page *area, uint64_t nr, uint64_t spare)
@@ -1046,8 +1080,8 @@ bool kn_vmap_extend(struct page *area, uint64_t nr, uint64_t spare)
 	if (area->capacity <= all || !place_guard(area, all))
 		return false;
 	ck_pr_add_64(&a->used_pages, nr - kn_area_pages(area));
-	area->nr_pages = all;
-	area->spare = spare;
+	kn_store(&area->nr_pages, all);
+	kn_store(&area->spare, spare);
 	return true;
 }
 
@@ -1096,8 +1130,8 @@ void kn_vmap_shrink(struct page *area, uint64_t nr)
 	if (!place_guard(area, nr))
 		return;
 	ck_pr_sub_64(&a->used_pages, kn_area_pages(area) - nr);
-	area->nr_pages = nr;
-	area->spare = 0;
+	kn_store(&area->nr_pages, nr);
+	kn_store(&area->spare, (uint64_t)0);
 	give_tail(a, area, keep);
 }
 
@@ -1114,7 +1148,7 @@ void kn_vmap_drop(struct page *area)
 	kn_map_set(kn_page_pfn(area), KN_ID_NONE);
 	count_freed(a, area);
 	area = whole(area);
-	area->freed_ms = now_ms();
+	set_freed(area);
 	purge(a, area);
 }
 
@@ -1260,6 +1294,120 @@ static bool verify_used(const struct page *first)
 	return true;
 }
 
+/* Rows in one go, on the stack; and in one hold of the lock. */
+#define WALK_ROWS  32
+#define WALK_STEPS 1024
+
+/*
+ * Pages and caller of an area that its owner changes just now may be those before
+ * or after.  False when it is freed just now.
+ */
+static bool look_at_area(const struct page *area, struct kn_vmap_row *row)
+{
+	const uint64_t all = kn_load(&area->nr_pages);
+	const uint64_t spare = kn_load_acquire(&area->spare);
+
+	row->start = (uintptr_t)kn_page_addr(area);
+	row->bytes = area->capacity << KN_PAGE_SHIFT;
+	row->nr_pages = all - KN_MIN(spare, all - 1);
+	row->caller = kn_load(&area->caller);
+	return kn_map_id(kn_page_pfn(area)) == KN_ID_VMALLOC;
+}
+
+/*
+ * What begins at @at.  Return: its bytes; row->start is 0 for nothing that is
+ * shown: a free extent, or what is being made or given back.
+ */
+static uint64_t look_at(uintptr_t at, struct kn_vmap_row *row)
+{
+	const struct page *const first = kn_page(kn_pfn((void *)at)), *area;
+	const uint8_t type = kn_load(&first->type);
+
+	KN_CHECK(first->capacity);
+	area = type == KN_PAGE_VM_USED ? used_part(first) : NULL;
+	*row = (struct kn_vmap_row){.bytes = first->capacity << KN_PAGE_SHIFT};
+	if (type == KN_PAGE_VM_CACHED)
+		row->start = at;
+	else if (area && !look_at_area(area, row))
+		row->start = 0;
+	return first->capacity << KN_PAGE_SHIFT;
+}
+
+/*
+ * The next rows of @w from @done on, the end of those before: what lies there may
+ * have been cut anew meanwhile.  False: there are no more.
+ */
+static bool walk_on(struct arena *a, struct walk *w, uintptr_t done,
+		    struct kn_vmap_row *row, uint32_t *nr)
+{
+	bool more;
+
+	*nr = 0;
+	kn_lock(&a->lock);
+	take_deferred(a);
+	for (int i = 0; i < WALK_STEPS && *nr < WALK_ROWS && w->at < a->top;
+	     i++) {
+		const uintptr_t at = w->at;
+
+		w->at += look_at(at, &row[*nr]);
+		*nr += row[*nr].start >= done && row[*nr].start;
+	}
+	more = w->at < a->top;
+	kn_unlock(&a->lock);
+	return more;
+}
+
+static void walk_begin(struct arena *a, struct walk *w)
+{
+	w->at = a->base;
+	kn_lock(&a->lock);
+	w->next = a->walks;
+	a->walks = w;
+	kn_unlock(&a->lock);
+}
+
+/* A fork child has forgotten it. */
+static void walk_end(struct arena *a, struct walk *w)
+{
+	struct walk **link = &a->walks;
+
+	kn_lock(&a->lock);
+	while (*link && *link != w)
+		link = &(*link)->next;
+	if (*link)
+		*link = w->next;
+	kn_unlock(&a->lock);
+}
+
+static void arena_each(struct arena *a,
+		       void (*fn)(const struct kn_vmap_row *row, void *arg),
+		       void *arg)
+{
+	struct kn_vmap_row row[WALK_ROWS];
+	uintptr_t done = 0;
+	struct walk w;
+	uint32_t nr;
+	bool more;
+
+	walk_begin(a, &w);
+	do {
+		more = walk_on(a, &w, done, row, &nr);
+		for (uint32_t i = 0; i < nr; i++)
+			fn(&row[i], arg);
+		if (nr)
+			done = row[nr - 1].start + row[nr - 1].bytes;
+	} while (more);
+	walk_end(a, &w);
+}
+
+void kn_vmap_each(int node,
+		  void (*fn)(const struct kn_vmap_row *row, void *arg),
+		  void *arg)
+{
+	for (int i = 0; i < 2; i++)
+		arena_each(&arenas[node][i], fn, arg);
+}
+
 static bool verify_arena(struct arena *a)
 {
 	uintptr_t at = a->base;
@@ -1336,5 +1484,6 @@ void kn_vmap_reset(void)
 		for (int i = 0; i < 2; i++) {
 			kn_lock_reset(&arenas[node][i].lock);
 			arenas[node][i].growing = 0;
+			arenas[node][i].walks = NULL;
 		}
 }

@@ -132,6 +132,22 @@ struct kn_vmap_levels {
 };
 void kn_vmap_levels(int node, struct kn_vmap_levels *l);
 
+/* An area as it was when it was looked at. */
+struct kn_vmap_row {
+	uintptr_t start;
+	uint64_t bytes;	    /* of address space, the guard among them */
+	uint64_t nr_pages;  /* as asked for; 0: freed, not given back yet */
+	const void *caller; /* return address of who asked; NULL: unknown */
+};
+
+/*
+ * Calls @fn, in no lock, for the areas of @node, ascending; what is made, freed
+ * or resized meanwhile may be left out.  Context: may wait.
+ */
+void kn_vmap_each(int node,
+		  void (*fn)(const struct kn_vmap_row *row, void *arg),
+		  void *arg);
+
 uint64_t kn_vmap_used_bytes(void);
 uint64_t kn_vmap_used_areas(void);
 uint64_t kn_vmap_cached_bytes(void);

@@ -4,6 +4,8 @@
 
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include <knuma/kmalloc.h>
 #include <knuma/tunables.h>
@@ -403,6 +405,192 @@ static void nodes_have_windows_of_their_own(void)
 	}
 }
 
+/* The walk through all areas, while they are freed, joined and cut anew. */
+
+#define WALKED 200
+
+static struct page *walked[WALKED];
+static uintptr_t rows[4 * WALKED];
+static uint32_t nr_rows;
+static void (*meanwhile)(void);
+
+/* Rows do not overlap, and are areas of 3 pages, or kept ones. */
+static void take_row(const struct kn_vmap_row *row, void *arg)
+{
+	CHECK_EQ(arg, rows);
+	CHECK(nr_rows < KN_ARRAY_SIZE(rows));
+	CHECK(!nr_rows || row->start > rows[nr_rows - 1]);
+	CHECK_EQ(row->bytes % KN_PAGE_SIZE, 0);
+	CHECK(row->bytes > row->nr_pages << KN_PAGE_SHIFT);
+	rows[nr_rows++] = row->start;
+	if (nr_rows == 1 && meanwhile)
+		meanwhile();
+}
+
+static void walk(void)
+{
+	nr_rows = 0;
+	kn_vmap_each(0, take_row, rows);
+}
+
+static bool is_in_rows(const struct page *area)
+{
+	for (uint32_t i = 0; i < nr_rows; i++)
+		if (rows[i] == (uintptr_t)kn_page_addr(area))
+			return true;
+	return false;
+}
+
+static void make_walked(void)
+{
+	start_here();
+	for (int i = 0; i < WALKED; i++)
+		walked[i] = get(3);
+}
+
+static void put_walked(int from, int to)
+{
+	for (int i = from; i < to; i++)
+		put(walked[i]);
+}
+
+static void a_walk_sees_each_area(void)
+{
+	make_walked();
+	walk();
+	CHECK_EQ(nr_rows, WALKED);
+	for (int i = 0; i < WALKED; i++)
+		CHECK(is_in_rows(walked[i]));
+	/* Kept ones, too, until they are given back. */
+	put_walked(50, 150);
+	walk();
+	CHECK_EQ(nr_rows, WALKED);
+	kn_vmap_trim(0, true);
+	walk();
+	CHECK_EQ(nr_rows, WALKED - 100);
+	CHECK(!is_in_rows(walked[50]) && is_in_rows(walked[150]));
+}
+
+/* What the walk stands at becomes a part of a larger free extent. */
+static void join_around_the_walk(void)
+{
+	put_walked(10, 100);
+	kn_vmap_trim(0, true);
+}
+
+static void a_walk_goes_on_behind_what_was_joined(void)
+{
+	make_walked();
+	meanwhile = join_around_the_walk;
+	walk();
+	for (int i = 100; i < WALKED; i++)
+		CHECK(is_in_rows(walked[i]));
+	CHECK(!is_in_rows(walked[99]));
+	CHECK(kn_vmap_verify(0));
+}
+
+/* The same, and areas of other sizes lie there afterwards. */
+static void cut_anew_around_the_walk(void)
+{
+	join_around_the_walk();
+	for (int i = 0; i < 50; i++)
+		(void)get(5);
+}
+
+static void a_walk_goes_on_where_areas_were_cut_anew(void)
+{
+	make_walked();
+	meanwhile = cut_anew_around_the_walk;
+	walk();
+	for (int i = 100; i < WALKED; i++)
+		CHECK(is_in_rows(walked[i]));
+	CHECK(kn_vmap_verify(0));
+}
+
+/*
+ * All behind the walk is gone, and areas lie there none of which begins where one
+ * began before.
+ */
+static void cut_the_end_off(void)
+{
+	put_walked(5, WALKED);
+	kn_vmap_trim(0, true);
+	(void)get(5);
+	for (int i = 0; i < 40; i++)
+		(void)get(99);
+}
+
+static void a_walk_goes_on_at_the_new_end(void)
+{
+	make_walked();
+	meanwhile = cut_the_end_off;
+	walk();
+	/* It had 32 rows by then; the rest are large ones. */
+	CHECK(nr_rows > 40);
+	CHECK(kn_vmap_verify(0));
+}
+
+/* An area grows over the place of the walk. */
+static void grow_over_the_walk(void)
+{
+	put_walked(21, 150);
+	CHECK(kn_vmap_extend(walked[20], 300, 0));
+}
+
+static void a_walk_goes_on_behind_what_has_grown(void)
+{
+	make_walked();
+	meanwhile = grow_over_the_walk;
+	walk();
+	for (int i = 150; i < WALKED; i++)
+		CHECK(is_in_rows(walked[i]));
+	CHECK(kn_vmap_verify(0));
+}
+
+/* Two at a time. */
+static void walk_inside(void)
+{
+	const uint32_t had = nr_rows;
+
+	meanwhile = join_around_the_walk;
+	walk();
+	CHECK(nr_rows < WALKED);
+	nr_rows = had;
+}
+
+static void walks_inside_of_walks(void)
+{
+	make_walked();
+	meanwhile = walk_inside;
+	kn_vmap_each(0, take_row, rows);
+	for (int i = 100; i < WALKED; i++)
+		CHECK(is_in_rows(walked[i]));
+}
+
+static void walk_in_child(void)
+{
+	const pid_t pid = fork();
+	int status;
+
+	CHECK(pid >= 0);
+	if (!pid) {
+		meanwhile = NULL;
+		walk();
+		_exit(nr_rows != WALKED);
+	}
+	CHECK_EQ(waitpid(pid, &status, 0), pid);
+	CHECK_EQ(status, 0);
+}
+
+/* The child has no walk under way, and its own ends well. */
+static void a_walk_over_a_fork(void)
+{
+	make_walked();
+	meanwhile = walk_in_child;
+	walk();
+	CHECK_EQ(nr_rows, WALKED);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -423,6 +611,13 @@ int main(void)
 		child_test(a_guard_that_stays),
 		child_test(planted_errors_are_found),
 		child_test(nodes_have_windows_of_their_own),
+		child_test(a_walk_sees_each_area),
+		child_test(a_walk_goes_on_behind_what_was_joined),
+		child_test(a_walk_goes_on_where_areas_were_cut_anew),
+		child_test(a_walk_goes_on_at_the_new_end),
+		child_test(a_walk_goes_on_behind_what_has_grown),
+		child_test(walks_inside_of_walks),
+		child_test(a_walk_over_a_fork),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
