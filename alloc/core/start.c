@@ -151,7 +151,7 @@ kn_slow bool kn_start_slow(void)
  *
  * Who asks for the banner or for statistics gets them from a program that never
  * allocates, too; so does who asks for a socket.  Nobody else pays for more than
- * four looks at the environment.
+ * five looks at the environment.
  */
 __attribute__((constructor)) static void at_load(void)
 {
@@ -162,6 +162,7 @@ __attribute__((constructor)) static void at_load(void)
 		kn_live_start();
 	else if (secure_getenv("KNUMA_STATS") ||
 		 secure_getenv("KNUMA_STATS_FILE") ||
+		 secure_getenv("KNUMA_VIEW_DIR") ||
 		 secure_getenv("KNUMA_SOCKET") ||
 		 secure_getenv("KNUMA_METRICS_FILE"))
 		kn_start();

@@ -68,7 +68,7 @@ static int save_metrics(void)
 	t.size = bytes;
 	print_metrics(&t);
 	if (t.len < t.size)
-		err = kn_text_save(path, t.buf, t.len);
+		err = kn_text_save(path, 0644, t.buf, t.len);
 	kn_machine.munmap(t.buf, bytes);
 	return err;
 }

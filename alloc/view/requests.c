@@ -18,6 +18,7 @@
 #include "alloc/view/heap_view.h"
 #include "alloc/view/json.h"
 #include "alloc/view/stats_view.h"
+#include "alloc/view/views.h"
 #include "alloc/view/whatis.h"
 #include "alloc/vmalloc/vmap.h"
 #include "numa/machine.h"
@@ -61,34 +62,20 @@ static void answer_version(struct kn_text *t, char *arguments)
 	done(t);
 }
 
-#define TEXT_FIRST ((size_t)256 << 10)
-
-/* A text of any length, in a mapping of its own, as the member "text". */
+/* A text of any length as the member "text". */
 static int json_of_text(struct kn_text *t,
-			void (*print)(struct kn_text *text, const void *arg),
+			int (*print)(struct kn_text *text, const void *arg),
 			const void *arg)
 {
-	struct kn_text text = {NULL, 0, 0};
-	size_t bytes = TEXT_FIRST;
+	struct kn_text text;
+	const int err = kn_text_map(&text, print, arg);
 
-	do {
-		text.buf = kn_machine.mmap(NULL, bytes, PROT_READ | PROT_WRITE,
-					   MAP_PRIVATE | MAP_ANONYMOUS);
-		if (kn_is_err(text.buf))
-			return kn_ptr_err(text.buf);
-		text.size = bytes;
-		text.len = 0;
-		print(&text, arg);
-		if (text.len < text.size)
-			break;
-		kn_machine.munmap(text.buf, bytes);
-		/* What is printed may have grown when it is printed again. */
-		bytes = KN_ALIGN_UP(text.len + text.len / 2, KN_PAGE_SIZE);
-	} while (true);
+	if (err)
+		return err;
 	kn_object_begin(t);
 	kn_member_text(t, "text", text.buf);
 	done(t);
-	kn_machine.munmap(text.buf, bytes);
+	kn_text_unmap(&text);
 	return 0;
 }
 
@@ -99,12 +86,13 @@ static const char *const formats[] = {
 	[KN_VIEW_PROM] = "openmetrics",
 };
 
-static void print_stats(struct kn_text *t, const void *fmt)
+static int print_stats(struct kn_text *t, const void *fmt)
 {
 	if (*(const enum kn_view_fmt *)fmt == KN_VIEW_PROM)
 		kn_metrics_format(t);
 	else
 		kn_stats_format(t, *(const enum kn_view_fmt *)fmt);
+	return 0;
 }
 
 static void answer_stats(struct kn_text *t, char *arguments)
@@ -159,6 +147,42 @@ static void answer_nodes(struct kn_text *t, char *arguments)
 	kn_member_bool(t, "fake_nodes", kn_view_info.fake_nodes);
 	kn_nodes_json(t);
 	done(t);
+}
+
+static void list_views(struct kn_text *t)
+{
+	struct kn_view_file f;
+
+	kn_object_begin(t);
+	kn_member_key(t, "views");
+	for (unsigned i = 0; kn_view_file(i, &f); i++) {
+		kn_text_add(t, "%s{\"name\":\"%s\"", i ? "," : "[", f.name);
+		kn_member_text(t, "help", f.help);
+		kn_text_add(t, "}");
+	}
+	kn_text_add(t, "]");
+	done(t);
+}
+
+static void answer_view(struct kn_text *t, char *arguments)
+{
+	struct kn_view_file f;
+	int err;
+
+	if (!*arguments) {
+		list_views(t);
+	} else if (!kn_view_find(arguments, &f)) {
+		kn_request_error(t, ENOENT,
+				 "view: there is no '%.40s'; `view' alone "
+				 "lists them",
+				 arguments);
+	} else {
+		err = json_of_text(t, kn_view_file_print, &f);
+		if (err)
+			kn_request_error(t, err,
+					 "view: no memory to print it; try "
+					 "again later");
+	}
 }
 
 static void answer_whatis(struct kn_text *t, char *arguments)

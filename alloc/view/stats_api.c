@@ -6,6 +6,7 @@
 
 #include "alloc/base/start.h"
 #include "alloc/view/stats_view.h"
+#include "alloc/view/views.h"
 
 /* The dense id of the kernel id in @digits, or -1. */
 static int node_of(const char *digits)
@@ -95,4 +96,31 @@ void knuma_stats_print(int fd)
 	(void)kn_start();
 	kn_stats_write(fd, KN_VIEW_TEXT);
 	errno = saved_errno;
+}
+
+/* Documented in <knuma/stats.h>. */
+long knuma_view(const char *name, char *buf, size_t len)
+{
+	const int saved_errno = errno;
+	struct kn_text t = {buf, len, 0};
+	struct kn_view_file f;
+	int err = -ENOENT;
+
+	(void)kn_start();
+	if (kn_view_find(name, &f))
+		err = kn_view_file_print(&t, &f);
+	errno = saved_errno;
+	return err ? err : (long)t.len;
+}
+
+/* Documented in <knuma/stats.h>. */
+int knuma_view_save(const char *dir)
+{
+	const int saved_errno = errno;
+	int err;
+
+	(void)kn_start();
+	err = kn_views_save(dir);
+	errno = saved_errno;
+	return err;
 }

@@ -12,7 +12,9 @@
 #include <unistd.h>
 
 #include "alloc/config/tunables.h"
+#include "alloc/view/views.h"
 #include "numa/machine.h"
+#include "numa/span.h"
 
 /*
  * OpenMetrics is the longest format: under 250 bytes for each row, and for a
@@ -58,15 +60,15 @@ static int save_into(const char *path, const char *buf, size_t len)
 	return err;
 }
 
-static int save_beside(const char *path, const char *temporary, const char *buf,
-		       size_t len)
+static int save_beside(const char *path, const char *temporary, unsigned mode,
+		       const char *buf, size_t len)
 {
 	const int flags = O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC;
-	int fd = open(temporary, flags, 0644), err;
+	int fd = open(temporary, flags, mode), err;
 
 	/* Left behind by a process of the same id that was killed. */
 	if (fd < 0 && errno == EEXIST && !unlink(temporary))
-		fd = open(temporary, flags, 0644);
+		fd = open(temporary, flags, mode);
 	if (fd < 0)
 		return -errno;
 	err = kn_write_all(fd, buf, len);
@@ -79,7 +81,7 @@ static int save_beside(const char *path, const char *temporary, const char *buf,
 	return err;
 }
 
-int kn_text_save(const char *path, const char *buf, size_t len)
+int kn_text_save(const char *path, unsigned mode, const char *buf, size_t len)
 {
 	const int saved_errno = errno;
 	char temporary[KN_TUNABLE_LEN + 32];
@@ -89,9 +91,40 @@ int kn_text_save(const char *path, const char *buf, size_t len)
 	if (is_special(path))
 		err = save_into(path, buf, len);
 	else if (n > 0 && (size_t)n < sizeof(temporary))
-		err = save_beside(path, temporary, buf, len);
+		err = save_beside(path, temporary, mode, buf, len);
 	errno = saved_errno;
 	return err;
+}
+
+#define TEXT_FIRST ((size_t)256 << 10)
+
+int kn_text_map(struct kn_text *t,
+		int (*print)(struct kn_text *t, const void *arg),
+		const void *arg)
+{
+	size_t bytes = TEXT_FIRST;
+	int err;
+
+	do {
+		t->buf = kn_machine.mmap(NULL, bytes, PROT_READ | PROT_WRITE,
+					 MAP_PRIVATE | MAP_ANONYMOUS);
+		if (kn_is_err(t->buf))
+			return kn_ptr_err(t->buf);
+		t->size = bytes;
+		t->len = 0;
+		err = print(t, arg);
+		if (!err && t->len < t->size)
+			return 0;
+		kn_text_unmap(t);
+		/* What is printed may have grown when it is printed again. */
+		bytes = KN_ALIGN_UP(t->len + t->len / 2, KN_PAGE_SIZE);
+	} while (!err);
+	return err;
+}
+
+void kn_text_unmap(const struct kn_text *t)
+{
+	kn_machine.munmap(t->buf, t->size);
 }
 
 int kn_stats_save(const char *path)
@@ -104,7 +137,8 @@ int kn_stats_save(const char *path)
 	if (kn_is_err(buf))
 		return kn_ptr_err(buf);
 	kn_stats_format(&t, KN_VIEW_PROM);
-	err = kn_text_save(path, buf, KN_MIN(t.len, (size_t)TEXT_MAX - 1));
+	err = kn_text_save(path, 0644, buf,
+			   KN_MIN(t.len, (size_t)TEXT_MAX - 1));
 	kn_machine.munmap(buf, TEXT_MAX);
 	return err;
 }
@@ -172,19 +206,26 @@ void kn_banner(void)
 		 info->mbind_state);
 }
 
+static void save_as_told(const char *setting, const char *where,
+			 int (*save)(const char *path))
+{
+	const int err = *where ? save(where) : 0;
+
+	if (err)
+		kn_print("%s %s cannot be written: %s", setting, where,
+			 strerrordesc_np(-err));
+}
+
 void kn_stats_exit(void)
 {
 	const bool mine = !kn_tun.stats_pid ||
 			  kn_tun.stats_pid == (uint64_t)getpid();
 	const int fd = last_stderr();
-	int err;
 
 	if (kn_tun.stats && fd >= 0)
 		kn_stats_write(fd, KN_VIEW_TEXT);
-	if (!kn_tun.stats_file[0] || !mine)
+	if (!mine)
 		return;
-	err = kn_stats_save(kn_tun.stats_file);
-	if (err)
-		kn_print("stats_file %s cannot be written: %s",
-			 kn_tun.stats_file, strerrordesc_np(-err));
+	save_as_told("stats_file", kn_tun.stats_file, kn_stats_save);
+	save_as_told("view_dir", kn_tun.view_dir, kn_views_save);
 }

@@ -75,8 +75,17 @@ void kn_stats_write(int fd, enum kn_view_fmt fmt);
  */
 int kn_stats_save(const char *path);
 
-/* The same with a text of the caller's. */
-int kn_text_save(const char *path, const char *buf, size_t len);
+/* The same with a text of the caller's, in a file of mode @mode. */
+int kn_text_save(const char *path, unsigned mode, const char *buf, size_t len);
+
+/*
+ * What @print prints, of any length, in a mapping for kn_text_unmap().  0, or
+ * -Exxx: -ENOMEM without a mapping, else what @print returned.
+ */
+int kn_text_map(struct kn_text *t,
+		int (*print)(struct kn_text *t, const void *arg),
+		const void *arg) kn_must_check;
+void kn_text_unmap(const struct kn_text *t);
 
 /*
  * At start, with stats=yes: one line on standard error with version, mode and
@@ -84,7 +93,7 @@ int kn_text_save(const char *path, const char *buf, size_t len);
  */
 void kn_banner(void);
 
-/* At exit: what the tunables stats, stats_file and stats_pid ask for. */
+/* At exit: what the tunables stats, stats_file, view_dir and stats_pid ask for. */
 void kn_stats_exit(void);
 
 #endif

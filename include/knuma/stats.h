@@ -59,6 +59,40 @@ size_t knuma_stats_json(char *buf, size_t len) KN_API;
 void knuma_stats_print(int fd) KN_API;
 
 /**
+ * knuma_view - the allocator in the form of a file of the kernel
+ * @name: slabinfo, buddyinfo, pagetypeinfo or vmallocinfo; or node0/numastat,
+ *        with the id of the node
+ * @buf: where to put it; may be NULL if @len is 0
+ * @len: bytes in @buf
+ *
+ * Each line is of one moment, the whole is not: other threads go on meanwhile.
+ * What the columns mean here is in docs/howto/watch.md.  @buf and @len are as
+ * for knuma_stats_text().  vmallocinfo asks the system where each page of each
+ * area lies.
+ *
+ * Context: any thread, no signal handler.  No lock is held while it prints.
+ * Return:  bytes of the whole text, without the zero byte; or an error.
+ * Errors:  -ENOENT when there is no such view, or no such node.
+ *          -ENOMEM when there is no memory for the rows of slabinfo.
+ */
+long knuma_view(const char *name, char *buf, size_t len) KN_API KN_MUST_CHECK;
+
+/**
+ * knuma_view_save - write all views of knuma_view() as files
+ * @dir: the folder for them, at most 255 bytes; made unless it is there
+ *
+ * Each file takes the place of an older one as a whole.  Those that show
+ * addresses, or names of caches, are for the user alone.  The setting view_dir
+ * does the same at exit.
+ *
+ * Context: any thread, no signal handler.
+ * Return:  0.
+ * Errors:  -ENAMETOOLONG for a longer @dir, -ENOMEM, or what mkdir(2), open(2),
+ *          write(2) or rename(2) said of the first file that failed.
+ */
+int knuma_view_save(const char *dir) KN_API KN_MUST_CHECK;
+
+/**
  * knuma_mode - how the per-CPU arrays are protected
  *
  * Context: any thread, any signal handler.

@@ -17,6 +17,7 @@ import struct
 import subprocess
 import tempfile
 import termios
+import threading
 import time
 import unittest
 
@@ -25,6 +26,7 @@ import openmetrics
 ROOT = os.getcwd()
 KNUMA = os.path.join(ROOT, "tools/knuma")
 APP = os.path.join(ROOT, "tests/cli/live_app")
+PRELOAD = os.path.join(ROOT, "libknuma_malloc.so.0")
 
 
 class Live(unittest.TestCase):
@@ -91,6 +93,142 @@ class Live(unittest.TestCase):
 
     def stats(self, pid):
         return json.loads(self.knuma("stat", "-o", "json", str(pid))[0])
+
+
+class View(Live):
+    """The form of each file is checked by tests/api/view_test.c."""
+
+    def views(self, app):
+        return [line.split()[0] for line in
+                self.knuma("view", str(app.pid))[0].splitlines()]
+
+    def read(self, folder, name):
+        with open(os.path.join(folder, name), encoding="ascii") as f:
+            return f.read()
+
+    def test_names_are_listed(self):
+        self.assertEqual(self.views(self.start()), [
+            "slabinfo", "buddyinfo", "pagetypeinfo", "vmallocinfo",
+            "node0/numastat", "node1/numastat"])
+
+    def test_caches_and_areas_of_the_program(self):
+        app = self.start()
+        slabs = self.knuma("view", str(app.pid), "slabinfo")[0]
+        self.assertRegex(slabs, r"(?m)^app +1 +\d+ +304 ")
+        areas = self.knuma("view", self.path(app.pid), "vmallocinfo")[0]
+        line, = areas.splitlines()
+        self.assertEqual(int(line.split("-")[0], 16),
+                         int(self.addresses[1], 16))
+        self.assertRegex(line, r" live_app\+0x[0-9a-f]+ pages=256 vmalloc "
+                               r"N[01]=256$")
+
+    def test_a_folder_of_all_views(self):
+        app = self.start()
+        folder = os.path.join(self.folder, "views")
+        for _ in range(2):  # the second time they are there
+            out, _ = self.knuma("view", "-d", folder, str(app.pid))
+            self.assertEqual(out, "")
+        for name in self.views(app):
+            text = self.knuma("view", str(app.pid), name)[0]
+            self.assertEqual(self.read(folder, name), text)
+
+    def test_what_cannot_be_viewed(self):
+        app = self.start()
+        pid = str(app.pid)
+        for args, message in (
+                ((pid, "slab"), "there is no 'slab'; `view' alone lists"),
+                ((pid, "node2/numastat"), "there is no 'node2/numastat'"),
+                ((pid, "x" * 600), "is no view; `knuma view %s' lists" % pid),
+                ((pid, "a\nb"), "is no view"),
+                (("-d", "/tmp", pid, "slabinfo"), "no NAME with it"),
+                ((pid, "slabinfo", "x"), "unexpected argument 'x'"),
+                (("none",), "'none' is no process"),
+                ((), "no process given"),
+                (("-d", "/proc/none/v", pid), "cannot be written: No such"),
+                (("-d", "/dev/null", pid), "cannot be written: Not a dir")):
+            self.assertIn(message, self.knuma("view", *args, code=2)[1])
+
+    def test_names_that_a_process_makes_up_are_not_written(self):
+        """Who runs as another user may answer anything to root."""
+        for name in ("../stray", "/tmp/stray", "node0/../../stray", "stray",
+                     "node0/slabinfo", "node01/numastat", ""):
+            path = os.path.join(self.folder, "liar")
+            with socket.socket(socket.AF_UNIX) as s:
+                s.bind(path)
+                s.listen()
+                teller = threading.Thread(target=self.lie, args=(s, name))
+                teller.start()
+                folder = os.path.join(self.folder, "views")
+                self.assertIn("Invalid argument", self.knuma(
+                    "view", "-d", folder, path, code=2)[1])
+                teller.join()
+            os.unlink(path)
+            self.assertFalse(os.path.exists(folder))
+
+    @staticmethod
+    def lie(listener, name):
+        answers = ({"views": [{"name": name, "help": ""}]}, {"text": "x"})
+        for answer in answers:
+            client, _ = listener.accept()
+            with client, client.makefile("rw") as f:
+                f.readline()
+                f.write(json.dumps(answer) + "\n")
+
+    def test_a_finished_run_leaves_them(self):
+        folder = os.path.join(self.folder, "left")
+        self.knuma("run", "--view-dir", folder, "env", "true",
+                   env={"KNUMA_PRELOAD": PRELOAD})
+        self.assertIn("kmalloc-64", self.read(folder, "slabinfo"))
+        self.assertIn("numa_hit", self.read(folder, "node1/numastat"))
+        _, err = self.knuma("run", "--view-dir", "/dev/null/x", "true",
+                            env={"KNUMA_PRELOAD": PRELOAD})
+        self.assertIn("view_dir /dev/null/x cannot be written: Not a", err)
+        self.assertIn("needs a name", self.knuma(
+            "run", "--view-dir", "", "true", code=2)[1])
+
+
+class KernelReaders(Live):
+    """Programs that read the kernel's files, shown ours."""
+
+    def setUp(self):
+        super().setUp()
+        self.views = os.path.join(self.folder, "views")
+        app = self.start()
+        self.knuma("view", "-d", self.views, str(app.pid))
+
+    def shown(self, program, mount):
+        """What @program prints where @mount has put our files in place."""
+        if not shutil.which(program[0]):
+            self.skipTest("no " + program[0])
+        script = mount + ' || exit 99; exec "$@"'
+        done = subprocess.run(
+            ["unshare", "-rm", "sh", "-c", script, self.views, *program],
+            env={**self.env, "LC_ALL": "C", "TERM": "dumb"},
+            capture_output=True, text=True, timeout=100, check=False)
+        if done.returncode == 99 or done.stderr.startswith("unshare:"):
+            self.skipTest("no mounts of its own: " + done.stderr)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        return done.stdout
+
+    def slabinfo(self, *program):
+        return self.shown(program, 'mount --bind "$0/slabinfo" /proc/slabinfo')
+
+    def test_slabtop(self):
+        self.assertRegex(self.slabinfo("slabtop", "-o"),
+                         r"(?m)^ *\d+ +1 +\d+% +0\.30K +1 +\d+ +\d+K app *$")
+
+    def test_vmstat(self):
+        self.assertRegex(self.slabinfo("vmstat", "-m"),
+                         r"(?m)^app +1 +\d+ +304 +\d+$")
+
+    def test_numastat(self):
+        text = self.shown(
+            ["numastat"], "mount --bind \"$0\" /sys/devices/system/node")
+        with open(self.views + "/node1/numastat", encoding="ascii") as f:
+            ours = dict(line.split() for line in f)
+        self.assertRegex(text, r"^ +node0 +node1\n")
+        for word, count in ours.items():
+            self.assertRegex(text, r"(?m)^%s +\d+ +%s$" % (word, count))
 
 
 class Stat(Live):

@@ -21,16 +21,20 @@
 
 static const char *const requests[] = {
 	"help",	 "version", "stats ", "caches", "nodes", "whatis ",
-	"check", "trim",    "set ",   "get ",	"",
+	"check", "trim",    "set ",   "get ",	"view ", "",
 };
 #define NR_REQUESTS (sizeof(requests) / sizeof(requests[0]))
 
-static const char *words[KN_NR_TUNABLES + 40] = {
-	" ",	       "\t",	   "\r",   "help", "json",
-	"openmetrics", "text",	   "csv",  "0x",   "ffffffffffffffff",
-	"-1",	       "yes",	   "no",   "64K",  "10ms",
-	"0",	       "\\",	   "\"",   "{",	   "\x7f",
-	"%s",	       "\xc3\xa4", "\xff",
+static const char *words[KN_NR_TUNABLES + 42] = {
+	" ",	"\t",	       "\r",
+	"help", "json",	       "openmetrics",
+	"text", "vmallocinfo", "node0/numastat",
+	"csv",	"0x",	       "ffffffffffffffff",
+	"-1",	"yes",	       "no",
+	"64K",	"10ms",	       "0",
+	"\\",	"\"",	       "{",
+	"\x7f", "%s",	       "\xc3\xa4",
+	"\xff",
 };
 
 static char *answer, address[24];

@@ -30,7 +30,8 @@ enum {
 	OPT_PROFILE,
 	OPT_STATS,
 	OPT_STAT_FILE,
-	OPT_NO_STAT_FILE
+	OPT_NO_STAT_FILE,
+	OPT_VIEW_DIR
 };
 
 /* clang-format off: a table */
@@ -48,6 +49,10 @@ static const struct argp_option options[] = {
 	 "to where `knuma stat' looks",
 	 0},
 	{"no-stat-file", OPT_NO_STAT_FILE, NULL, 0, "write no statistics", 0},
+	{"view-dir", OPT_VIEW_DIR, "DIR", 0,
+	 "write slabinfo, buddyinfo and the other files of `knuma view' into DIR "
+	 "at exit",
+	 0},
 	{NULL, 0, NULL, 0, NULL, 0},
 };
 /* clang-format on */
@@ -56,6 +61,7 @@ struct arguments {
 	char **command;
 	const char *stat_file;
 	bool no_stat_file;
+	const char *view_dir;
 };
 
 /* setenv("KNUMA_<NAME>"), over what the caller's environment says. */
@@ -161,6 +167,11 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 	case OPT_NO_STAT_FILE:
 		a->no_stat_file = true;
 		return 0;
+	case OPT_VIEW_DIR:
+		if (!*arg)
+			argp_error(state, "--view-dir needs a name");
+		a->view_dir = arg;
+		return 0;
 	case ARGP_KEY_ARG:
 		a->command = &state->argv[state->next - 1];
 		state->next = state->argc;
@@ -244,35 +255,36 @@ static bool has_stat_file(void)
 	return kn_tun.stats_file[0] != '\0';
 }
 
+/* The setting @name becomes @path, and only the command writes there. */
+static void set_path(const char *name, const char *path)
+{
+	char pid[16], *full = absolute(path);
+
+	if (strlen(full) >= KN_TUNABLE_LEN)
+		fail("%s: longer than %d bytes", full, KN_TUNABLE_LEN - 1);
+	set_variable(name, full);
+	free(full);
+	snprintf(pid, sizeof(pid), "%d", getpid());
+	set_variable("stats_pid", pid);
+}
+
 static void set_stat_file(const struct arguments *a)
 {
-	char last[KN_TUNABLE_LEN], pid[16];
-	char *path;
+	char last[KN_TUNABLE_LEN];
 
 	if (a->no_stat_file) {
 		set_variable("stats_file", "");
+	} else if (a->stat_file) {
+		set_path("stats_file", a->stat_file);
+	} else if (has_stat_file()) {
 		return;
-	}
-	if (a->stat_file) {
-		path = absolute(a->stat_file);
-		if (strlen(path) >= KN_TUNABLE_LEN)
-			fail("%s: longer than %d bytes", path,
-			     KN_TUNABLE_LEN - 1);
-		set_variable("stats_file", path);
-		free(path);
+	} else if (!last_stat_path(last, sizeof(last))) {
+		kn_print("no private folder for the statistics");
 	} else {
-		if (has_stat_file())
-			return;
-		if (!last_stat_path(last, sizeof(last))) {
-			kn_print("no private folder for the statistics");
-			return;
-		}
 		/* A run that is killed must not show those of an older one. */
 		unlink(last);
-		set_variable("stats_file", last);
+		set_path("stats_file", last);
 	}
-	snprintf(pid, sizeof(pid), "%d", getpid());
-	set_variable("stats_pid", pid);
 }
 
 int cmd_run(int argc, char **argv)
@@ -282,6 +294,8 @@ int cmd_run(int argc, char **argv)
 
 	argp_parse(&argp, argc, argv, ARGP_IN_ORDER, NULL, &a);
 	set_stat_file(&a);
+	if (a.view_dir)
+		set_path("view_dir", a.view_dir);
 	set_preload();
 	fflush(stdout);
 	execvp(a.command[0], a.command);
