@@ -49,7 +49,7 @@ typedef unsigned int gfp_t;
 /* The caller may wait: system calls, locks, reclaim.  Honoured. */
 #define __GFP_DIRECT_RECLAIM ((gfp_t)1 << 10)
 
-/* Background reclaim may be woken, if the context allows.  Honoured. */
+/* No effect: background work has a clock of its own. */
 #define __GFP_KSWAPD_RECLAIM ((gfp_t)1 << 11)
 
 /* No effect. */

@@ -196,7 +196,7 @@ unsigned int kmem_cache_size(struct kmem_cache *s) KN_SYM(kmem_cache_size);
  * Context: any thread, any signal handler.  Never waits, makes no system call,
  *          leaves errno alone.
  * Errors:  as kfree().  An object of another cache is freed to that one, and
- *          reported under debugging and hardening.
+ *          reported.
  * Source:  Linux mm/slub.c, kmem_cache_free().
  */
 void kmem_cache_free(struct kmem_cache *s, void *p) KN_SYM(kmem_cache_free);

@@ -399,6 +399,74 @@ static void the_process_is_aborted(void)
 	}
 }
 
+/* It goes back where it came from, and that is told. */
+static void into_the_wrong_cache(void)
+{
+	struct kmem_cache *right, *wrong;
+	void *p[3];
+
+	begin();
+	right = kmem_cache_create("right", 64, NULL, 0);
+	wrong = kmem_cache_create("wrong", 64, NULL, 0);
+	CHECK_EQ(kmem_cache_alloc_bulk(right, GFP_KERNEL, 3, p), 3);
+	kmem_cache_free(wrong, launder(p[0]));
+	CHECK_EQ(printed_times("Wrong slab cache. wrong but object is from "
+			       "right"),
+		 1);
+	kmem_cache_free_bulk(wrong, 2, p + 1);
+	CHECK_EQ(printed_times("Wrong slab cache"), 3);
+	p[0] = kmalloc(64, GFP_KERNEL);
+	kmem_cache_free(wrong, launder(p[0]));
+	CHECK_EQ(printed_times("object is from kmalloc-64"), 1);
+	CHECK_EQ(misuse_count(), 0);
+	/* Nothing is left in the one, and nothing came to the other. */
+	kmem_cache_destroy(right);
+	CHECK_EQ(kmem_cache_shrink(wrong), 0);
+	kmem_cache_destroy(wrong);
+	CHECK_EQ(printed_times("knuma: "), 4);
+	heap_verify();
+}
+
+static void two_caches_of_a_name(void)
+{
+	struct kmem_cache *s[3];
+
+	begin();
+	s[0] = kmem_cache_create("twin", 64, NULL, 0);
+	CHECK_EQ(printed_times("knuma: "), 0);
+	s[1] = kmem_cache_create("twin", 64, NULL, 0);
+	CHECK_EQ(printed_times("kmem_cache_create(twin): another cache has "
+			       "that name"),
+		 1);
+	CHECK(s[0] && s[1] && s[0] != s[1]);
+	held[0] = kmem_cache_alloc(s[0], GFP_KERNEL);
+	held[1] = kmem_cache_alloc(s[1], GFP_KERNEL);
+	kmem_cache_free(s[0], held[0]);
+	kmem_cache_free(s[1], held[1]);
+	kmem_cache_destroy(s[0]);
+	kmem_cache_destroy(s[1]);
+	s[2] = kmem_cache_create("twin", 64, NULL, 0);
+	CHECK_EQ(printed_times("knuma: "), 1);
+	kmem_cache_destroy(s[2]);
+	heap_verify();
+}
+
+static void panic_for_want_of_a_cache(void)
+{
+	(void)!kmem_cache_create("odd", 64, 24, SLAB_PANIC, NULL);
+}
+
+static void a_cache_that_must_be_had(void)
+{
+	struct child c;
+
+	child_run(panic_for_want_of_a_cache, &c);
+	CHECK(child_killed(&c, SIGABRT));
+	CHECK_HAS(c.text, "kmem_cache_create(odd): the alignment is no power "
+			  "of two");
+	CHECK_HAS(c.text, "SLAB_PANIC is set");
+}
+
 /* After all of it the heap serves as before. */
 static void the_heap_survives_what_it_noticed(void)
 {
@@ -438,6 +506,9 @@ int main(void)
 		child_test(by_the_other_functions),
 		child_test(before_anything_was_allocated),
 		child_test(the_process_is_aborted),
+		child_test(into_the_wrong_cache),
+		child_test(two_caches_of_a_name),
+		child_test(a_cache_that_must_be_had),
 		child_test(the_heap_survives_what_it_noticed),
 	};
 
