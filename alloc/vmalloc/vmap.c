@@ -20,8 +20,13 @@
 #include "alloc/vmalloc/spread.h"
 #include "numa/machine.h"
 
-/* Lists by size: four for each doubling of pages, up to 2^31. */
-#define NR_BINS 128
+/*
+ * Lists by size: each number of pages below 32, then sixteen for each doubling, up
+ * to 2^31.  The nearer a kept area is to what is asked for, the fewer pages lie
+ * in front of it (V5), which others have not touched yet.
+ */
+#define BINS_LOG 4
+#define NR_BINS	 (29u << BINS_LOG)
 
 #define GROW_STEP ((size_t)64 << 20)
 #define GROW_FIRST ((size_t)4 << 20)
@@ -40,7 +45,7 @@
 
 struct bins {
 	uint32_t head[NR_BINS];
-	uint64_t any[NR_BINS / 64];	/* lists that are not empty */
+	uint64_t any[(NR_BINS + 63) / 64];	/* lists that are not empty */
 };
 
 /* Where kn_vmap_each() goes on: always the first page of something. */
@@ -67,13 +72,14 @@ static struct arena arenas[KN_MAX_NODES][2];
 
 static unsigned bin_of(uint64_t pages)
 {
+	const unsigned mask = (1u << BINS_LOG) - 1;
 	unsigned log;
 
-	if (pages < 4)
+	if (pages <= mask)
 		return (unsigned)pages;
-	log = kn_log2(pages);
-	return KN_MIN(4 * (log - 1) + (unsigned)(pages >> (log - 2) & 3),
-		      NR_BINS - 1u);
+	log = kn_log2(pages) - BINS_LOG;
+	return KN_MIN((log + 1) << BINS_LOG | ((unsigned)(pages >> log) & mask),
+		      NR_BINS - 1);
 }
 
 static void bin_add(struct bins *b, uint32_t pfn)
@@ -96,7 +102,7 @@ static void bin_del(struct bins *b, uint32_t pfn)
 /* The first list from @i on that is not empty, or NR_BINS. */
 static unsigned bin_next(const struct bins *b, unsigned i)
 {
-	for (unsigned w = i / 64; w < NR_BINS / 64; w++) {
+	for (unsigned w = i / 64; w < KN_ARRAY_SIZE(b->any); w++) {
 		uint64_t any = b->any[w];
 
 		if (w == i / 64)
@@ -521,7 +527,7 @@ static void cut_front(struct arena *a, struct page *area, uint64_t pages)
  */
 static struct page *from_largest(struct arena *a, uint64_t pages, uint64_t align)
 {
-	for (unsigned w = NR_BINS / 64; w--;) {
+	for (unsigned w = KN_ARRAY_SIZE(a->cached.any); w--;) {
 		const uint64_t any = a->cached.any[w];
 		struct page *area;
 
