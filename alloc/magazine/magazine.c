@@ -189,6 +189,43 @@ static void stow(struct kn_magcache *c, int node, void **obj, uint32_t n,
 }
 
 /*
+ * A second batch, which has room beside the rest of the first: half the visits
+ * of who takes many.  The last one stays.
+ */
+static bool another_batch(struct kn_magcache *c, int node)
+{
+	struct kn_block *b = kn_depot_get(&c->depot[node], 1);
+
+	if (!b)
+		return false;
+	if (kn_mag_push_some(c, node, b->obj, (uint32_t)b->nr) == KN_RSEQ_DONE) {
+		kn_block_put(node, b);
+		return true;
+	}
+	kn_depot_put(&c->depot[node], b);
+	return false;
+}
+
+/*
+ * Ends a visit to the depot: the first @left objects of @b were not wanted.  How
+ * many batches it brought.
+ */
+static uint32_t stow_rest(struct kn_magcache *c, int node, struct kn_block *b,
+			  uint32_t left, bool may_block)
+{
+	if (left && !into_magazine(c, node, b->obj, left, may_block)) {
+		if (kn_load(&c->depot[node].nr_full) < kn_load(&c->depot_max)) {
+			b->nr = left;
+			kn_depot_put(&c->depot[node], b);
+			return 1;
+		}
+		c->flush(c, node, b->obj, left);
+	}
+	kn_block_put(node, b);
+	return 1 + another_batch(c, node);
+}
+
+/*
  * Takes a batch from the depot, as many into @obj as are wanted, and the rest into
  * the magazine.  A call that may not wait leaves the last batch for those that
  * may use the reserve.
@@ -206,13 +243,8 @@ static uint32_t from_depot(struct kn_magcache *c, int node, gfp_t gfp, void **ob
 	n = KN_MIN((uint32_t)b->nr, want);
 	left = (uint32_t)b->nr - n;
 	memcpy(obj, &b->obj[left], n * sizeof(*obj));
-	kn_stat_add(KN_STAT_refill_depot, 1);
-	if (!left || into_magazine(c, node, b->obj, left, may_block)) {
-		kn_block_put(node, b);
-		return n;
-	}
-	b->nr = left;
-	kn_depot_put(&c->depot[node], b);
+	kn_stat_add(KN_STAT_refill_depot,
+		    stow_rest(c, node, b, left, may_block));
 	return n;
 }
 

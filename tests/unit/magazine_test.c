@@ -449,6 +449,62 @@ static void a_closed_cache_keeps_nothing(void)
 	CHECK_EQ(get(), held[0]);
 }
 
+/* @n batches of @nr objects in the depot, and nothing in magazines. */
+static void fill_depot(int n, uint32_t nr)
+{
+	static void *held[3 * KN_BATCH_MAX];
+
+	for (uint32_t i = 0; i < (uint32_t)n * nr; i++)
+		held[i] = get();
+	CHECK(kn_drain_cache(&c, false));
+	for (int i = 0; i < n; i++)
+		kn_mag_hand_over(&c, 0, held + (uint32_t)i * nr, nr);
+	CHECK_EQ(c.depot[0].nr_full, n);
+	CHECK_EQ(nr_handed(), (uint32_t)n * nr);
+	CHECK_EQ(present(), 0);
+}
+
+static void two_batches_come_at_a_time(void)
+{
+	begin(64);
+	fill_depot(3, c.batch);
+	get();
+	CHECK_EQ(present(), 2u * c.batch - 1);
+	CHECK_EQ(c.depot[0].nr_full, 1);
+	CHECK_EQ(stat_of("refill_depot"), 2);
+}
+
+static void a_second_batch_without_room_stays(void)
+{
+	conf("magazine_capacity", "62");
+	begin(64);
+	fill_depot(2, 40);
+	get();
+	CHECK_EQ(present(), 39);
+	CHECK_EQ(c.depot[0].nr_full, 1);
+	CHECK_EQ(stat_of("refill_depot"), 1);
+}
+
+/* The depot has it again, or the source where the depot is full. */
+static void a_batch_that_no_magazine_takes(void)
+{
+	void *a, *b;
+
+	begin(64);
+	CHECK(kn_drain_cache(&c, true));
+	fill_depot(1, 40);
+	a = get();
+	CHECK_EQ(c.depot[0].nr_full, 1);
+	CHECK_EQ(nr_handed(), 40);
+	c.depot_max = 0;
+	b = get();
+	CHECK_EQ(c.depot[0].nr_full, 0);
+	CHECK_EQ(nr_handed(), 2);
+	kn_mag_free(&c, 0, a);
+	kn_mag_free(&c, 0, b);
+	CHECK_EQ(nr_handed(), 0);
+}
+
 static void what_is_used_is_left_alone(void)
 {
 	void *p;
@@ -642,6 +698,9 @@ int main(void)
 		child_test(the_last_batch_is_for_urgent_calls),
 		child_test(a_double_free_in_a_row_is_noticed),
 		child_test(a_closed_cache_keeps_nothing),
+		child_test(two_batches_come_at_a_time),
+		child_test(a_second_batch_without_room_stays),
+		child_test(a_batch_that_no_magazine_takes),
 		child_test(what_is_used_is_left_alone),
 		child_test(what_is_idle_goes_in_one_round),
 		child_test(what_is_idle_is_drained),
