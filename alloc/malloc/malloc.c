@@ -20,6 +20,7 @@
 #include "alloc/base/start.h"
 #include "alloc/config/tunables.h"
 #include "alloc/page/large.h"
+#include "alloc/slab/harden.h"
 #include "alloc/slab/kmalloc.h"
 #include "alloc/stats/stats.h"
 #include "alloc/vmalloc/move.h"
@@ -132,11 +133,14 @@ void knuma_free_slow(void *p) KN_API;
  */
 kn_slow void knuma_free_slow(void *p)
 {
-	const int saved_errno = errno;
 	struct page *area;
+	int saved_errno;
 
 	if (ZERO_OR_NULL_PTR(p))
 		return;
+	if (kn_harden_frees && kn_span_has(p) && kn_harden_free(p))
+		return;
+	saved_errno = errno;
 	if (!kn_span_has(p)) {
 		kn_stat_add(KN_STAT_invalid_free, 1);
 		kn_warn_once("free(%p): the pointer is not of this heap; it and "

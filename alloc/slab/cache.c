@@ -23,9 +23,6 @@
 #include "alloc/slab/remember.h"
 #include "alloc/stats/stats.h"
 
-/* Flag of the kmalloc caches, which a program cannot end. */
-#define BUILT_IN ((uint32_t)1 << 31)
-
 static const uint16_t class_size[] = {
 #define KN_SIZE_CLASS(bytes) bytes,
 #include "alloc/slab/size_class.def"
@@ -193,7 +190,7 @@ static struct kmem_cache *make_cache(const struct cache_shape *shape,
 	s->refused = 0;
 	/* Its own kmalloc caches are of either kind. */
 	s->remembers = shape->flags & SLAB_ACCOUNT ||
-		       (!(shape->flags & BUILT_IN) &&
+		       (!(shape->flags & KN_SLAB_BUILT_IN) &&
 			(kn_load(&kn_ext_always) || kn_tun.sample_bytes));
 	snprintf(s->name, sizeof(s->name), "%s", shape->name);
 	place = kn_debug_lay_out(s);
@@ -276,7 +273,7 @@ static struct kmem_cache *make_kmalloc_cache(const char *prefix, uint32_t size,
 		.size = size,
 		/* Its largest power of two: alignment follows from size. */
 		.align = size & -size,
-		.flags = flags | BUILT_IN,
+		.flags = flags | KN_SLAB_BUILT_IN,
 	};
 	char name[24];
 
@@ -423,7 +420,7 @@ static bool begin_ext(const struct kmem_cache *s, gfp_t gfp, uint64_t *ext)
 				     s->name);
 		return true;
 	}
-	if (!(s->own_flags & BUILT_IN) && s->own_flags & SLAB_ACCOUNT)
+	if (!(s->own_flags & KN_SLAB_BUILT_IN) && s->own_flags & SLAB_ACCOUNT)
 		gfp |= __GFP_ACCOUNT;
 	return kn_ext_begin(s->size, gfp, ext);
 }
@@ -599,7 +596,7 @@ static struct kmem_cache *create(struct cache_shape *shape)
 		errno = EINVAL;
 	} else {
 		shape->align = alignment(shape->size, shape->align, shape->flags);
-		shape->flags &= ~BUILT_IN;
+		shape->flags &= ~KN_SLAB_BUILT_IN;
 		read_spec(&spec);
 		kn_lock(&list_lock);
 		taken = name_taken(shape->name);
@@ -698,7 +695,7 @@ void kmem_cache_destroy(struct kmem_cache *s)
 
 	if (!s)
 		return;
-	if (!s->live || s->flags & BUILT_IN) {
+	if (!s->live || s->flags & KN_SLAB_BUILT_IN) {
 		kn_bug("kmem_cache_destroy(%p): no cache of a program", (void *)s);
 		return;
 	}
@@ -713,6 +710,7 @@ void kmem_cache_destroy(struct kmem_cache *s)
 	if (kn_debug_layout(s))
 		kn_debug_validate(s);
 	kn_harden_flush();
+	kn_harden_settle();
 	drained = kn_drain_cache(&s->mag, true);
 	if (!drained || !nothing_in_use(s) || kn_slab_reap(s, 0))
 		return;
@@ -820,4 +818,5 @@ void kn_cache_unlock_all(void)
 void kn_cache_reset(void)
 {
 	kn_lock_reset(&list_lock);
+	kn_harden_reset();
 }

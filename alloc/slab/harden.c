@@ -2,11 +2,14 @@
 #include "alloc/slab/harden.h"
 
 #include <string.h>
+#include <time.h>
 
 #include "alloc/base/assert.h"
+#include "alloc/base/lock.h"
 #include "alloc/base/random.h"
 #include "alloc/config/tunables.h"
 #include "alloc/slab/debug.h"
+#include "alloc/slab/kmalloc.h"
 #include "alloc/stats/stats.h"
 
 /* Larger objects do not wait: all places together hold 1 MiB at most. */
@@ -16,9 +19,14 @@
  * A place for a thread, and those that share its stripe: who puts an object in
  * gets the one that was there.  One exchange, so any context may do it.
  */
-static void **waiting; /* [KN_STAT_STRIPES][nr_waiting] */
+static uint64_t *waiting; /* [KN_STAT_STRIPES][nr_waiting] */
 static uint32_t nr_waiting;
 static uint64_t secret; /* odd */
+
+/* H3, by stripe. */
+static struct hand {
+	uint32_t nr; /* atomic */
+} kn_cacheline hands[KN_STAT_STRIPES];
 
 bool kn_harden_frees;
 
@@ -43,17 +51,42 @@ static kn_slow void report_spoilt(const struct kmem_cache *s, const char *obj,
 	       at, (const void *)obj, s->name);
 }
 
-/* Words, four at a time: places are multiples of 8. */
-static bool is_zero(const void *obj, size_t size)
-{
-	const uint64_t *word = obj, *const end = word + size / 8;
-	uint64_t bits = 0;
+/* Two words, which every processor compares and stores at once. */
+typedef uint64_t pair __attribute__((vector_size(16), aligned(8), may_alias));
 
-	for (; word + 4 <= end; word += 4)
-		bits |= word[0] | word[1] | word[2] | word[3];
-	for (; word < end; word++)
-		bits |= *word;
-	return !bits;
+/* Places are multiples of 8. */
+static inline bool is_zero(const void *obj, size_t size)
+{
+	const pair *p = obj;
+	pair bits = {0, 0};
+
+	for (; size >= 4 * sizeof(pair); size -= 4 * sizeof(pair), p += 4)
+		bits |= (p[0] | p[1]) | (p[2] | p[3]);
+	for (; size >= sizeof(pair); size -= sizeof(pair))
+		bits |= *p++;
+	return !(bits[0] | bits[1] | (size ? *(const uint64_t *)p : 0));
+}
+
+/* The call of memset() takes longer than this. */
+#define WIPE_HERE 256
+
+static inline void wipe(const struct kmem_cache *s, void *obj)
+{
+	const pair zero = {0, 0};
+	size_t size = s->size;
+	pair *p = obj;
+
+	if (size > WIPE_HERE) {
+		memset(obj, 0, size);
+		return;
+	}
+	for (; size >= sizeof(pair); size -= sizeof(pair)) {
+		*p++ = zero;
+		/* Else this is known for a memset(), and becomes one. */
+		__asm__ volatile("" ::: "memory");
+	}
+	if (size)
+		*(uint64_t *)p = 0;
 }
 
 void kn_harden_check(const struct kmem_cache *s, void *obj)
@@ -73,7 +106,7 @@ void kn_harden_check(const struct kmem_cache *s, void *obj)
 void kn_harden_wipe(const struct kmem_cache *s, void *obj)
 {
 	if (s->wipes)
-		memset(obj, 0, s->size);
+		wipe(s, obj);
 }
 
 void kn_harden_shuffle(void **obj, uint32_t n)
@@ -91,7 +124,7 @@ void kn_harden_shuffle(void **obj, uint32_t n)
  * The place of @obj among those of a stripe: always the same one, so that its
  * second free meets it; which one cannot be foreseen.
  */
-static void **place_of(uint32_t stripe, const void *obj)
+static uint64_t *place_of(uint32_t stripe, const void *obj)
 {
 	const uint64_t hash = (uintptr_t)obj * secret;
 
@@ -122,52 +155,126 @@ static kn_slow void wipe_if_used(const struct kmem_cache *s, void *obj)
 		kn_harden_wipe(s, obj);
 }
 
-void *kn_harden_free(void *obj)
+static void free_slowly(void *obj)
 {
-	const struct kmem_cache *s = kn_cache_by_id(kn_id_of(obj));
-	void **place;
+	kn_stat_add(KN_STAT_free_slow, 1);
+	kn_free_object(kn_cache_by_id(kn_id_of(obj)), obj);
+}
 
+/* One section for all who come by. */
+static kn_noinline void put_back(void *obj)
+{
+	if (unlikely(kn_rseq_push(&kn_hot, kn_map_place(obj), obj) !=
+		     KN_RSEQ_DONE))
+		free_slowly(obj);
+}
+
+/* Of a place: its object, and in bit 0 whether H3 speaks of that. */
+static uint64_t waiting_as(const struct kmem_cache *s, const void *obj)
+{
+	return (uintptr_t)obj | !(s->own_flags & KN_SLAB_BUILT_IN);
+}
+
+static void *object_of(uint64_t waits)
+{
+	return (void *)(uintptr_t)(waits & ~(uint64_t)1);
+}
+
+/*
+ * KN_HAND_UNCOUNTED is a planted error for the tests: nothing counts as in hand,
+ * and the thread loses its CPU while it is.
+ */
+#ifdef KN_HAND_UNCOUNTED
+#define HAND_COUNT(hand, n) ((void)(hand))
+#define WITH_IN_HAND()	    nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL)
+#else
+#define HAND_COUNT(hand, n) ck_pr_add_32(&(hand)->nr, (uint32_t)(n))
+#define WITH_IN_HAND()	    ((void)0)
+#endif
+
+/* Puts @waits into a place, and frees what was there. */
+static inline void exchange(uint64_t *place, uint32_t stripe, uint64_t waits)
+{
+	struct hand *hand = &hands[stripe];
+	uint64_t old = kn_load(place);
+	bool counted = false;
+
+	do {
+		if (unlikely((old & 1) != counted)) {
+			HAND_COUNT(hand, counted ? -1 : 1);
+			counted = !counted;
+		}
+	} while (!ck_pr_cas_64_value(place, old, waits, &old));
+	if (likely(old)) {
+		WITH_IN_HAND();
+		put_back(object_of(old));
+	}
+	if (unlikely(counted))
+		HAND_COUNT(hand, -1);
+}
+
+bool kn_harden_free(void *p)
+{
+	const uint32_t id = kn_id_of(p);
+	const struct kmem_cache *s;
+	uint32_t stripe;
+	uint64_t *place;
+
+	if (id < KN_ID_FIRST_CACHE)
+		return false;
+	s = kn_cache_by_id(id);
 	/* Those have checks of their own, and an order of them. */
-	if (kn_debug_on(s)) {
-		wipe_if_used(s, obj);
-		return obj;
+	if (unlikely(kn_debug_on(s))) {
+		wipe_if_used(s, p);
+		return false;
 	}
 	/* What is wiped must be an object, and one object. */
-	if (unlikely(!kn_slab_is_object(s, kn_slab_head(s, obj), obj))) {
-		report_interior(s, obj);
-		return NULL;
+	if (unlikely(!kn_slab_is_object(s, kn_slab_head(s, p), p))) {
+		report_interior(s, p);
+		return true;
 	}
 	/* What is charged to somebody is not held up. */
-	if (!nr_waiting || s->size > WAITS_MAX || s->remembers) {
-		kn_harden_wipe(s, obj);
-		return obj;
+	if (!nr_waiting || s->size > WAITS_MAX || unlikely(s->remembers)) {
+		kn_harden_wipe(s, p);
+		put_back(p);
+		return true;
 	}
-	place = place_of(kn_thread_stripe(), obj);
-	if (unlikely(kn_load(place) == obj)) {
-		report_double(s, obj);
-		return NULL;
+	stripe = kn_thread_stripe();
+	place = place_of(stripe, p);
+	if (unlikely(object_of(kn_load(place)) == p)) {
+		report_double(s, p);
+		return true;
 	}
-	kn_harden_wipe(s, obj);
-	return ck_pr_fas_ptr(place, obj);
+	kn_harden_wipe(s, p);
+	exchange(place, stripe, waiting_as(s, p));
+	return true;
 }
 
 void kn_harden_flush(void)
 {
-	for (uint32_t i = 0; i < KN_STAT_STRIPES * nr_waiting; i++) {
-		void *obj = kn_load(&waiting[i]) ?
-				    ck_pr_fas_ptr(&waiting[i], NULL) :
-				    NULL;
+	const uint32_t stripe = kn_thread_stripe();
 
-		if (obj)
-			kn_mag_free(&kn_cache_by_id(kn_id_of(obj))->mag,
-				    kn_window_of(obj), obj);
-	}
+	for (uint32_t i = 0; i < KN_STAT_STRIPES * nr_waiting; i++)
+		if (kn_load(&waiting[i]))
+			exchange(&waiting[i], stripe, 0);
+}
+
+void kn_harden_settle(void)
+{
+	for (int i = 0; nr_waiting && i < KN_STAT_STRIPES; i++)
+		kn_wait_clear(&hands[i].nr);
+}
+
+void kn_harden_reset(void)
+{
+	for (int i = 0; i < KN_STAT_STRIPES; i++)
+		hands[i].nr = 0;
 }
 
 bool kn_harden_waits(const void *obj)
 {
 	for (uint32_t i = 0; nr_waiting && i < KN_STAT_STRIPES; i++)
-		if (kn_load(place_of(i, obj)) == obj)
+		if (object_of(kn_load(place_of(i, obj))) == obj)
 			return true;
 	return false;
 }

@@ -10,7 +10,12 @@
  *       zero when it is given out was written to after its free.
  *   H2  A cache with a constructor, or whose readers may look at free objects,
  *       does not wipe; its slabs are wiped when they are given back.
- *   H3  Fast paths know nothing of it: they are closed, for allocations by
+ *   H3  A free that takes an object out of the quarantine has it in hand until it
+ *       is where it is freed to.  Where its cache can be destroyed, it counts in
+ *       its stripe's hand before it leaves the place; the place says whether.
+ *       So who has emptied the places and then seen each hand empty has all
+ *       objects of a cache that is not in use.
+ *   H4  Fast paths know nothing of it: they are closed, for allocations by
  *       kn_allocs_are_slow(), for frees by an empty span in kn_hot.
  *
  * Design: docs/design/hardening.md.
@@ -27,10 +32,10 @@ extern bool kn_harden_frees;
 bool kn_harden_init(void);
 
 /*
- * Takes @obj, of a slab, from the program: the object that may be freed in its
- * place; NULL: none, or @obj was none and that is reported.  Any context.
+ * Frees what is at @p, an address of the span, if it is in a slab.  False: it is
+ * not, or is debugged, and goes the usual way.  Any context.
  */
-kn_slow void *kn_harden_free(void *obj);
+bool kn_harden_free(void *p);
 
 /* Reports the first byte of @obj, which is given out, that is not zero. */
 void kn_harden_check(const struct kmem_cache *s, void *obj);
@@ -43,6 +48,12 @@ void kn_harden_shuffle(void **obj, uint32_t n);
 
 /* Frees what waits. */
 void kn_harden_flush(void);
+
+/* Waits, behind that, for other threads that have something in hand. */
+void kn_harden_settle(void);
+
+/* In a fork child: has no other threads. */
+void kn_harden_reset(void);
 
 /* Whether @obj waits. */
 bool kn_harden_waits(const void *obj);

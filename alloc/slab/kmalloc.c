@@ -215,20 +215,7 @@ static bool free_large(const void *p, uint32_t pfn)
 	return true;
 }
 
-/* The fast path of hardened frees: what it leaves over, or NULL. */
-static const void *hardened(const void *p)
-{
-	void *obj;
-
-	if (kn_id_of(p) < KN_ID_FIRST_CACHE)
-		return p;
-	obj = kn_harden_free((void *)p);
-	if (!obj || kn_rseq_push(&kn_hot, kn_map_place(obj), obj) == KN_RSEQ_DONE)
-		return NULL;
-	return obj;
-}
-
-static void free_object(struct kmem_cache *s, void *p)
+void kn_free_object(struct kmem_cache *s, void *p)
 {
 	if (kn_debug_on(s))
 		kn_slab_flush(&s->mag, kn_window_of(p), &p, 1);
@@ -246,15 +233,12 @@ kn_slow void kn_free_slow(const void *p, const char *call)
 		report_foreign(call, p);
 		return;
 	}
-	if (unlikely(kn_harden_frees)) {
-		p = hardened(p);
-		if (!p)
-			return;
-	}
+	if (unlikely(kn_harden_frees) && kn_harden_free((void *)p))
+		return;
 	kn_stat_add(KN_STAT_free_slow, 1);
 	id = kn_map_id(kn_pfn(p));
 	if (id >= KN_ID_FIRST_CACHE)
-		free_object(kn_cache_by_id(id), (void *)p);
+		kn_free_object(kn_cache_by_id(id), (void *)p);
 	else if (id != KN_ID_LARGE || !free_large(p, kn_pfn(p)))
 		id == KN_ID_GUARD ? kn_fence_free(p) : report_foreign(call, p);
 }

@@ -9,6 +9,9 @@
 /* kmalloc for 1 to KMALLOC_MAX_CACHE_SIZE bytes, after start-up. */
 void *kn_kmalloc_alloc(size_t size, gfp_t gfp, int nid);
 
+/* Frees @p, an object of @s, past the fast path. */
+void kn_free_object(struct kmem_cache *s, void *p);
+
 /* Bytes of the object @p that its owner asked for, as far as is known. */
 size_t kn_object_used(const void *p);
 

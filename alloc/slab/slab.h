@@ -44,6 +44,9 @@
 #define KN_SLAB_MAX_REMEMBERED 192
 #define KN_SLAB_MAX_ORDER 4
 
+/* Of own_flags: a cache that a program cannot end. */
+#define KN_SLAB_BUILT_IN       ((uint32_t)1 << 31)
+
 /* A cache's slabs on one node. */
 struct kn_slab_node {
 	uint32_t partial;	/* list; slab lock */
