@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* <knuma/alloc_tag.h>: what is counted, where, and how it is told. */
+/* So knuma_alloc_tags_enable() is called before main(). */
 #define KNUMA_ALLOC_TAGS
 #include <knuma/alloc_tag.h>
 

@@ -5,9 +5,11 @@
   python3 tests/api/unchecked.py --list    from the root of the sources
 
 A sentence of an Errors: tag that names an errno value is checked where a test
-has the value within a few lines behind a call of the function.  Other sentences
-of a function are checked where a test calls it at all: which one a check is of,
-its name says.  Without an option it tests itself.
+has the value within a few lines behind a call of the function, before that
+test ends; a comment above a table names the function, too.  Other sentences
+of a function are checked where a test calls it at all, or a macro or an inline
+function of the headers that does: which one a check is of, its name says.
+Without an option it tests itself.
 """
 
 import glob
@@ -49,7 +51,8 @@ def functions():
         docs, _ = gen_man.parse_header(path, os.path.basename(path))
         for doc in docs:
             for name in [doc.name] + doc.others:
-                if not doc.synopsis[0].startswith(("struct", "enum")):
+                # kn_ are parts of macros.
+                if not name.startswith("kn_") and not doc.synopsis[0].startswith(("struct", "enum")):
                     found[name] = doc.summary
     return found
 
@@ -59,12 +62,35 @@ def tests():
             for path in sorted(glob.glob("tests/%s/*.c*" % folder))]
 
 
+def wrappers(text):
+    """{macro or inline function of the headers: the words of its body}."""
+    found = {}
+    macro = r"(?m)^\s*#\s*define (\w+)((?:.*\\\n)*.*)"
+    inline = r"(?m)^static inline [^;{}]*?(\w+)\([^;{}]*\)\n\{((?:\n|.)*?)^\}"
+    for pattern in (macro, inline):
+        for name, body in re.findall(pattern, text):
+            found.setdefault(name, set()).update(re.findall(r"\w+", body))
+    return found
+
+
+def called(text, wraps):
+    """Words that @text calls, and what those macros and functions name."""
+    left = set(re.findall(r"\b(\w+)\(", text))
+    found = set()
+    while left:
+        word = left.pop()
+        found.add(word)
+        left |= wraps.get(word, set()) - found
+    return found
+
+
 def is_checked(name, err, sources):
     call = re.compile(r"\b%s\(" % name)
     value = re.compile(r"\b%s\b" % err)
     for text in sources:
         for match in call.finditer(text):
-            if value.search(text, match.end(), match.end() + NEAR):
+            near = text[match.end():match.end() + NEAR]
+            if value.search(near.split("\n}\n")[0]):
                 return True
     return False
 
@@ -72,9 +98,10 @@ def is_checked(name, err, sources):
 def unchecked():
     sources = tests()
     rows = {}
-    text = "\n".join(sources)
+    headers = "\n".join(map(read, glob.glob("include/knuma/*.h")))
+    done = called("\n".join(sources), wrappers(headers))
     for name, summary in functions().items():
-        if not re.search(r"\b%s\(" % name, text):
+        if name not in done:
             rows[name] = summary
     for name, err, sentence in documented():
         if not is_checked(name, err, sources):
@@ -89,11 +116,23 @@ class Unchecked(unittest.TestCase):
         self.assertIn(("kmalloc_node", "EINVAL"),
                       [row[:2] for row in documented()])
 
+    def test_what_a_macro_or_an_inline_function_calls_is_called(self):
+        wraps = wrappers("#define add(x) \\\n\tgrow(&(x), 1)\n"
+                         "static inline int grow(int *x, int n)\n{\n"
+                         "\treturn slow(x);\n}\n"
+                         "static inline int other(void)\n{\n\treturn 1;\n}\n")
+        self.assertEqual(sorted(wraps), ["add", "grow", "other"])
+        done = called("CHECK(add(i));", wraps)
+        self.assertLessEqual({"CHECK", "add", "grow", "slow"}, done)
+        self.assertNotIn("other", done)
+
     def test_a_check_is_found_and_a_missing_one_is_not(self):
         source = ["CHECK_FAILS(kmalloc_node(1, GFP_KERNEL, 9), EINVAL);"]
         self.assertTrue(is_checked("kmalloc_node", "EINVAL", source))
         self.assertFalse(is_checked("kmalloc_node", "ENOMEM", source))
         self.assertFalse(is_checked("kmalloc", "EINVAL", source))
+        self.assertFalse(is_checked("kmalloc_node", "EINVAL", [
+            "\tkmalloc_node(1, 2, 3);\n}\n\tCHECK_FAILS(f(), EINVAL);"]))
 
 
 if __name__ == "__main__":

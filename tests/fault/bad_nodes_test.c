@@ -252,6 +252,7 @@ static void the_first_call_of_a_process(void **state)
 	}
 }
 
+/* What knuma_zonelist(), knuma_distance() and knuma_node_best() say. */
 /* clang-format off: a table */
 static const struct {
 	int node, zonelist, distance, best;

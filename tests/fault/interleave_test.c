@@ -148,6 +148,7 @@ static const struct fake_node odd[] = {{0, "0-255", 1, "10 20 20"},
 				       {2, "", 0, "20 10 20"},
 				       {3, "", 1, "20 20 10"}};
 
+/* What knuma_vmalloc_interleave() says of nodes. */
 static const struct {
 	int node, err;
 } bad_nodes[] = {

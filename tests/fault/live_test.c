@@ -16,6 +16,7 @@
 #include "alloc/view/requests.h"
 #include "numa/machine.h"
 #include "tests/support/child.h"
+#include "tests/support/faults.h"
 #include "tests/support/heap.h"
 
 /* Calls that are refused, by the linker's --wrap; 0: none. */
@@ -161,7 +162,19 @@ static void answers_that_need_memory_say_so(void)
 				 "try again later\",\"code\":\"ENOMEM\"");
 	CHECK_HAS(ask("stats text"), "\"error\":\"stats: no memory to print "
 				     "them; try again later\"");
+	CHECK_HAS(ask("view vmallocinfo"), "\"error\":\"view: no memory to "
+					   "print it; try again later\"");
 	CHECK_HAS(ask("whatis 0x1000"), "\"kind\":\"foreign");
+}
+
+/* The text is mapped, the rows of caches are not. */
+static void a_view_that_needs_more_memory_says_so(void)
+{
+	start_quiet();
+	faults_install();
+	faults_fail(FAULT_MMAP, 2, 1, ENOMEM);
+	CHECK_HAS(ask("view slabinfo"), "\"code\":\"ENOMEM\"");
+	CHECK_HAS(ask("view slabinfo"), "\\u000akmalloc-64 ");
 }
 
 static ssize_t no_file(const char *path, char *buf, size_t len)
@@ -233,6 +246,7 @@ int main(void)
 		child_test(the_process_takes_room_in_a_name),
 		child_test(a_name_that_grows_too_long_is_said),
 		child_test(answers_that_need_memory_say_so),
+		child_test(a_view_that_needs_more_memory_says_so),
 		child_test(what_the_system_does_not_say_is_left_out),
 		child_test(a_refused_trim_is_an_error),
 	};

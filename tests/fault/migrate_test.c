@@ -357,6 +357,7 @@ static const struct {
 	{NUMA_NO_NODE, 4096, -EINVAL},
 	{NUMA_NO_NODE, INT32_MAX, -EINVAL},
 	{NUMA_NO_NODE, INT32_MIN, -EINVAL},
+	/* Not there, without memory, not allowed, to knuma_migrate(). */
 	{NUMA_NO_NODE, 1, -ENODEV},
 	{NUMA_NO_NODE, 2, -ENODEV},
 	{NUMA_NO_NODE, 3, -EACCES},
