@@ -44,6 +44,8 @@ static const struct {
 	{"knuma___kmem_cache_create_5", &kn_api.cache_create},
 	{"knuma_kmem_cache_alloc_bulk", &kn_api.alloc_bulk},
 	{"knuma_kmem_cache_free_bulk", &kn_api.free_bulk},
+	{"knuma_numa_node_id", &kn_api.numa_node_id},
+	{"knuma_next_node", &kn_api.next_node},
 };
 
 static const char *find_knuma(void *library)
@@ -127,6 +129,30 @@ static const char *find_numa(void *library)
 	return NULL;
 }
 
+static const char *find_memkind(void *library)
+{
+	void **kind = dlsym(library, "MEMKIND_REGULAR");
+
+	*(void **)&kn_api.memkind_malloc = dlsym(library, "memkind_malloc");
+	*(void **)&kn_api.memkind_free = dlsym(library, "memkind_free");
+	if (!kind || !kn_api.memkind_malloc || !kn_api.memkind_free)
+		return "the library lacks memkind_malloc";
+	kn_api.kind = *kind;
+	return NULL;
+}
+
+void kn_calls_other_node(void)
+{
+	const int own = kn_api.numa_node_id();
+	int node = kn_api.next_node(-1);
+
+	if (node == own)
+		node = kn_api.next_node(node);
+	if (node < 0)
+		kn_give_up("there is no other node");
+	kn_api.node = node;
+}
+
 void kn_calls_counts(struct kn_counts *counts)
 {
 	const char *name;
@@ -159,5 +185,7 @@ const char *kn_calls_open(enum kn_calls calls, const char *library)
 	*(void **)&kn_api.counts = dlsym(handle, "knuma_counts");
 	if (calls == KN_CALLS_kfree_rcu)
 		return find_kfree_rcu(handle);
+	if (calls == KN_CALLS_memkind)
+		return find_memkind(handle);
 	return calls == KN_CALLS_numa ? find_numa(handle) : find_knuma(handle);
 }

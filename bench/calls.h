@@ -23,7 +23,7 @@
 /* Kinds of call that have a get and a put. */
 #define KN_EVERY_CALLS(x)                                                     \
 	x(malloc) x(kmalloc) x(kmalloc_node) x(kfree_rcu) x(call_rcu) x(numa) \
-		x(pages) x(vmalloc)
+		x(memkind) x(pages) x(vmalloc)
 
 typedef void *(*kn_get_fn)(size_t size);
 typedef void (*kn_put_fn)(void *p, size_t size);
@@ -58,6 +58,11 @@ struct kn_api {
 	void (*numa_set_bind_policy)(int strict);
 	void *(*numa_alloc_onnode)(size_t size, int node);
 	void (*numa_free)(void *p, size_t size);
+	void *(*memkind_malloc)(void *kind, size_t size);
+	void (*memkind_free)(void *kind, void *p);
+	void *kind; /* MEMKIND_REGULAR */
+	int (*numa_node_id)(void);
+	int (*next_node)(int node);
 	int node;
 	const char *(*counts)(unsigned id, uint64_t *value);
 };
@@ -69,6 +74,9 @@ extern struct kn_api kn_api;
  * missing.
  */
 const char *kn_calls_open(enum kn_calls calls, const char *library);
+
+/* From here on kn_api.node is another node than the running CPU's. */
+void kn_calls_other_node(void);
 
 /* Fills @counts with what the library has counted so far. */
 void kn_calls_counts(struct kn_counts *counts);
@@ -198,6 +206,17 @@ static kn_inline void *numa_get(size_t size)
 static kn_inline void numa_put(void *p, size_t size)
 {
 	kn_api.numa_free(p, size);
+}
+
+static kn_inline void *memkind_get(size_t size)
+{
+	return kn_api.memkind_malloc(kn_api.kind, size);
+}
+
+static kn_inline void memkind_put(void *p, size_t size)
+{
+	(void)size;
+	kn_api.memkind_free(kn_api.kind, p);
 }
 
 /* @size is a power of two of at least a page, of 4 KiB. */

@@ -12,7 +12,7 @@ enum kn_calls {
 	KN_CALLS_kmalloc,      /* opened, through a function pointer */
 	KN_CALLS_kmalloc_node, /* the same */
 	KN_CALLS_numa,	       /* the same */
-	KN_CALLS_memkind,      /* the same; of the matrix of nodes only */
+	KN_CALLS_memkind,      /* the same */
 	KN_CALLS_kfree_rcu,    /* opened; kmalloc, and a deferred free */
 	KN_CALLS_call_rcu,     /* malloc preloaded, liburcu's call_rcu opened */
 	KN_CALLS_pages,	       /* opened; alloc_pages */
@@ -27,7 +27,8 @@ enum kn_calls {
 	(KN_CALLS_OF_MALLOC | 1u << KN_CALLS_kmalloc |            \
 	 1u << KN_CALLS_kmalloc_node | 1u << KN_CALLS_kfree_rcu | \
 	 1u << KN_CALLS_call_rcu | 1u << KN_CALLS_numa |          \
-	 1u << KN_CALLS_pages | 1u << KN_CALLS_vmalloc | 1u << KN_CALLS_bulk)
+	 1u << KN_CALLS_memkind | 1u << KN_CALLS_pages |          \
+	 1u << KN_CALLS_vmalloc | 1u << KN_CALLS_bulk)
 
 #define KN_CALLS_OF_NODES                                    \
 	(1u << KN_CALLS_kmalloc_node | 1u << KN_CALLS_numa | \

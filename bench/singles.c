@@ -175,6 +175,12 @@ LOOP_OVER(kmalloc, zeroed, touch, kmalloc_get_zeroed, kmalloc_put)
 LOOP_OVER(malloc, grow, grow, malloc_resize, malloc_put)
 LOOP_OVER(kmalloc, grow, grow, kmalloc_resize, kmalloc_put)
 
+static void kmalloc_node_other(const struct kn_workload *w, unsigned chunk)
+{
+	kn_calls_other_node();
+	kmalloc_node_pair(w, chunk);
+}
+
 static void bulk_bulk(const struct kn_workload *w, unsigned chunk)
 {
 	static struct kmem_cache *cache;
@@ -212,11 +218,14 @@ static void bulk_bulk(const struct kn_workload *w, unsigned chunk)
 #define MORE_kmalloc                                         \
 	[KN_LOOP_zeroed] = kmalloc_zeroed,                   \
 	[KN_LOOP_grow] = kmalloc_grow,                       \
-	[KN_LOOP_bulk] = kmalloc_batch,
-#define MORE_kmalloc_node
+	[KN_LOOP_bulk] = kmalloc_batch,                      \
+	[KN_LOOP_other] = kmalloc_pair,
+#define MORE_kmalloc_node                                    \
+	[KN_LOOP_other] = kmalloc_node_other,
 #define MORE_kfree_rcu
 #define MORE_call_rcu
 #define MORE_numa
+#define MORE_memkind
 #define MORE_pages                                           \
 	[KN_LOOP_page_batch] = pages_batch,                  \
 	[KN_LOOP_page_pair] = pages_pair,                    \

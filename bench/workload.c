@@ -8,7 +8,8 @@
 #define RCU                                                   \
 	(1u << KN_CALLS_kfree_rcu | 1u << KN_CALLS_call_rcu | \
 	 1u << KN_CALLS_kmalloc)
-#define NODES	(1u << KN_CALLS_numa | 1u << KN_CALLS_kmalloc_node)
+#define OTHERS	(1u << KN_CALLS_kmalloc_node | 1u << KN_CALLS_kmalloc)
+#define NODES	(OTHERS | 1u << KN_CALLS_numa | 1u << KN_CALLS_memkind)
 #define PAGES	(1u << KN_CALLS_pages)
 #define VMALLOC (1u << KN_CALLS_vmalloc)
 #define BULK	(1u << KN_CALLS_bulk)

@@ -86,6 +86,7 @@ bool kn_workload_has(const struct kn_workload *w, const struct kn_peer *peer);
 
 /* measure: one process each, see workloads.def. */
 bool kn_measure_child(struct kn_round *round);
+bool kn_measure_fake(struct kn_round *round);
 bool kn_measure_startup(struct kn_round *round);
 bool kn_measure_large(struct kn_round *round);
 bool kn_measure_redis(struct kn_round *round);
