@@ -25,6 +25,9 @@
 #include <linux/types.h>
 #include <linux/vmalloc.h>
 
+#include <knuma/tunables.h>
+#include <sched.h>
+
 #include "tests/support/child.h"
 #include "tests/support/heap.h"
 
@@ -49,12 +52,104 @@ struct idtree {
 	struct kmem_cache *nodes;
 	struct idtree_stats __percpu *stats;
 	mempool_t reserve;
+	struct shrinker *shrinker;
+	/* Nodes for the next inserts, by ->slots[0]. */
+	struct idtree_node *kept;
+	unsigned long nr_kept;
+	int keeping; /* whoever has those; a lock */
 	const char *name;
 };
 
 static void idtree_node_ctor(void *obj)
 {
 	memset(obj, 0, sizeof(struct idtree_node));
+}
+
+static bool idtree_trylock(struct idtree *t)
+{
+	return !__atomic_exchange_n(&t->keeping, 1, __ATOMIC_ACQUIRE);
+}
+
+static void idtree_unlock(struct idtree *t)
+{
+	__atomic_store_n(&t->keeping, 0, __ATOMIC_RELEASE);
+}
+
+/* One of those kept, with the lock; NULL: there is none. */
+static struct idtree_node *idtree_kept(struct idtree *t)
+{
+	struct idtree_node *node = t->kept;
+
+	if (!node)
+		return NULL;
+	t->kept = node->slots[0];
+	node->slots[0] = NULL;
+	__atomic_store_n(&t->nr_kept, t->nr_kept - 1, __ATOMIC_RELAXED);
+	return node;
+}
+
+static unsigned long idtree_count(struct shrinker *s, struct shrink_control *sc)
+{
+	const struct idtree *t = s->private_data;
+	const unsigned long nr = __atomic_load_n(&t->nr_kept, __ATOMIC_RELAXED);
+
+	(void)sc;
+	return nr ? nr : SHRINK_EMPTY;
+}
+
+static unsigned long idtree_scan(struct shrinker *s, struct shrink_control *sc)
+{
+	struct idtree *t = s->private_data;
+	unsigned long freed = 0;
+
+	if (!(sc->gfp_mask & __GFP_FS) || !idtree_trylock(t))
+		return SHRINK_STOP;
+	for (; t->kept && freed < sc->nr_to_scan; freed++)
+		mempool_free(idtree_kept(t), &t->reserve);
+	idtree_unlock(t);
+	return freed;
+}
+
+/* Allocates nodes ahead; memory that is short takes them back. */
+static int idtree_keep(struct idtree *t, unsigned long nr, gfp_t gfp)
+{
+	while (__atomic_load_n(&t->nr_kept, __ATOMIC_RELAXED) < nr) {
+		struct idtree_node *node = mempool_alloc(&t->reserve, gfp);
+
+		if (!node)
+			return -ENOMEM;
+		while (!idtree_trylock(t))
+			sched_yield();
+		node->slots[0] = t->kept;
+		t->kept = node;
+		__atomic_store_n(&t->nr_kept, t->nr_kept + 1, __ATOMIC_RELAXED);
+		idtree_unlock(t);
+	}
+	return 0;
+}
+
+/* One of those kept, or a new one. */
+static struct idtree_node *idtree_node_alloc(struct idtree *t, gfp_t gfp)
+{
+	struct idtree_node *node = NULL;
+
+	if (idtree_trylock(t)) {
+		node = idtree_kept(t);
+		idtree_unlock(t);
+	}
+	return node ? node : mempool_alloc(&t->reserve, gfp);
+}
+
+static int idtree_add_shrinker(struct idtree *t)
+{
+	t->shrinker = shrinker_alloc(0, "idtree-%s", t->name);
+	if (!t->shrinker)
+		return -ENOMEM;
+	t->shrinker->count_objects = idtree_count;
+	t->shrinker->scan_objects = idtree_scan;
+	t->shrinker->private_data = t;
+	shrinker_register(t->shrinker);
+	return 0;
 }
 
 static struct idtree *idtree_create(const char *name, int node)
@@ -80,8 +175,13 @@ static struct idtree *idtree_create(const char *name, int node)
 	ret = mempool_init_slab_pool(&t->reserve, 2 * IDTREE_LEVELS, t->nodes);
 	if (ret)
 		goto out_stats;
+	ret = idtree_add_shrinker(t);
+	if (ret)
+		goto out_reserve;
 	return t;
 
+out_reserve:
+	mempool_exit(&t->reserve);
 out_stats:
 	free_percpu(t->stats);
 out_cache:
@@ -122,7 +222,7 @@ static struct idtree_node *idtree_child(struct idtree *t, void __rcu **slot,
 	*is_new = !node;
 	if (node)
 		return node;
-	node = mempool_alloc(&t->reserve, gfp);
+	node = idtree_node_alloc(t, gfp);
 	if (!node)
 		return NULL;
 	rcu_assign_pointer(*slot, node);
@@ -184,6 +284,11 @@ static void idtree_clear(struct idtree *t, struct idtree_node *node, int level,
 
 static void idtree_destroy(struct idtree *t, void (*fn)(void *item))
 {
+	struct idtree_node *node;
+
+	shrinker_free(t->shrinker);
+	while ((node = idtree_kept(t)))
+		mempool_free(node, &t->reserve);
 	synchronize_rcu();
 	idtree_clear(t, t->root, IDTREE_LEVELS - 1, fn);
 	mempool_exit(&t->reserve);
@@ -252,8 +357,13 @@ static void a_tree_as_in_a_kernel(void)
 	rcu_register_thread();
 	fill(t, 0, ENTRIES / 2, GFP_KERNEL);
 	flags = memalloc_nofs_save();
-	fill(t, ENTRIES / 2, ENTRIES, GFP_KERNEL);
+	fill(t, ENTRIES / 2, ENTRIES - 1, GFP_KERNEL);
 	memalloc_nofs_restore(flags);
+	CHECK_EQ(idtree_keep(t, 1000, GFP_KERNEL), 0);
+	CHECK_EQ(knuma_trim(), 0);
+	/* It has given way, and what it kept is used. */
+	CHECK(__atomic_load_n(&t->nr_kept, __ATOMIC_RELAXED) < 1000);
+	fill(t, ENTRIES - 1, ENTRIES, GFP_KERNEL);
 	CHECK_EQ(idtree_insert(t, nth_id(7), t, GFP_KERNEL), -EEXIST);
 	for (u32 i = 0; i < ENTRIES; i++) {
 		struct entry *e = idtree_find(t, nth_id(i));
