@@ -114,15 +114,24 @@ static struct slot *slot_of(const void *addr, struct pool **pool)
 	return at % 2 ? &p->slot[at / 2] : NULL;
 }
 
-static bool close_page(char *page, bool *split)
+/* The kernel has no guard markers, or memory is locked: it is asked once. */
+static uint32_t no_markers;
+
+/* Closes pages: by guard markers, or else by protection. */
+static bool close_pages(char *base, size_t bytes, bool *split)
 {
-	*split = false;
-	if (!kn_machine.madvise(page, KN_PAGE_SIZE, MADV_GUARD_INSTALL))
+	int err = -EINVAL;
+
+	if (!kn_load(&no_markers))
+		err = kn_machine.madvise(base, bytes, MADV_GUARD_INSTALL);
+	*split = err != 0;
+	if (!err)
 		return true;
-	*split = true;
+	if (err == -EINVAL)
+		kn_store(&no_markers, 1);
 	/* Memory that is locked stays; then it is only closed. */
-	kn_machine.madvise(page, KN_PAGE_SIZE, MADV_DONTNEED);
-	return !kn_machine.mprotect(page, KN_PAGE_SIZE, PROT_NONE);
+	kn_machine.madvise(base, bytes, MADV_DONTNEED);
+	return !kn_machine.mprotect(base, bytes, PROT_NONE);
 }
 
 static bool open_page(char *page, bool split)
@@ -131,17 +140,6 @@ static bool open_page(char *page, bool split)
 		return !kn_machine.mprotect(page, KN_PAGE_SIZE,
 					    PROT_READ | PROT_WRITE);
 	return !kn_machine.madvise(page, KN_PAGE_SIZE, MADV_GUARD_REMOVE);
-}
-
-/* Closes all pages of a pool: guard markers, or else protection. */
-static bool close_all(char *base, size_t bytes, bool *split)
-{
-	*split = false;
-	if (!kn_machine.madvise(base, bytes, MADV_GUARD_INSTALL))
-		return true;
-	*split = true;
-	kn_machine.madvise(base, bytes, MADV_DONTNEED);
-	return !kn_machine.mprotect(base, bytes, PROT_NONE);
 }
 
 /* Pages and table of a pool; false: none, and nothing has changed. */
@@ -158,8 +156,8 @@ static bool make_pool(struct pool *p, int node)
 	p->first = kn_pages_get(node, order, GFP_KERNEL | __GFP_NOWARN);
 	if (p->first == KN_PFN_NONE)
 		return false;
-	if (!close_all(kn_pfn_address(p->first), KN_PAGE_SIZE << order,
-		       &split)) {
+	if (!close_pages(kn_pfn_address(p->first), KN_PAGE_SIZE << order,
+			 &split)) {
 		kn_pages_put(p->first, order, 0, true);
 		return false;
 	}
@@ -463,7 +461,8 @@ bool kn_fence_report_fault(uintptr_t address, uintptr_t pc, int write)
 	struct kn_stack stack;
 	struct pool *p;
 	struct slot *sl;
-	char title[512];
+	/* One thread at a time reports; not on a signal stack, which is short. */
+	static char title[512];
 	bool freed;
 
 	if (kn_id_of(at) != KN_ID_GUARD)
@@ -517,7 +516,7 @@ static void put(struct pool *p, struct slot *sl)
 
 	note(&sl->free);
 	kn_away_forget(kn_page(kn_pfn(page)), 1);
-	if (close_page(page, &split))
+	if (close_pages(page, KN_PAGE_SIZE, &split))
 		sl->split = split;
 	else
 		kn_warn_once("guard_sample: a freed object could not be "

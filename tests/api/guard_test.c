@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -352,6 +353,41 @@ static void the_handler_of_the_program_comes_after_the_report(void)
 	CHECK_EQ(handled, 3);
 	CHECK_EQ(fault_address, 16);
 	CHECK_EQ(stat_of("guarded_reports"), 1);
+}
+
+/* What docs/howto/find-misuse.md says that a report needs, besides the frame. */
+#define REPORT_STACK 8192
+
+static void an_alternate_stack_is_large_enough(void)
+{
+	struct sigaction sa = {
+		.sa_sigaction = jump_back,
+		.sa_flags = SA_SIGINFO | SA_ONSTACK,
+	};
+	const size_t page = (size_t)sysconf(_SC_PAGESIZE);
+	stack_t stack = {
+		.ss_size = (size_t)sysconf(_SC_MINSIGSTKSZ) + REPORT_STACK,
+	};
+	char *map, *p;
+
+	if (TEST_SANITIZED)
+		skip_child("the sanitizer's frames are larger");
+	map = mmap(NULL, page + stack.ss_size, PROT_READ | PROT_WRITE,
+		   MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	CHECK(map != MAP_FAILED);
+	/* What overflows it ends the process. */
+	CHECK_EQ(mprotect(map, page, PROT_NONE), 0);
+	stack.ss_sp = map + page;
+	CHECK_EQ(sigaltstack(&stack, NULL), 0);
+	CHECK_EQ(sigaction(SIGSEGV, &sa, NULL), 0);
+	start_with("1");
+	p = allocate(100);
+	release(p);
+	if (!sigsetjmp(back, 1))
+		read_at(launder(p));
+	CHECK_EQ(handled, 1);
+	CHECK_EQ(printed_times("BUG guard: use-after-free"), 1);
+	CHECK_STACK(printed(), "freed by thread", free_site);
 }
 
 static int plain_signals;
@@ -768,11 +804,18 @@ static void a_turn_closes_a_magazine_once(void)
 
 static void without_markers_by_protection(void)
 {
+	uint64_t calls;
+
 	faults_install();
 	faults_refuse_advice(102, EINVAL);
 	start_with("1");
-	for (int i = 0; i < 200; i++)
+	for (int i = 0; i < 100; i++)
 		release(allocate(100));
+	calls = faults_calls(FAULT_ANY);
+	for (int i = 0; i < 100; i++)
+		release(allocate(100));
+	/* To open; to close, and what was there is gone: nothing is asked again. */
+	CHECK_EQ(faults_calls(FAULT_ANY) - calls, 300);
 	CHECK(faults_calls(FAULT_MPROTECT) > 200);
 }
 
@@ -855,6 +898,7 @@ int main(void)
 		child_test(frees_of_what_is_none_are_reported),
 		child_test(a_bad_free_leaves_the_object_alone),
 		child_test(the_handler_of_the_program_comes_after_the_report),
+		child_test(an_alternate_stack_is_large_enough),
 		child_test(a_signal_that_was_sent_takes_its_course),
 		child_test(an_ignored_signal_stays_ignored),
 		child_test(an_action_with_siginfo_is_no_handler),
