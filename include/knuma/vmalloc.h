@@ -315,8 +315,7 @@ static inline KN_ALLOC(1) void *vmalloc_huge_node(unsigned long size, gfp_t gfp,
 {
 	const unsigned long huge = 2ul << 20;
 
-	return __vmalloc_node(size, size < huge ? 1 : huge, gfp, node,
-			      __builtin_return_address(0));
+	return __vmalloc_node(size, size < huge ? 1 : huge, gfp, node, NULL);
 }
 
 static inline KN_ALLOC(1) void *vmalloc_huge(unsigned long size, gfp_t gfp)
