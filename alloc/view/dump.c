@@ -3,6 +3,7 @@
 #include <knuma/slab.h>
 
 #include "alloc/base/print.h"
+#include "alloc/base/stack.h"
 #include "alloc/slab/cache.h"
 #include "alloc/slab/debug.h"
 #include "alloc/slab/fence.h"
@@ -60,26 +61,38 @@ bool kmem_dump_obj(void *object)
 	return true;
 }
 
-/* All but objects of caches, in address space that is in use. */
+static void dump_area(const void *p)
+{
+	const struct page *area = kn_vmap_find_around(p, 1);
+	char caller[200];
+
+	if (!area) {
+		kn_print("%p: free memory of the heap", p);
+		return;
+	}
+	kn_stack_name((uintptr_t)kn_load(&area->caller), caller,
+		      sizeof(caller));
+	kn_print("%p: %llu-page vmalloc region starting at %p allocated at %s",
+		 p, (unsigned long long)area->nr_pages, kn_page_addr(area),
+		 caller);
+}
+
+/* What is in page parts, but objects of caches. */
 static void dump_pages(const void *p)
 {
-	const bool is_area = kn_vmap_has(p);
-	uint64_t nr = 0;
-	const struct page *first = is_area ? kn_vmap_find_around(p, 1) :
-					     kn_whatis_block(p, &nr);
+	uint64_t nr;
+	const struct page *first = kn_whatis_block(p, &nr);
+	const char *holder = first ? kn_whatis_run_holder(first) : NULL;
 
-	if (!is_area && first && kn_whatis_run_holder(first))
-		first = NULL;
-	if (!first)
-		kn_print("%p: %s", p,
-			 !is_area && kn_map_id(kn_pfn(p)) == KN_ID_GUARD ?
-				 "a guard between guarded objects" :
-				 "free memory of the heap");
+	if (kn_map_id(kn_pfn(p)) == KN_ID_GUARD)
+		kn_print("%p: a guard between guarded objects", p);
+	else if (!first)
+		kn_print("%p: free memory of the heap", p);
 	else
-		kn_print("%p: %llu-page %s starting at %p", p,
-			 (unsigned long long)(is_area ? first->nr_pages : nr),
-			 is_area ? "vmalloc region" : "block",
-			 kn_page_addr(first));
+		kn_print("%p: %llu-page block starting at %p, %s%s", p,
+			 (unsigned long long)nr, kn_page_addr(first),
+			 holder ? "free in a " : "in use",
+			 holder ? holder : "");
 }
 
 /* Documented in <knuma/slab.h>. */
@@ -95,6 +108,8 @@ void mem_dump_obj(void *object)
 		kn_print("%p: not memory of the heap", object);
 	else if (!kn_whatis_is_grown(object, kn_window_of(object)))
 		kn_print("%p: address space of the heap, not in use", object);
+	else if (kn_vmap_has(object))
+		dump_area(object);
 	else
 		dump_pages(object);
 }

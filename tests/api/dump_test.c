@@ -122,16 +122,17 @@ static void all_else(void)
 	dumps_other(NULL, "NULL pointer\n");
 	dumps_other(ZERO_SIZE_PTR, "zero-size pointer\n");
 	area = vmalloc(10000);
-	snprintf(text, sizeof(text), "3-page vmalloc region starting at %p\n",
+	snprintf(text, sizeof(text),
+		 "3-page vmalloc region starting at %p allocated at ",
 		 (void *)area);
 	dumps_other(area + 5000, text);
 	large = kmalloc(20000, GFP_KERNEL);
-	snprintf(text, sizeof(text), "5-page block starting at %p\n",
+	snprintf(text, sizeof(text), "5-page block starting at %p, in use\n",
 		 (void *)large);
 	dumps_other(large + 19999, text);
 	page = alloc_pages(GFP_KERNEL, 2);
 	pages = page_address(page);
-	snprintf(text, sizeof(text), "4-page block starting at %p\n",
+	snprintf(text, sizeof(text), "4-page block starting at %p, in use\n",
 		 (void *)pages);
 	dumps_other(pages + 4096, text);
 	__free_pages(page, 2);
@@ -141,6 +142,7 @@ static void all_else(void)
 			    kn_window_half() - 4096,
 		    "not in use\n");
 	kfree(launder(large));
+	dumps_other(large + 1, ", free in a magazine\n");
 	vfree(launder(area));
 	dumps_other(area, "free memory of the heap\n");
 }
