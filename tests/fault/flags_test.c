@@ -170,6 +170,67 @@ static void zeroes_are_zeroes(void)
 	kinds_each(is_zero);
 }
 
+static int constructed;
+
+static void construct(void *obj)
+{
+	constructed++;
+	memset(obj, 0x2a, 100);
+}
+
+/* Its constructor wins, for one object and for many. */
+static void zero_does_not_undo_a_constructor(void)
+{
+	struct kmem_cache *s;
+	void *p[3];
+
+	start_here();
+	s = kmem_cache_create("made", 100, 0, 0, construct);
+	CHECK(s);
+	p[0] = kmem_cache_alloc(s, GFP_KERNEL | __GFP_ZERO);
+	CHECK(p[0]);
+	CHECK_EQ(kmem_cache_alloc_bulk(s, GFP_KERNEL | __GFP_ZERO, 2, p + 1),
+		 2);
+	CHECK(constructed >= 3);
+	for (int i = 0; i < 3; i++)
+		CHECK(all_bytes(p[i], 100, 0x2a));
+	CHECK_EQ(printed_times("cache made has a constructor"), 1);
+	kmem_cache_free_bulk(s, 3, p);
+	kmem_cache_destroy(s);
+}
+
+/* Memory that was taken and given back without being written. */
+#define UNTOUCHED 300
+
+static void is_in_memory(void)
+{
+	const int n = kind->size < 16384 ? UNTOUCHED : DIRTY;
+	static const gfp_t gfp[] = {GFP_NOWAIT, GFP_ATOMIC | __GFP_NOWARN};
+	void *p[UNTOUCHED];
+
+	conf("huge_pages", "no");
+	/* What fills it is in memory, and comes first. */
+	conf("reserve", "0");
+	start_here();
+	for (int i = 0; i < n; i++)
+		CHECK((p[i] = kind_get(GFP_KERNEL)));
+	for (int i = 0; i < n; i++)
+		kind->put(p[i]);
+	for (int i = 0; i < n; i++) {
+		p[i] = kind_get(gfp[i % 2]);
+		CHECK(!p[i] || is_present(kind->address(p[i]), kind->size));
+	}
+	for (int i = 0; i < n; i++)
+		if (p[i])
+			kind->put(p[i]);
+	heap_verify();
+}
+
+static void who_may_not_wait_touches_nothing_first(void)
+{
+	kinds_each(is_in_memory);
+}
+
 /* Charged to the thread's group, with the flag alone. */
 static void is_charged(void)
 {
@@ -208,6 +269,8 @@ int main(void)
 		child_test(a_failure_is_told_once),
 		child_test(a_node_is_kept_to),
 		child_test(zeroes_are_zeroes),
+		child_test(zero_does_not_undo_a_constructor),
+		child_test(who_may_not_wait_touches_nothing_first),
 		child_test(who_pays_is_asked_for),
 	};
 
