@@ -490,6 +490,50 @@ static bool set_free(struct kmem_cache *s, struct page *head, void *obj)
 	return true;
 }
 
+/* Sets @bits of a word of the bitmap; those of them that were set. */
+static uint64_t set_bits(uint64_t *word, uint64_t bits)
+{
+	uint64_t old = kn_load(word);
+
+	while (!ck_pr_cas_64_value(word, old, old | bits, &old))
+		;
+	return old & bits;
+}
+
+/* set_free() of @n objects, a write for each word; how many were valid. */
+static uint32_t set_all_free(struct kmem_cache *s, struct page *head, void **obj,
+			     uint32_t n)
+{
+	uint64_t bits[KN_SLAB_MAX_OBJECTS / 64] = {0}, twice;
+	uint32_t valid = 0;
+
+	for (uint32_t k = 0; k < n; k++) {
+		const uint32_t i = kn_slab_index(s, head, obj[k]);
+		const uint64_t bit = (uint64_t)1 << i % 64;
+
+		if (unlikely(!kn_slab_is_object(s, head, obj[k]))) {
+			report_interior(s, obj[k]);
+		} else if (unlikely(bits[i / 64] & bit)) {
+			report_double(s, obj[k]);
+		} else {
+			bits[i / 64] |= bit;
+			valid++;
+		}
+	}
+	for (uint32_t w = 0; w * 64 < s->nr_objects; w++) {
+		if (!bits[w])
+			continue;
+		twice = set_bits(&head->free_map[w], bits[w]);
+		for (; unlikely(twice); twice &= twice - 1) {
+			const uint32_t bit = (uint32_t)__builtin_ctzll(twice);
+
+			report_double(s, kn_slab_object(s, head, w * 64 + bit));
+			valid--;
+		}
+	}
+	return valid;
+}
+
 /* Counts @n objects freed into @head, and has it filed if that is due. */
 static void freed(struct kmem_cache *s, int node, struct page *head, uint32_t n)
 {
@@ -505,34 +549,44 @@ static void freed(struct kmem_cache *s, int node, struct page *head, uint32_t n)
 	}
 }
 
+/* How many objects from obj[0] on lie in the slab at @head. */
+static uint32_t run_in(const struct kmem_cache *s, const struct page *head,
+		       void *const *obj, uint32_t n)
+{
+	uint32_t i = 1;
+
+	while (i < n && kn_slab_head(s, obj[i]) == head)
+		i++;
+	return i;
+}
+
 /* Two passes: the descriptors of cold slabs come from far away. */
 void kn_slab_flush(struct kn_magcache *c, int node, void **obj, uint32_t n)
 {
 	struct kmem_cache *s = cache_of(c);
-	struct page *head = NULL;
-	uint32_t run = 0, back = 0;
 	const bool debug = kn_debug_on(s);
+	uint32_t back = 0, run, valid;
 
 	kn_probe_slab_flush(s->name, kn_topo.kernel_id[node], n);
 	for (uint32_t i = 0; i < n; i++)
 		__builtin_prefetch(kn_slab_head(s, obj[i]), 1);
-	for (uint32_t i = 0; i < n; i++) {
-		struct page *h = kn_slab_head(s, obj[i]);
+	for (uint32_t i = 0; i < n; i += run) {
+		struct page *head = kn_slab_head(s, obj[i]);
 
-		if (h != head) {
-			freed(s, node, head, run);
-			head = h;
-			back += run;
-			run = 0;
-		}
-		if (unlikely(debug) && !kn_debug_free(s, h, obj[i]))
+		/* What is looked at or charged is an object. */
+		run = unlikely(debug || s->remembers) ?
+			      1 :
+			      run_in(s, head, obj + i, n - i);
+		if (unlikely(debug) && !kn_debug_free(s, head, obj[i]))
 			continue;
-		if (unlikely(s->remembers) && kn_slab_is_object(s, h, obj[i]))
+		if (unlikely(s->remembers) && kn_slab_is_object(s, head, obj[i]))
 			kn_ext_take(kn_slab_ext(s, obj[i]), obj[i], s->size);
-		run += set_free(s, h, obj[i]);
+		valid = run == 1 ? set_free(s, head, obj[i]) :
+				   set_all_free(s, head, obj + i, run);
+		freed(s, node, head, valid);
+		back += valid;
 	}
-	freed(s, node, head, run);
-	ck_pr_sub_64(&s->node[node].nr_out, back + run);
+	ck_pr_sub_64(&s->node[node].nr_out, back);
 }
 
 uint64_t kn_slab_reap(struct kmem_cache *s, uint32_t keep)

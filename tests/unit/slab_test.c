@@ -216,6 +216,32 @@ static void frees_that_are_none(void)
 	CHECK_EQ(kn_slab_reap(s, 0), 0);
 }
 
+/* In one flush with others of the same slab, and alone. */
+static void frees_that_are_none_among_others(void)
+{
+	struct kmem_cache *s = cache(200);
+	void *obj[KN_SLAB_MAX_OBJECTS];
+	const uint32_t n = whole_slab(s, obj);
+	void *some[] = {obj[0], obj[0], (char *)obj[5] + 8, obj[1], obj[2],
+			obj[3]};
+
+	misuse_catch();
+	kn_slab_flush(&s->mag, 0, obj + 2, 1);
+	CHECK_EQ(misuse_count(), 0);
+	kn_slab_flush(&s->mag, 0, some, 6);
+	CHECK_EQ(misuse_count(), 3);
+	CHECK_EQ(stat_of("double_free"), 2);
+	CHECK_EQ(stat_of("invalid_free"), 1);
+	kn_slab_flush(&s->mag, 0, obj + 1, 1);
+	CHECK_EQ(misuse_count(), 4);
+	CHECK_HAS(misuse_last(), "double free");
+	CHECK_EQ(kn_slab_in_use(s, 0), n - 4);
+	CHECK_EQ(kn_slab_out(s, 0), n - 4);
+	CHECK(kn_slab_verify(s));
+	kn_slab_flush(&s->mag, 0, obj + 4, n - 4);
+	CHECK_EQ(kn_slab_reap(s, 0), 0);
+}
+
 static void planted_errors_are_found(void)
 {
 	struct kmem_cache *s = cache(200);
@@ -321,6 +347,7 @@ int main(void)
 		child_test(empty_slabs_are_given_back),
 		child_test(objects_in_use_are_found),
 		child_test(frees_that_are_none),
+		child_test(frees_that_are_none_among_others),
 		child_test(planted_errors_are_found),
 		child_test(a_call_that_may_not_wait_gets_present_memory),
 		child_test(classes_serve_their_sizes),
