@@ -90,6 +90,12 @@ extern uint32_t kn_cpu_place[KN_MAX_CPUS];
 extern uint32_t kn_node_place[KN_MAX_NODE_IDS];
 #define KN_NO_PLACE UINT32_MAX
 
+static kn_always_inline uint32_t kn_region_of(int nid)
+{
+	return likely((unsigned)nid < KN_MAX_NODE_IDS) ? kn_node_place[nid] :
+							 KN_NO_PLACE;
+}
+
 /* Follows kn_cpu_node after it changed. */
 void kn_places_update(void);
 

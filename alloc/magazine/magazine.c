@@ -68,6 +68,14 @@ void kn_magcache_set_size(struct kn_magcache *c, size_t size)
 					 ROUND_BYTES / (size * c->batch) + 1);
 }
 
+void kn_magcache_set_batch(struct kn_magcache *c, uint32_t n, size_t bytes)
+{
+	const uint64_t kept = (uint64_t)c->depot_max * c->batch;
+
+	c->batch = (uint16_t)KN_MAX(KN_MIN(n, bytes / c->size), c->batch);
+	c->depot_max = (uint32_t)KN_MAX(kept / c->batch, 1);
+}
+
 void kn_magcache_init(struct kn_magcache *c, uint16_t id, size_t size)
 {
 	c->id = id;

@@ -42,6 +42,9 @@
 /* All bits that mean something. */
 #define KN_GFP_KNOWN (__GFP_BITS_MASK | KN_GFP_MALLOC | KN_GFP_REMEMBER)
 
+/* Flags that a fast path declines: work to do, and bits of knuma's own or none. */
+#define KN_GFP_SLOW   (__GFP_ZERO | __GFP_ACCOUNT | ~__GFP_BITS_MASK)
+
 /* May take what is kept for urgent calls. */
 static inline bool kn_gfp_urgent(gfp_t gfp)
 {
@@ -108,6 +111,12 @@ bool kn_allocs_are_slow(void);
  * nobody uses. */
 void kn_magcache_set_size(struct kn_magcache *c, size_t size);
 
+/*
+ * Batches of @n objects but @bytes, if that is more.  A magazine may have room for
+ * less at first.  After kn_magcache_init(), before use.
+ */
+void kn_magcache_set_batch(struct kn_magcache *c, uint32_t n, size_t bytes);
+
 /* Enters @c with its @id; objects are @size bytes. */
 void kn_magcache_init(struct kn_magcache *c, uint16_t id, size_t size);
 
@@ -166,6 +175,16 @@ uint64_t kn_mag_in_depot(const struct kn_magcache *c, int node);
 static inline int kn_mag_node(void)
 {
 	return kn_topo.nr_nodes == 1 ? 0 : kn_this_node();
+}
+
+/*
+ * The place of the region that a call for kernel id @nid, or NUMA_NO_NODE, starts
+ * at; KN_NO_PLACE if there is none.
+ */
+static inline uint32_t kn_region_wanted(int nid)
+{
+	return nid == NUMA_NO_NODE ? kn_mag_place(kn_mag_node(), 0) :
+				     kn_region_of(nid);
 }
 
 #endif

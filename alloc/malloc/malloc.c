@@ -78,16 +78,24 @@ static kn_slow void *malloc_slow(size_t size, gfp_t gfp)
 	return large(size, 1, gfp, __builtin_return_address(0));
 }
 
-/* Sizes with a magazine that the table of small ones does not have. */
+/* Sizes with a magazine that the table of small ones does not have; or 0. */
+static uint32_t medium_place(size_t size)
+{
+	if (size - 1 < KMALLOC_MAX_CACHE_SIZE)
+		return likely(kn_hot.small_max) ?
+			       kn_kmalloc_cache(size)->mag.fast_place :
+			       0;
+	return size <= kn_load(&kn_tun.kvmalloc_pages_max) ?
+		       kn_large_place(size) :
+		       0;
+}
+
 static kn_noinline void *malloc_medium(size_t size)
 {
-	if (likely(size - 1 < KN_RUN_MOST << KN_PAGE_SHIFT &&
-		   kn_hot.small_max)) {
-		void *p = kn_rseq_pop(
-			&kn_hot,
-			size <= KMALLOC_MAX_CACHE_SIZE ?
-				kn_kmalloc_cache(size)->mag.fast_place :
-				kn_large_place(size));
+	const uint32_t place = medium_place(size);
+
+	if (likely(place)) {
+		void *p = kn_rseq_pop(&kn_hot, place);
 
 		if (likely(kn_rseq_popped(p)))
 			return p;
@@ -249,6 +257,7 @@ void *knuma_realloc(void *p, size_t size)
 void *knuma_memalign(size_t align, size_t size)
 {
 	size_t rounded;
+	uint32_t place;
 
 	if (unlikely(!kn_is_pow2(align))) {
 		errno = EINVAL;
@@ -264,6 +273,14 @@ void *knuma_memalign(size_t align, size_t size)
 	rounded &= ~(align - 1);
 	if (rounded <= KMALLOC_MAX_CACHE_SIZE)
 		return knuma_malloc(rounded);
+	/* Runs of pages are aligned to what divides them, too. */
+	place = medium_place(rounded);
+	if (likely(place)) {
+		void *p = kn_rseq_pop(&kn_hot, place);
+
+		if (likely(kn_rseq_popped(p)))
+			return p;
+	}
 	if (unlikely(!kn_start()))
 		return NULL;
 	return large(size, align, GFP_MALLOC, __builtin_return_address(0));

@@ -9,6 +9,15 @@
 #include "alloc/page/away.h"
 #include "alloc/stats/stats.h"
 
+/*
+ * Where a magazine opens with room for two runs only, the depot and the zone's
+ * lock are met once for so many when many come and go; the first refill is one
+ * run.  Shorter runs keep to half a magazine: a batch of them is no larger than
+ * the blocks that calls which may not wait live on.
+ */
+#define RUN_BATCH	8
+#define RUN_BATCH_BYTES ((size_t)1 << 20)
+
 uint32_t kn_run_place[KN_RUN_MOST];
 
 static struct kn_magcache runs[KN_NR_RUNS];
@@ -41,6 +50,9 @@ static uint32_t run_refill(struct kn_magcache *c, int node, gfp_t gfp,
 	const uint32_t nr = length_of(c);
 	uint32_t pfn[KN_BATCH_MAX];
 
+	/* What is surely in memory is left to others. */
+	if (!gfpflags_allow_blocking(gfp))
+		n = 1;
 	n = kn_zone_alloc_runs(node, nr, gfp, pfn, n);
 	for (uint32_t i = 0; i < n; i++) {
 		set_run(pfn[i], nr, kn_page(pfn[i])->flags & KN_PAGE_SURE,
@@ -97,6 +109,10 @@ static void init_one(unsigned class, struct kn_depot *depot)
 	c->refill = run_refill;
 	c->flush = run_flush;
 	kn_magcache_init(c, (uint16_t)(KN_ID_RUN + class), bytes);
+	if (c->capacity <= 2)
+		kn_magcache_set_batch(c, RUN_BATCH, RUN_BATCH_BYTES);
+	for (int node = 0; node < kn_topo.nr_nodes; node++)
+		depot[node].ramp = 1;
 }
 
 void kn_large_init(struct kn_depot *depot)
@@ -150,18 +166,20 @@ static void *fresh_run(int node, uint64_t nr, unsigned order, gfp_t gfp,
 }
 
 /*
- * Magazine, depot, zone.  A refill forgets which runs are zero, so there is none
- * for what is asked for as zero; and none grows the zone.
+ * Magazine, depot, zone; *@hit: the magazine had it.  A refill forgets which runs
+ * are zero, so there is none for what is asked for as zero; and none grows the
+ * zone.
  */
-static void *run_of_node(struct kn_magcache *c, int node, gfp_t gfp)
+static void *run_of_node(struct kn_magcache *c, int node, gfp_t gfp, bool *hit)
 {
 	const uint32_t nr = length_of(c);
 	void *p = NULL;
 
-	if (!(gfp & __GFP_ZERO) || kn_load(&c->depot[node].nr_full))
+	*hit = kn_mag_pop_some(c, node, &p, 1);
+	if (!*hit)
+		p = NULL; /* what a section that was interrupted has left */
+	if (!p && (!(gfp & __GFP_ZERO) || kn_load(&c->depot[node].nr_full)))
 		p = kn_mag_alloc(c, node, gfp);
-	else
-		(void)kn_mag_pop_some(c, node, &p, 1);
 	if (p && !gfpflags_allow_blocking(gfp) &&
 	    !(kn_page(kn_pfn(p))->flags & KN_PAGE_SURE)) {
 		kn_mag_free(c, node, p);
@@ -180,10 +198,11 @@ static void *run_by_zonelist(struct kn_magcache *c, uint64_t nr, unsigned order,
 
 	for (int i = 0; i < (only ? 1 : zl->nr) && !p; i++) {
 		const int from = only ? node : zl->node[i];
+		bool hit = false;
 
-		p = c ? run_of_node(c, from, gfp) :
+		p = c ? run_of_node(c, from, gfp, &hit) :
 			fresh_run(from, nr, order, gfp, KN_ID_LARGE);
-		if (p)
+		if (p && (!hit || from != node))
 			kn_node_account(node, from);
 	}
 	return p;

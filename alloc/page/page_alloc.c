@@ -18,6 +18,10 @@
 #include "alloc/page/scope.h"
 #include "alloc/stats/stats.h"
 
+/* Blocks for which the zone's lock is taken once. */
+#define PCP_BATCH	32
+#define PCP_BATCH_BYTES ((size_t)256 << 10)
+
 static struct kn_magcache pcp[KN_NR_PCP];
 
 static uint32_t pcp_refill(struct kn_magcache *c, int node, gfp_t gfp,
@@ -26,6 +30,9 @@ static uint32_t pcp_refill(struct kn_magcache *c, int node, gfp_t gfp,
 	const unsigned order = c->id - KN_ID_PCP;
 	uint32_t pfn[KN_BATCH_MAX];
 
+	/* What is surely in memory is left to calls of other orders. */
+	if (!gfpflags_allow_blocking(gfp))
+		n = KN_MIN(n, KN_MAX(c->capacity / 2u, 1u));
 	n = kn_zone_alloc_bulk(node, order, gfp, pfn, n);
 	if (!n) {
 		pfn[0] = kn_zone_alloc(node, order, gfp);
@@ -68,6 +75,7 @@ int kn_page_init(void)
 		c->flush = pcp_flush;
 		kn_magcache_init(c, (uint16_t)(KN_ID_PCP + order),
 				 KN_PAGE_SIZE << order);
+		kn_magcache_set_batch(c, PCP_BATCH, PCP_BATCH_BYTES);
 	}
 	kn_large_init(depot);
 	return 0;
@@ -323,8 +331,47 @@ static struct page *alloc_among(int nid, uint64_t mask, gfp_t gfp,
 	return kn_page(pfn);
 }
 
+/* A block of the page lists that nobody has. */
+static struct page *use_block(void *p, unsigned order)
+{
+	struct page *page = kn_page(kn_pfn(p));
+
+	page->flags &= (uint8_t)~KN_PAGE_ZERO;
+	page->order = (uint8_t)order;
+	kn_store(&page->type, KN_PAGE_PAGES);
+	kn_map_set(kn_page_pfn(page), KN_ID_PAGES);
+	return page;
+}
+
+/*
+ * Whether a block of the page lists is all that a call needs: it may fault, and
+ * nothing is to be zeroed, charged or sampled.
+ */
+static bool is_plain(gfp_t gfp)
+{
+	return likely(!(gfp & KN_GFP_SLOW) && gfpflags_allow_blocking(gfp) &&
+		      kn_hot.small_max && !kn_load(&kn_large_refused));
+}
+
+/* Out of the magazine alone, which the counters of the node do not see. */
+static struct page *pop_block(int nid, unsigned order)
+{
+	const uint32_t region = kn_region_wanted(nid);
+	void *p = NULL;
+
+	if (likely(region != KN_NO_PLACE))
+		p = kn_rseq_pop_node(&kn_hot, region + pcp_place(0, order));
+	return likely(kn_rseq_popped(p)) ? use_block(p, order) : NULL;
+}
+
 struct page *alloc_pages_node(int nid, gfp_t gfp, unsigned int order)
 {
+	if (likely(order < KN_NR_PCP && is_plain(gfp))) {
+		struct page *page = pop_block(nid, order);
+
+		if (likely(page))
+			return page;
+	}
 	return alloc_among(nid, UINT64_MAX, gfp, order);
 }
 
@@ -365,14 +412,40 @@ struct page *__alloc_pages(gfp_t gfp, unsigned int order, int nid,
 			   order);
 }
 
+/* Up to @n pages for entries that have none, in one go; how many. */
+static uint32_t stock_up(int nid, gfp_t gfp, void **stock, struct page **page,
+			 unsigned long n)
+{
+	uint32_t want = 0, got;
+	int node;
+
+	if (!is_plain(gfp) ||
+	    !kn_node_wanted(nid, kn_node_gfp(nid, gfp), &node) ||
+	    !kn_node_usable(node))
+		return 0;
+	for (unsigned long i = 0; i < n && want < KN_BATCH_MAX; i++)
+		want += !page[i];
+	got = kn_mag_alloc_bulk(&pcp[0], node, gfp, stock, want);
+	if (got)
+		kn_node_account(node, node);
+	return got;
+}
+
 unsigned long alloc_pages_bulk_node(gfp_t gfp, int nid, unsigned long n,
 				    struct page **page)
 {
+	void *stock[KN_BATCH_MAX];
+	uint32_t nr = 0;
 	unsigned long i;
 
 	for (i = 0; i < n; i++) {
-		if (!page[i])
-			page[i] = alloc_pages_node(nid, gfp, 0);
+		if (page[i])
+			continue;
+		if (!nr)
+			nr = stock_up(nid, gfp, stock, page + i, n - i);
+		/* Other nodes, reclaim and the message, for one. */
+		page[i] = nr ? use_block(stock[--nr], 0) :
+			       alloc_pages_node(nid, gfp, 0);
 		if (!page[i])
 			break;
 	}

@@ -370,7 +370,21 @@ static uint8_t freed_flags(const struct kn_zone *z, uint32_t pfn, uint8_t flags)
 	return flags | KN_PAGE_SURE | KN_PAGE_POOL;
 }
 
-/* A block that has room for @most runs of @nr pages, and not for more. */
+/* Of the smallest block in memory of order @least or more, the order. */
+static unsigned smallest(struct kn_zone *z, unsigned least)
+{
+	uint32_t pfn = find_pool(z, least);
+
+	if (pfn == KN_PFN_NONE)
+		pfn = find_warm(z, least, false);
+	return pfn == KN_PFN_NONE ? KN_MAX_ORDER : kn_page(pfn)->order;
+}
+
+/*
+ * A block with room for @most runs of @nr pages and not for more.  A smaller one
+ * is used up first: large ones stay large, and memory that is there comes before
+ * other memory.
+ */
 static uint32_t block_for_runs(struct kn_zone *z, uint32_t nr, uint32_t most,
 			       gfp_t gfp, unsigned *order)
 {
@@ -378,8 +392,8 @@ static uint32_t block_for_runs(struct kn_zone *z, uint32_t nr, uint32_t most,
 	const unsigned fits = kn_log2((most + 1ull) * nr - 1);
 	uint32_t pfn = KN_PFN_NONE;
 
-	for (unsigned o = KN_MIN(fits, (unsigned)KN_MAX_ORDER);
-	     pfn == KN_PFN_NONE; o--) {
+	for (unsigned o = KN_MIN(fits, smallest(z, least)); pfn == KN_PFN_NONE;
+	     o--) {
 		*order = o;
 		pfn = alloc_locked(z, o, gfp);
 		if (o == least)
@@ -850,18 +864,37 @@ uint64_t kn_zone_trim(int node, uint64_t most, bool all)
 
 bool (*kn_give_back_hook)(void);
 
-/* Whether the last block of the zone is free, and may be unmapped. */
+/*
+ * Whether the last GROW_LEAST bytes are free, and may be unmapped: of one block,
+ * or of several, since warm and cold memory do not merge.
+ */
 static bool last_may_go(const struct kn_zone *z, uintptr_t end, bool all)
 {
 	const uint64_t keep = kn_tun.reserve >> KN_PAGE_SHIFT;
-	const struct page *last = kn_page(kn_pfn((void *)(end - GROW_LEAST)));
+	const uint32_t from = kn_pfn((void *)(end - GROW_LEAST));
+	uint64_t sure = 0;
 
-	if (kn_load(&last->type) != KN_PAGE_FREE || last->order != KN_MAX_ORDER)
-		return false;
-	if (last->flags & KN_PAGE_SURE &&
-	    z->nr_sure < keep + (1u << KN_MAX_ORDER))
-		return false;
-	return all || !(last->flags & KN_PAGE_WARM);
+	for (uint32_t at = 0; at < 1u << KN_MAX_ORDER;) {
+		const struct page *page = kn_page(from + at);
+
+		if (kn_load(&page->type) != KN_PAGE_FREE ||
+		    (!all && page->flags & KN_PAGE_WARM))
+			return false;
+		if (page->flags & KN_PAGE_SURE)
+			sure += 1u << page->order;
+		at += 1u << page->order;
+	}
+	return !sure || z->nr_sure >= keep + sure;
+}
+
+static void unlist_last(struct kn_zone *z, uintptr_t end)
+{
+	const uint32_t from = kn_pfn((void *)(end - GROW_LEAST));
+
+	for (uint32_t at = 0; at < 1u << KN_MAX_ORDER;) {
+		unlist_block(z, from + at);
+		at += 1u << kn_page(from + at)->order;
+	}
 }
 
 /* Takes the free blocks at the end off the lists; the new end. */
@@ -871,8 +904,8 @@ static uintptr_t cut_end(struct kn_zone *z, int node, bool all)
 
 	while (end > kn_window_base(node) + GROW_LEAST &&
 	       last_may_go(z, end, all)) {
+		unlist_last(z, end);
 		end -= GROW_LEAST;
-		unlist_block(z, kn_pfn((void *)end));
 	}
 	ck_pr_sub_64(&z->managed, (z->grown - end) >> KN_PAGE_SHIFT);
 	kn_store(&z->least_warm, KN_MIN(z->least_warm, z->nr_warm));

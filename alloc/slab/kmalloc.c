@@ -84,28 +84,16 @@ static kn_slow void *large_slow(size_t size, gfp_t gfp, int nid)
 	return p;
 }
 
-/* The place of a node's region by kernel id; KN_NO_PLACE if it is none. */
-static kn_always_inline uint32_t region_of(int nid)
-{
-	return likely((unsigned)nid < KN_MAX_NODE_IDS) ? kn_node_place[nid] :
-							 KN_NO_PLACE;
-}
-
 /* What a call that may wait needs, a magazine of runs has. */
 static void *large(size_t size, gfp_t gfp, int nid)
 {
 	const uint32_t place = kn_large_place(size);
+	const uint32_t region = place ? kn_region_wanted(nid) : KN_NO_PLACE;
 	void *p = NULL;
 
-	if (likely(place && !(gfp & KN_GFP_SLOW) &&
-		   gfpflags_allow_blocking(gfp))) {
-		const uint32_t region = region_of(nid);
-
-		if (nid == NUMA_NO_NODE)
-			p = kn_rseq_pop(&kn_hot, place);
-		else if (region != KN_NO_PLACE)
-			p = kn_rseq_pop_node(&kn_hot, region + place);
-	}
+	if (likely(region != KN_NO_PLACE && !(gfp & KN_GFP_SLOW) &&
+		   gfpflags_allow_blocking(gfp)))
+		p = kn_rseq_pop_node(&kn_hot, region + place);
 	return likely(kn_rseq_popped(p)) ? p : large_slow(size, gfp, nid);
 }
 
@@ -162,7 +150,7 @@ kn_fast void *kmalloc(size_t size, gfp_t gfp)
 kn_fast void *kmalloc_node(size_t size, gfp_t gfp, int nid)
 {
 	if (likely(kn_hot_small(&kn_hot, size) && !(gfp & KN_GFP_SLOW))) {
-		const uint32_t region = region_of(nid);
+		const uint32_t region = kn_region_of(nid);
 		void *p;
 
 		if (unlikely(region == KN_NO_PLACE))
@@ -191,7 +179,7 @@ kn_fast void *kmem_cache_alloc(struct kmem_cache *s, gfp_t gfp)
 
 kn_fast void *kmem_cache_alloc_node(struct kmem_cache *s, gfp_t gfp, int nid)
 {
-	const uint32_t region = region_of(nid);
+	const uint32_t region = kn_region_of(nid);
 
 	if (likely(!(gfp & KN_GFP_SLOW) && region != KN_NO_PLACE)) {
 		void *p = kn_rseq_pop_node(&kn_hot, region + s->mag.fast_place);

@@ -21,9 +21,6 @@ size_t kn_object_used(const void *p);
  */
 void kn_object_resize(void *p, size_t size, bool zero);
 
-/* Flags that a fast path declines: work to do, and bits of knuma's own or none. */
-#define KN_GFP_SLOW (__GFP_ZERO | __GFP_ACCOUNT | ~__GFP_BITS_MASK)
-
 /* What kfree() leaves over; @call is the name for reports. */
 kn_slow void kn_free_slow(const void *p, const char *call);
 

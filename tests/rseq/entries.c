@@ -22,15 +22,15 @@
 
 static struct kmem_cache *cache;
 
+static int near_node(void)
+{
+	return kn_topo.kernel_id[kn_zonelist(0)->node[0]];
+}
+
 static void by_kmalloc(size_t size, void **obj, size_t n)
 {
 	for (size_t i = 0; i < n; i++)
 		obj[i] = kmalloc(size, GFP_KERNEL);
-}
-
-static int near_node(void)
-{
-	return kn_topo.kernel_id[kn_zonelist(0)->node[0]];
 }
 
 static void by_kmalloc_node(size_t size, void **obj, size_t n)
@@ -65,6 +65,12 @@ static void by_malloc(size_t size, void **obj, size_t n)
 		obj[i] = knuma_malloc(size);
 }
 
+static void by_memalign(size_t size, void **obj, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		obj[i] = knuma_memalign((size_t)getpagesize(), size);
+}
+
 static void by_calloc(size_t size, void **obj, size_t n)
 {
 	for (size_t i = 0; i < n; i++) {
@@ -80,6 +86,14 @@ static void by_pages(size_t size, void **obj, size_t n)
 	CHECK(size <= (size_t)getpagesize() << ORDER);
 	for (size_t i = 0; i < n; i++)
 		obj[i] = page_address(alloc_pages(GFP_KERNEL, ORDER));
+}
+
+static void by_kzalloc(size_t size, void **obj, size_t n)
+{
+	for (size_t i = 0; i < n; i++) {
+		obj[i] = kzalloc(size, GFP_KERNEL);
+		CHECK(all_bytes(obj[i], 100, 0));
+	}
 }
 
 static void by_free_pages(void **obj, size_t n)
@@ -119,11 +133,12 @@ const struct entry entries[NR_ENTRIES] = {
 	{"kmem_cache_alloc_bulk", 96, by_cache_bulk, by_cache_free_bulk},
 	{"kmalloc, of medium size", 5000, by_kmalloc, by_kfree},
 	{"kmalloc, of whole pages", 16384, by_kmalloc, by_kfree},
-	{"kmalloc_node, of whole pages", 20480, by_kmalloc_node, by_kfree},
 	{"alloc_pages", 16384, by_pages, by_free_pages},
+	{"kzalloc, of whole pages", 12288, by_kzalloc, by_kfree},
 	{"malloc", 64, by_malloc, by_free},
 	{"malloc, of medium size", 5000, by_malloc, by_free},
 	{"malloc, of whole pages", 16384, by_malloc, by_free},
+	{"memalign, of whole pages", 16384, by_memalign, by_free},
 	{"calloc", 64, by_calloc, by_free},
 };
 

@@ -6,8 +6,10 @@
 
 #include <knuma/group.h>
 #include <knuma/kmalloc.h>
+#include <knuma/malloc.h>
 #include <knuma/page.h>
 #include <knuma/tunables.h>
+#include <knuma/vmalloc.h>
 
 #include "alloc/magazine/drain.h"
 #include "tests/support/child.h"
@@ -216,6 +218,115 @@ static void many_runs_waste_little(void)
 	heap_verify();
 }
 
+/* Runs that were cut for others have what a multiple of the alignment needs. */
+static void alignment_is_what_divides_the_size(void)
+{
+	static void *p[9];
+
+	start_here();
+	for (size_t align = 32; align <= 65536; align *= 2)
+		for (size_t size = 9000; size <= 256 << 10; size += 13001) {
+			for (int i = 0; i < 9; i++)
+				p[i] = kmalloc(KN_ALIGN_UP(size, align),
+					       GFP_KERNEL);
+			for (int i = 0; i < 9; i++)
+				kfree(p[i]);
+			for (int i = 0; i < 9; i++) {
+				p[i] = knuma_memalign(align, size);
+				CHECK_EQ((uintptr_t)p[i] % align, 0);
+				CHECK(knuma_malloc_usable_size(p[i]) >= size);
+			}
+			for (int i = 0; i < 9; i++)
+				knuma_free(p[i]);
+		}
+	heap_verify();
+}
+
+static void malloc_keeps_to_its_limit_of_pages(void)
+{
+	void *p;
+
+	conf("kvmalloc_pages_max", "16K");
+	start_here();
+	for (int i = 0; i < 3; i++)
+		kfree(kmalloc(SIZE, GFP_KERNEL));
+	p = knuma_malloc(SIZE);
+	CHECK(is_vmalloc_addr(p));
+	knuma_free(p);
+	p = knuma_malloc(16 << 10);
+	CHECK(!is_vmalloc_addr(p));
+	knuma_free(p);
+	heap_verify();
+}
+
+static uint64_t served(void)
+{
+	return stat_of("numa_hit") + stat_of("numa_miss");
+}
+
+static void what_a_magazine_has_is_not_counted(void)
+{
+	struct page *page[3];
+	uint64_t before;
+
+	start_here();
+	for (unsigned order = 0; order < KN_NR_PCP; order++) {
+		for (int i = 0; i < 3; i++)
+			page[i] = alloc_pages(GFP_KERNEL, order);
+		for (int i = 0; i < 3; i++)
+			__free_pages(page[i], order);
+		before = served();
+		for (int i = 0; i < 100; i++) {
+			page[0] = alloc_pages(GFP_KERNEL, order);
+			page[1] = alloc_pages_node(page_to_nid(page[0]),
+						   GFP_KERNEL, order);
+			CHECK(page[0]->type == KN_PAGE_PAGES &&
+			      page[1]->type == KN_PAGE_PAGES);
+			CHECK(page[0] != page[1]);
+			__free_pages(page[0], order);
+			__free_pages(page[1], order);
+		}
+		CHECK_EQ(served(), before);
+	}
+	kfree(kzalloc(SIZE, GFP_KERNEL));
+	before = served();
+	for (int i = 0; i < 100; i++)
+		kfree(kzalloc(SIZE, GFP_KERNEL));
+	CHECK_EQ(served(), before);
+	heap_verify();
+}
+
+#define BULK 1000
+
+static void bulk_takes_batches(void)
+{
+	static struct page *page[BULK];
+	const struct page *one, *had;
+	uint64_t before;
+
+	start_here();
+	page[7] = alloc_pages(GFP_KERNEL, 0);
+	one = page[7];
+	page[500] = alloc_pages(GFP_KERNEL, 0);
+	had = page[500];
+	before = served();
+	CHECK_EQ(alloc_pages_bulk(GFP_KERNEL, BULK, page), BULK);
+	CHECK(page[7] == one && page[500] == had);
+	CHECK(served() > before);
+	CHECK(served() - before < BULK / 8);
+	for (int i = 0; i < BULK; i++) {
+		CHECK_EQ(kn_id_of(page_address(page[i])), KN_ID_PAGES);
+		pattern_fill(page_address(page[i]), KN_PAGE_SIZE, (uint64_t)i);
+	}
+	for (int i = 0; i < BULK; i++) {
+		CHECK(pattern_holds(page_address(page[i]), KN_PAGE_SIZE,
+				    (uint64_t)i));
+		__free_pages(page[i], 0);
+	}
+	CHECK_EQ(knuma_trim(), 0);
+	heap_verify();
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -227,6 +338,10 @@ int main(void)
 		child_test(no_run_that_faults_for_calls_that_may_not_wait),
 		child_test(any_page_leads_to_the_first),
 		child_test(many_runs_waste_little),
+		child_test(alignment_is_what_divides_the_size),
+		child_test(malloc_keeps_to_its_limit_of_pages),
+		child_test(what_a_magazine_has_is_not_counted),
+		child_test(bulk_takes_batches),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -321,6 +321,7 @@ static void runs_are_cut_one_behind_the_other(void)
 
 	for (uint32_t nr = 1; nr <= 64; nr++)
 		runs_fill_blocks(z, nr, nr % 7 + 1);
+	CHECK_EQ(knuma_trim(), 0);
 	/* Three of 10 pages fill 30 of a block of 32. */
 	CHECK_EQ(kn_zone_alloc_runs(0, 10, GFP_KERNEL, pfn, 3), 3);
 	CHECK_EQ(pfn[0] % 32, 0);
@@ -347,6 +348,26 @@ static void runs_are_what_there_is(void)
 	CHECK_EQ(kn_zone_alloc_runs(0, 9, GFP_KERNEL, &pfn[1], 20), 1);
 	CHECK_EQ(pfn[1], pfn[0] + 16);
 	CHECK_EQ(z->nr_free, 7);
+	CHECK(kn_zone_verify(0));
+}
+
+static void runs_come_from_memory_that_is_there(void)
+{
+	struct kn_zone *z = begin();
+	uint32_t pfn[8], block;
+
+	/* Warm: two blocks of 16 pages and no larger one. */
+	block = get(6);
+	kn_zone_free(block, 4, 0, true);
+	kn_zone_free(block + 32, 4, 0, true);
+	CHECK_EQ(z->nr_warm, 32);
+	CHECK_EQ(kn_zone_alloc_runs(0, 5, GFP_KERNEL, pfn, 6), 6);
+	CHECK_EQ(z->nr_warm, 2);
+	for (int i = 0; i < 6; i++)
+		CHECK(pfn[i] - block < 64);
+	/* Then the rest. */
+	CHECK_EQ(kn_zone_alloc_runs(0, 5, GFP_KERNEL, pfn, 6), 6);
+	CHECK(pfn[0] - block >= 64);
 	CHECK(kn_zone_verify(0));
 }
 
@@ -581,6 +602,7 @@ int main(void)
 		child_test(bulk_is_what_there_is),
 		child_test(runs_are_cut_one_behind_the_other),
 		child_test(runs_are_what_there_is),
+		child_test(runs_come_from_memory_that_is_there),
 		child_test(runs_while_the_lock_is_taken),
 		child_test(it_grows_when_it_must),
 		child_test(cold_memory_turns_warm_by_huge_pages),
