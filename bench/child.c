@@ -140,6 +140,7 @@ static void run(enum kn_calls calls, const struct kn_workload *w,
 	s->process_cpu_ns = end.process_ns - begin.process_ns;
 	s->cpu_ns = ms ? end.thread_ns - begin.thread_ns : s->process_cpu_ns;
 	s->rss_after_bytes = kn_bench_rss(self);
+	s->anon_after_bytes = kn_bench_anon(self);
 	s->rss_peak_bytes = kn_bench_rss_peak(self);
 	kn_loops_latencies(s);
 }

@@ -111,6 +111,45 @@ static kn_inline void threads(const struct kn_workload *w, unsigned chunk,
 	pthread_barrier_destroy(&wave);
 }
 
+/*
+ * Each thread touches every size class: all of them are in use at a time, and then
+ * in the caches of the allocator when memory is looked at.
+ */
+static kn_inline void *one_of_classes(struct job *job, kn_get_fn get,
+				      kn_put_fn put)
+{
+	enum {
+		QUARTERS = 4,
+		LEAST = 16
+	};
+
+	for (unsigned i = 0; i < job->ops; i++) {
+		const size_t most = job->w->size_bytes;
+		unsigned n = 0;
+
+		for (size_t base = LEAST; base <= most; base *= 2)
+			for (unsigned k = 0; k < QUARTERS; k++) {
+				const size_t size = base + base / QUARTERS * k;
+
+				if (size > most)
+					break;
+				job->slot[n] = kn_checked(get(size));
+				memset(job->slot[n++], 1, size);
+			}
+		pthread_barrier_wait(&wave);
+		while (n)
+			put(job->slot[--n], most);
+	}
+	return NULL;
+}
+
+static void classes(const struct kn_workload *w, unsigned chunk, thread_fn run)
+{
+	pthread_barrier_init(&wave, NULL, w->n);
+	run_all(run, make_jobs(w, w->n, chunk), w->n);
+	pthread_barrier_destroy(&wave);
+}
+
 /* n threads do pairs, and what was deferred is waited for. */
 static kn_inline void *one_of_crowd(struct job *job, kn_get_fn get,
 				    kn_put_fn put)
@@ -463,6 +502,7 @@ static kn_inline void tides(const struct kn_workload *w, unsigned chunk,
 /* Those that need no size to put, since sizes are random. */
 #define CROWD_CALLS(x) x(malloc) x(kmalloc) x(kfree_rcu) x(call_rcu) x(vmalloc)
 #define CALLS(calls)                                             \
+	RUN(calls, classes, one_of_classes)                      \
 	RUN(calls, crowd, one_of_crowd)                          \
 	RUN(calls, server, one_server)                           \
 	RUN(calls, pipes, one_end)                               \
@@ -501,6 +541,7 @@ CROWD_CALLS(CALLS)
 		[KN_LOOP_tides] = calls##_tides,     \
 		[KN_LOOP_tides_12s] = calls##_tides, \
 		[KN_LOOP_threads] = calls##_threads, \
+		[KN_LOOP_classes] = calls##_classes, \
 		[KN_LOOP_crowd] = calls##_crowd,     \
 		[KN_LOOP_server] = calls##_server,   \
 		[KN_LOOP_larson] = calls##_larson,   \

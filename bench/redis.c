@@ -134,6 +134,7 @@ static bool measure(const struct server *s, struct kn_round *round)
 	sample->process_cpu_ns = sample->cpu_ns;
 	sample->wall_ns = kn_bench_clock(CLOCK_MONOTONIC) - wall_ns;
 	sample->rss_after_bytes = kn_bench_rss(s->process.pid);
+	sample->anon_after_bytes = kn_bench_anon(s->process.pid);
 	sample->rss_peak_bytes = kn_bench_rss_peak(s->process.pid);
 	return true;
 }

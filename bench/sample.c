@@ -57,6 +57,11 @@ uint64_t kn_bench_rss(pid_t pid)
 	return proc_bytes(pid, "smaps_rollup", "Rss:");
 }
 
+uint64_t kn_bench_anon(pid_t pid)
+{
+	return proc_bytes(pid, "smaps_rollup", "Anonymous:");
+}
+
 uint64_t kn_bench_rss_peak(pid_t pid)
 {
 	const uint64_t peak = proc_bytes(pid, "status", "VmHWM:");

@@ -38,6 +38,7 @@ struct kn_sample {
 	uint64_t rss_before_bytes;
 	uint64_t rss_peak_bytes;
 	uint64_t rss_after_bytes;
+	uint64_t anon_after_bytes; /* of that, what is no file's */
 	uint64_t latency_ns[KN_NR_LATENCIES];
 	struct kn_counts counts; /* of the operations */
 };
@@ -55,6 +56,9 @@ uint64_t kn_bench_file_bytes(const char *path, const char *key);
 
 /* Exact, unlike VmRSS, which lags behind by some pages for every CPU. */
 uint64_t kn_bench_rss(pid_t pid);
+
+/* The part of the same that no file is behind. */
+uint64_t kn_bench_anon(pid_t pid);
 
 /*
  * The largest RSS that process @pid has had.  getrusage() would tell that of

@@ -60,6 +60,7 @@ static bool measure_cat(struct kn_round *round)
 	text[len] = '\0';
 	round->sample.rss_peak_bytes = bytes_of(text, "\nVmHWM:");
 	round->sample.rss_after_bytes = bytes_of(text, "\nVmRSS:");
+	round->sample.anon_after_bytes = bytes_of(text, "\nRssAnon:");
 	return true;
 }
 

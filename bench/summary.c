@@ -60,6 +60,11 @@ static double after_of(const struct kn_sample *s)
 	return mib_of(s->rss_after_bytes);
 }
 
+static double anon_of(const struct kn_sample *s)
+{
+	return mib_of(s->anon_after_bytes);
+}
+
 #define LATENCY_OF(name, id)                                                \
 	static double latency_##name(const struct kn_sample *s)             \
 	{                                                                   \
@@ -87,6 +92,7 @@ static const struct {
 	{KN_COLUMN_rss_before_mib, before_of, 50},
 	{KN_COLUMN_rss_peak_mib, peak_of, 50},
 	{KN_COLUMN_rss_after_mib, after_of, 50},
+	{KN_COLUMN_anon_after_mib, anon_of, 50},
 	{KN_COLUMN_latency_p50_ns, latency_p50, 50},
 	{KN_COLUMN_latency_p90_ns, latency_p90, 50},
 	{KN_COLUMN_latency_p99_ns, latency_p99, 50},
