@@ -34,6 +34,12 @@ static uint64_t magazine_pushes(void)
 	return popped + present;
 }
 
+/* What others do between two reads must not make less than nothing. */
+static uint64_t rest(uint64_t all, uint64_t some)
+{
+	return all > some ? all - some : 0;
+}
+
 static uint64_t zone_pages(size_t field)
 {
 	uint64_t pages = 0;
@@ -74,9 +80,20 @@ static void add_objects(struct kmem_cache *s, void *bytes)
 		*(uint64_t *)bytes += kn_slab_out(s, node) * s->size;
 }
 
+static uint64_t page_warm_bytes(void)
+{
+	return zone_pages(offsetof(struct kn_zone, nr_warm));
+}
+
+/* A page that was never used has a descriptor that was never written. */
 static uint64_t metadata_bytes(void)
 {
-	return kn_block_bytes() + kn_magazine_bytes();
+	const uint64_t used = rest(page_managed_bytes(),
+				   rest(page_free_bytes(), page_warm_bytes()));
+
+	return kn_block_bytes() + kn_magazine_bytes() +
+	       (used >> KN_PAGE_SHIFT) *
+		       (KN_PAGE_DESC_SIZE + sizeof(*kn_span.map));
 }
 
 static uint64_t mapped_bytes(void)
@@ -96,12 +113,6 @@ static uint64_t object_bytes(void)
 
 	kn_cache_each(add_objects, &objects);
 	return objects;
-}
-
-/* What others do between two reads must not make less than nothing. */
-static uint64_t rest(uint64_t all, uint64_t some)
-{
-	return all > some ? all - some : 0;
 }
 
 static uint64_t slab_free_bytes(void)
@@ -134,32 +145,60 @@ static uint64_t present_in(const struct kn_magazine *m)
 	return kn_load(&m->cur) & 0xffff;
 }
 
-/* Objects of @c in magazines and depots. */
-static uint64_t nr_cached(const struct kn_magcache *c)
+static uint64_t in_magazines(const struct kn_magcache *c)
 {
 	const struct kn_drain_set all = {
 		.first_id = c->id, .last_id = c->id, .cid = -1, .node = -1,
 	};
-	uint64_t n = kn_drain_sum(&all, present_in);
+
+	return kn_drain_sum(&all, present_in) * c->size;
+}
+
+static uint64_t in_depots(const struct kn_magcache *c)
+{
+	uint64_t n = 0;
 
 	for (int node = 0; node < kn_topo.nr_nodes; node++)
 		n += kn_mag_in_depot(c, node);
-	return n;
+	return n * c->size;
 }
 
-static void add_cached(struct kmem_cache *s, void *bytes)
+struct cached {
+	uint64_t (*of)(const struct kn_magcache *c);
+	uint64_t bytes;
+};
+
+static void add_cached(struct kmem_cache *s, void *arg)
 {
-	*(uint64_t *)bytes += nr_cached(&s->mag) * s->size;
+	struct cached *cached = arg;
+
+	cached->bytes += cached->of(&s->mag);
+}
+
+/* Of the lists of pages and of all caches. */
+static uint64_t cached_by(uint64_t (*of)(const struct kn_magcache *c))
+{
+	struct cached cached = {.of = of};
+
+	for (uint32_t id = KN_ID_PCP; id < KN_ID_RCU; id++)
+		cached.bytes += of(kn_magcaches[id]);
+	kn_cache_each(add_cached, &cached);
+	return cached.bytes;
+}
+
+static uint64_t cached_magazine_bytes(void)
+{
+	return cached_by(in_magazines);
+}
+
+static uint64_t cached_depot_bytes(void)
+{
+	return cached_by(in_depots);
 }
 
 static uint64_t cached_bytes(void)
 {
-	uint64_t bytes = 0;
-
-	for (uint32_t id = KN_ID_PCP; id < KN_ID_RCU; id++)
-		bytes += nr_cached(kn_magcaches[id]) * kn_magcaches[id]->size;
-	kn_cache_each(add_cached, &bytes);
-	return bytes;
+	return cached_magazine_bytes() + cached_depot_bytes();
 }
 
 const char *knuma_mode(void)
@@ -226,6 +265,8 @@ void kn_gauges_init(void)
 	kn_stat_source(KN_STAT_magazine_pushes, magazine_pushes);
 	kn_stat_source(KN_STAT_allocated_bytes, allocated_bytes);
 	kn_stat_source(KN_STAT_cached_bytes, cached_bytes);
+	kn_stat_source(KN_STAT_cached_magazine_bytes, cached_magazine_bytes);
+	kn_stat_source(KN_STAT_cached_depot_bytes, cached_depot_bytes);
 	kn_stat_source(KN_STAT_active_bytes, active_bytes);
 	kn_stat_source(KN_STAT_mapped_bytes, mapped_bytes);
 	kn_stat_source(KN_STAT_metadata_bytes, metadata_bytes);
@@ -235,6 +276,7 @@ void kn_gauges_init(void)
 	kn_stat_source(KN_STAT_page_bytes, page_bytes);
 	kn_stat_source(KN_STAT_vmalloc_free_bytes, vmalloc_free_bytes);
 	kn_stat_source(KN_STAT_page_free_bytes, page_free_bytes);
+	kn_stat_source(KN_STAT_page_warm_bytes, page_warm_bytes);
 	kn_stat_source(KN_STAT_hugetlb_bytes, kn_hugetlb_bytes);
 	kn_stat_source(KN_STAT_page_managed_bytes, page_managed_bytes);
 	kn_stat_source(KN_STAT_vmalloc_bytes, kn_vmap_used_bytes);

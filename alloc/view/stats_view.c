@@ -103,12 +103,60 @@ static void text_kind(struct kn_text *t, const struct kn_view *v,
 	}
 }
 
+/*
+ * Where the megabytes are: parts that hold memory, and together are all that does
+ * but pages that were never written.
+ */
+static const struct {
+	const char *what;
+	enum kn_stat all, but; /* less what has a row of its own, or KN_NR_STATS */
+} memory_rows[] = {
+	{"the program", KN_STAT_allocated_bytes, KN_STAT_cached_bytes},
+	{"magazines of CPUs", KN_STAT_cached_magazine_bytes, KN_NR_STATS},
+	{"depots of nodes", KN_STAT_cached_depot_bytes, KN_NR_STATS},
+	{"room in slabs", KN_STAT_slab_free_bytes, KN_NR_STATS},
+	{"free pages", KN_STAT_page_warm_bytes, KN_NR_STATS},
+	{"freed vmalloc areas", KN_STAT_vmalloc_cached_bytes, KN_NR_STATS},
+	{"the allocator itself", KN_STAT_metadata_bytes, KN_NR_STATS},
+};
+
+static uint64_t memory_of(const struct kn_view *v, size_t i)
+{
+	const uint64_t all = v->stat[memory_rows[i].all].value;
+	const uint64_t but = memory_rows[i].but == KN_NR_STATS ?
+				     0 :
+				     v->stat[memory_rows[i].but].value;
+
+	return all - KN_MIN(all, but);
+}
+
+static void text_memory(struct kn_text *t, const struct kn_view *v)
+{
+	uint64_t total = 0;
+
+	for (size_t i = 0; i < KN_ARRAY_SIZE(memory_rows); i++)
+		total += memory_of(v, i);
+	if (!total)
+		return;
+	kn_text_add(t, "%-22s %13s %8s\n", "memory of", "KiB", "percent");
+	for (size_t i = 0; i < KN_ARRAY_SIZE(memory_rows); i++) {
+		const uint64_t bytes = memory_of(v, i);
+		const uint64_t tenths = bytes * 1000 / total;
+
+		kn_text_add(t, "%-22s %13" PRIu64 " %6" PRIu64 ".%u\n",
+			    memory_rows[i].what, bytes >> 10, tenths / 10,
+			    (unsigned)(tenths % 10));
+	}
+	kn_text_add(t, "\n");
+}
+
 static void print_text(struct kn_text *t, const struct kn_view *v)
 {
 	kn_text_add(t, "knuma %s, process %d: mode %s (%s), mbind %s%s\n\n",
 		    v->info.version, v->info.pid, v->info.mode, v->info.reason,
 		    v->info.mbind_state,
 		    v->info.fake_nodes ? ", nodes are FAKE" : "");
+	text_memory(t, v);
 	text_kind(t, v, KN_STAT_GAUGE);
 	text_kind(t, v, KN_STAT_COUNTER);
 	text_nodes(t, v);

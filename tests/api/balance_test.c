@@ -191,10 +191,70 @@ static void what_is_held_is_what_was_allocated(void)
 	CHECK_EQ(held(), before);
 }
 
+/* Objects that were freed: first the magazine's, what is too many the depot's. */
+static void what_is_freed_is_in_magazine_and_depot(void)
+{
+	static void *obj[1000];
+	uint64_t magazines, metadata;
+
+	conf("background", "no");
+	conf("trim_delay_ms", "0");
+	start_here();
+	kfree(kmalloc(64, GFP_KERNEL));
+	CHECK_EQ(knuma_trim(), 0);
+	read_balanced();
+	CHECK_EQ(in_json(KN_STAT_cached_magazine_bytes), 0);
+	CHECK_EQ(in_json(KN_STAT_cached_depot_bytes), 0);
+	metadata = in_json(KN_STAT_metadata_bytes);
+	for (int i = 0; i < 1000; i++)
+		obj[i] = kmalloc(4096, GFP_KERNEL);
+	read_balanced();
+	/* 64 bytes of descriptor and 4 of the map a page; some were in use. */
+	CHECK(in_json(KN_STAT_metadata_bytes) >= metadata + 900 * 68);
+	magazines = in_json(KN_STAT_cached_magazine_bytes);
+	kfree(obj[0]);
+	read_balanced();
+	CHECK_EQ(in_json(KN_STAT_cached_magazine_bytes), magazines + 4096);
+	CHECK_EQ(in_json(KN_STAT_cached_depot_bytes), 0);
+	for (int i = 1; i < 1000; i++)
+		kfree(obj[i]);
+	read_balanced();
+	CHECK(in_json(KN_STAT_cached_depot_bytes) > 0);
+	CHECK(in_json(KN_STAT_cached_bytes) <=
+	      in_json(KN_STAT_allocated_bytes));
+	CHECK_EQ(knuma_trim(), 0);
+	read_balanced();
+	CHECK_EQ(in_json(KN_STAT_cached_bytes), 0);
+}
+
+static void what_was_used_is_warm_until_it_is_trimmed(void)
+{
+	struct page *pages;
+	uint64_t warm;
+
+	conf("background", "no");
+	conf("trim_delay_ms", "0");
+	conf("reserve", "0");
+	start_here();
+	kfree(kmalloc(64, GFP_KERNEL));
+	CHECK_EQ(knuma_trim(), 0);
+	CHECK_EQ(stat_of("page_warm_bytes"), 0);
+	pages = alloc_pages(GFP_KERNEL, 8);
+	CHECK(pages);
+	warm = stat_of("page_warm_bytes");
+	__free_pages(pages, 8);
+	CHECK_EQ(stat_of("page_warm_bytes"), warm + (KN_PAGE_SIZE << 8));
+	CHECK(stat_of("page_warm_bytes") <= stat_of("page_free_bytes"));
+	CHECK_EQ(knuma_trim(), 0);
+	CHECK_EQ(stat_of("page_warm_bytes"), 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		child_test(sums_hold_busy_and_idle),
+		child_test(what_is_freed_is_in_magazine_and_depot),
+		child_test(what_was_used_is_warm_until_it_is_trimmed),
 		child_test(what_is_held_is_what_was_allocated),
 	};
 

@@ -112,6 +112,36 @@ static void text_has_every_row(void **state)
 	has(line);
 }
 
+static void text_says_where_memory_is(void **state)
+{
+	(void)state;
+	for (int i = 0; i < KN_NR_STATS; i++)
+		view.stat[i].value = 0;
+	print(KN_VIEW_TEXT);
+	has_not("\nmemory of ");
+	view.stat[KN_STAT_allocated_bytes].value = 700 << 10;
+	view.stat[KN_STAT_cached_bytes].value = 200 << 10;
+	view.stat[KN_STAT_cached_magazine_bytes].value = 150 << 10;
+	view.stat[KN_STAT_cached_depot_bytes].value = 50 << 10;
+	view.stat[KN_STAT_slab_free_bytes].value = 101 << 10;
+	view.stat[KN_STAT_page_warm_bytes].value = 49 << 10;
+	view.stat[KN_STAT_vmalloc_cached_bytes].value = 100 << 10;
+	view.stat[KN_STAT_metadata_bytes].value = 50 << 10;
+	print(KN_VIEW_TEXT);
+	has("memory of                        KiB  percent\n"
+	    "the program                      500     50.0\n"
+	    "magazines of CPUs                150     15.0\n"
+	    "depots of nodes                   50      5.0\n"
+	    "room in slabs                    101     10.1\n"
+	    "free pages                        49      4.9\n"
+	    "freed vmalloc areas              100     10.0\n"
+	    "the allocator itself              50      5.0\n");
+	/* Of a busy process: cached was read later. */
+	view.stat[KN_STAT_cached_bytes].value = 701 << 10;
+	print(KN_VIEW_TEXT);
+	has("the program                        0      0.0\n");
+}
+
 static void no_line_of_text_is_too_long(void **state)
 {
 	(void)state;
@@ -410,6 +440,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(text_has_every_row),
+		TEST(text_says_where_memory_is),
 		TEST(no_line_of_text_is_too_long),
 		TEST(json_quotes_and_balances),
 		TEST(json_escapes_control_characters),
