@@ -74,14 +74,31 @@ static void handler(int sig)
 	errno = saved_errno;
 }
 
-/* One element at a time, so that it can be waited for. */
+/* All that there are at once, so that others must let go of theirs. */
+static uint64_t use_several(void)
+{
+	void *p[RESERVE];
+	uint64_t n = 0;
+
+	/* Refused while the reserve is smaller. */
+	if (mempool_alloc_bulk(pool, p, RESERVE))
+		return 0;
+	for (int i = 0; i < RESERVE; i++)
+		n += use(p[i]);
+	return n;
+}
+
+/* Elements that can be waited for: one at a time, or several as a whole. */
 static void work(struct stress_thread *t)
 {
 	uint64_t n = 0;
 
 	while (!stress_stopped()) {
-		void *p = mempool_alloc(pool, GFP_KERNEL);
+		void *p;
 
+		if (stress_below(t, 8) == 0)
+			n += use_several();
+		p = mempool_alloc(pool, GFP_KERNEL);
 		assert_non_null(p);
 		if (stress_below(t, 50) == 0)
 			raise(SIGUSR1);
