@@ -231,10 +231,13 @@ static void runs_are_noticed_when_they_leave_the_magazines(void)
 		kfree(kmalloc(runs[i], GFP_KERNEL));
 		misuse_forget();
 		again(p + 1);
-		CHECK_EQ(misuse_count(), 0);
+		/* Who has no rseq looks at once. */
+		CHECK_EQ(misuse_count(), strcmp(knuma_mode(), "rseq") ? 1 : 0);
 		CHECK_EQ(knuma_trim(), 0);
 		CHECK_EQ(misuse_count(), 1);
-		CHECK_HAS(misuse_last(), "not the start of a large object");
+		if (!strcmp(knuma_mode(), "rseq"))
+			CHECK_HAS(misuse_last(),
+				  "not the start of a large object");
 		kfree(p);
 		kfree(other);
 		again(was);

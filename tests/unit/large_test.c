@@ -56,6 +56,13 @@ static uint64_t free_runs(const void *p)
 
 #define SIZE ((size_t)40 << 10)
 
+/* Without sections each call goes the long way. */
+static void want_sections(void)
+{
+	if (kn_mag_mode != KN_MAG_RSEQ)
+		skip_child("no rseq");
+}
+
 /* R1, R2 */
 static void a_free_is_a_push_and_an_allocation_a_pop(void)
 {
@@ -63,6 +70,7 @@ static void a_free_is_a_push_and_an_allocation_a_pop(void)
 	void *p, *was;
 
 	start_here();
+	want_sections();
 	p = kmalloc(SIZE, GFP_KERNEL);
 	page = kn_page(kn_pfn(p));
 	kfree(p);
@@ -123,6 +131,7 @@ static void held_runs_are_looked_at_once(void)
 	void *p, *was;
 
 	start_here();
+	want_sections();
 	kfree(kmalloc(SIZE, GFP_KERNEL));
 	p = kmalloc(SIZE, GFP_KERNEL);
 	was = launder(p);
@@ -270,6 +279,7 @@ static void what_a_magazine_has_is_not_counted(void)
 	uint64_t before;
 
 	start_here();
+	want_sections();
 	for (unsigned order = 0; order < KN_NR_PCP; order++) {
 		for (int i = 0; i < 3; i++)
 			page[i] = alloc_pages(GFP_KERNEL, order);
