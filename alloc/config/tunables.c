@@ -362,7 +362,7 @@ int kn_tunable_print(const struct kn_tunable *row, uint64_t number, char *buf,
 
 static int fit(int n, size_t len)
 {
-	return n < 0 || (size_t)n >= len ? -ENOSPC : n;
+	return (size_t)n >= len ? -ENOSPC : n;
 }
 
 const struct kn_tunable *kn_tunable_find(const char *name)

@@ -26,8 +26,7 @@ const char *knuma_version(void)
 
 int knuma_node_of(const void *p)
 {
-	if (!kn_load_acquire(&kn_started) || !kn_span_has(p) ||
-	    kn_window_of(p) >= kn_topo.nr_nodes)
+	if (!kn_load_acquire(&kn_started) || !kn_span_has(p))
 		return -1;
 	return kn_topo.kernel_id[kn_window_of(p)];
 }

@@ -61,8 +61,8 @@ static bool start_layers(void)
 	if (kn_span_reserve(kn_tun.span))
 		return false;
 	/* 3. The layers, from below. */
-	if (kn_mag_init(kn_tun.rseq) || kn_page_init() || kn_vmap_init() ||
-	    kn_cache_init()) {
+	kn_vmap_init();
+	if (kn_mag_init(kn_tun.rseq) || kn_page_init() || kn_cache_init()) {
 		kn_warn("cannot map the first tables of the heap: "
 			"raise the limit on virtual memory (ulimit -v)");
 		kn_span_release();

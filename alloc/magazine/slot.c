@@ -94,13 +94,6 @@ uint32_t kn_slot_pop_batch(uint32_t id, int node, void **buf, uint32_t n)
 	return n;
 }
 
-void *kn_slot_pop(uint32_t id, int node)
-{
-	void *obj = NULL;
-
-	return kn_slot_pop_batch(id, node, &obj, 1) ? obj : NULL;
-}
-
 enum kn_rseq_ret kn_slot_push_batch(uint32_t id, int node, void *const *buf,
 				    uint32_t n)
 {

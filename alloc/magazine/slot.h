@@ -14,7 +14,6 @@
 int kn_slot_init(void);
 
 /* The same calls as sections; declined when the try-lock is taken. */
-void *kn_slot_pop(uint32_t id, int node);
 uint32_t kn_slot_pop_batch(uint32_t id, int node, void **buf, uint32_t n);
 enum kn_rseq_ret kn_slot_push(uint32_t id, int node, const void *obj);
 enum kn_rseq_ret kn_slot_push_batch(uint32_t id, int node, void *const *buf,

@@ -92,13 +92,12 @@ static struct chunk *chunk_of(const void *p)
 	return c;
 }
 
-/* Frees the object at @p, in @c; false when none begins there.  Lock. */
+/* Frees the object at @p, aligned, in @c; false when none begins there.  Lock. */
 static bool release(struct chunk *c, const void *p)
 {
-	const size_t offset = (size_t)((const char *)p - c->base);
-	size_t i = offset / GRANULE;
+	size_t i = (size_t)((const char *)p - c->base) / GRANULE;
 
-	if (offset % GRANULE || !bit(c->first, i))
+	if (!bit(c->first, i))
 		return false;
 	set_bits(c->first, i, 1, false);
 	do

@@ -153,8 +153,6 @@ void kn_live_place(void)
 
 static bool find_path(void)
 {
-	int n;
-
 	if (!place[0] && place_is_folder)
 		kn_print("socket = yes: no folder for it that is this user's "
 			 "alone (XDG_RUNTIME_DIR, /tmp/knuma-%u); socket can "
@@ -171,9 +169,8 @@ static bool find_path(void)
 	if (place[0] != '/')
 		return false;
 	if (place_is_folder) {
-		n = snprintf(path, sizeof(path), "%.80s/%d.sock", place,
-			     getpid());
-		if (strlen(place) <= 80 && n > 0)
+		snprintf(path, sizeof(path), "%.80s/%d.sock", place, getpid());
+		if (strlen(place) <= 80)
 			return true;
 	} else if (kn_path_of_process(place, getpid(), path, sizeof(path))) {
 		return true;
@@ -552,7 +549,7 @@ static int wait_ms(int timeout_ms)
 
 		wait = KN_MIN(wait, at > now ? at - now : 0);
 	}
-	return wait == UINT64_MAX ? -1 : (int)wait;
+	return (int)wait;
 }
 
 static uint32_t fill(struct pollfd *p)
@@ -579,11 +576,14 @@ bool kn_live_serve(int timeout_ms)
 {
 	struct pollfd p[KN_LIVE_CLIENTS + 1];
 	const bool listens = keep_listening();
-	const int n = poll(p, fill(p), wait_ms(timeout_ms));
-	const uint64_t now = now_ms();
+	uint64_t now;
 
-	if (n < 0)
+	/* Nobody is there, and nobody can come. */
+	if (!listens && !nr_clients && timeout_ms < 0)
+		return false;
+	if (poll(p, fill(p), wait_ms(timeout_ms)) < 0)
 		return listens;
+	now = now_ms();
 	/* From the last one on: who goes is replaced by the last. */
 	for (uint32_t i = nr_clients; i-- > 0;)
 		if ((p[i + 1].revents &&

@@ -23,8 +23,8 @@
 #include "alloc/page/frame.h"
 
 /*
- * __vmalloc() for memory that will grow, with spare pages behind it; NULL without
- * a word.
+ * __vmalloc() for memory that will grow, of a heap that is there, with spare pages
+ * behind it; NULL without a word.
  */
 void *kn_vmalloc_growing(size_t size, gfp_t gfp, const void *caller);
 

@@ -179,8 +179,7 @@ void *kn_vmalloc_growing(size_t size, gfp_t gfp, const void *caller)
 	bool dirty;
 	int node;
 
-	if (!kn_start() || size > kn_window_half() ||
-	    kn_load(&kn_large_refused))
+	if (size > kn_window_half() || kn_load(&kn_large_refused))
 		return NULL;
 	kn_slow_step(gfp);
 	node = kn_mag_node();

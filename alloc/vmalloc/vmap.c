@@ -37,7 +37,7 @@ static uint64_t now_ms(void)
 	return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
 }
 
-int kn_vmap_init(void)
+void kn_vmap_init(void)
 {
 	for (int node = 0; node < kn_topo.nr_nodes; node++) {
 		for (int i = 0; i < 2; i++) {
@@ -57,7 +57,6 @@ int kn_vmap_init(void)
 			}
 		}
 	}
-	return 0;
 }
 
 uint64_t kn_vmap_unmap_free(int node)

@@ -37,7 +37,7 @@
 #include "alloc/magazine/ids.h"
 #include "alloc/page/frame.h"
 
-int kn_vmap_init(void);
+void kn_vmap_init(void);
 
 /*
  * An area of @nr pages on the dense node @node, aligned to @align bytes (a

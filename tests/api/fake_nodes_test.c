@@ -12,6 +12,7 @@
 
 #include "alloc/view/stats_view.h"
 #include "numa/fake.h"
+#include "numa/machine.h"
 #include "numa/placement.h"
 #include "tests/support/child.h"
 #include "tests/support/fake_nodes.h"
@@ -204,6 +205,29 @@ static void each_node_has_its_share_of_the_memory(void)
 	CHECK_EQ(unused, 1 << 18);
 }
 
+static void read_is(const char *below, ssize_t got)
+{
+	char path[128], file[4096];
+
+	snprintf(path, sizeof(path), "%s%s", kn_machine.sysfs, below);
+	CHECK_EQ(kn_machine.read_file(path, file, sizeof(file)), got);
+}
+
+static void other_files_are_not_there(void)
+{
+	fake_start("2");
+	read_is("/node/other", -ENOENT);
+	read_is("/node/nodex/meminfo", -ENOENT);
+	read_is("/node/node0", -ENOENT);
+	read_is("/node/node0-meminfo", -ENOENT);
+	read_is("/node/node2/meminfo", -ENOENT);
+	read_is("/node/node1/none", -ENOENT);
+	read_is("/nodes", -ENOENT);
+	read_is("/cpu/none", -ENOENT);
+	/* Beside the folder, not below it. */
+	read_is("-other/node", -ENOENT);
+}
+
 static void bad_values_are_refused(void)
 {
 	CHECK_EQ(knuma_conf_set("fake_nodes", "65"), -ERANGE);
@@ -269,6 +293,7 @@ int main(void)
 		child_test(cpus_beyond_the_levels_have_a_node),
 		child_test(unreadable_files),
 		child_test(each_node_has_its_share_of_the_memory),
+		child_test(other_files_are_not_there),
 		child_test(bad_values_are_refused),
 		child_test(the_environment_says_it),
 		child_test(bad_variables),

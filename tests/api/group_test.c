@@ -493,6 +493,7 @@ static void names_are_looked_at(void)
 	CHECK_FAILS(knuma_group_create("", 1), EINVAL);
 	CHECK_FAILS(knuma_group_create(name, 1), EINVAL);
 	CHECK_FAILS(knuma_group_create("two\nlines", 1), EINVAL);
+	CHECK_FAILS(knuma_group_create("\x7f", 1), EINVAL);
 	name[47] = '\0';
 	group(name, 1);
 	CHECK_FAILS(knuma_group_create(name, 1), EEXIST);

@@ -296,6 +296,21 @@ static void kvrealloc_at_the_edges(void)
 	heap_verify();
 }
 
+/* An area that grows is looked at as a new one is. */
+static void kvrealloc_of_areas_looks_at_the_flags(void)
+{
+	char *p = kvmalloc(2 * MIB, GFP_KERNEL), *q;
+
+	CHECK(p && is_vmalloc_addr(p));
+	memset(p, 5, 2 * MIB);
+	CHECK_FAILS(kvrealloc(p, 3 * MIB, GFP_KERNEL | (gfp_t)1 << 29), EINVAL);
+	CHECK(all_bytes(p, 2 * MIB, 5));
+	q = kvrealloc(p, 3 * MIB, GFP_KERNEL | __GFP_THISNODE);
+	CHECK(q && all_bytes(q, 2 * MIB, 5));
+	kvfree(q);
+	heap_verify();
+}
+
 static void any_alignment_that_is_asked_for(void)
 {
 	static const size_t sizes[] = {1, 100, 5000, 70000, 300000, 5 << 20};
@@ -401,6 +416,7 @@ int main(void)
 		child_test(kvrealloc_keeps_the_content),
 		child_test(kvrealloc_zero_grows_into_zeroes),
 		child_test(kvrealloc_at_the_edges),
+		child_test(kvrealloc_of_areas_looks_at_the_flags),
 		child_test(any_alignment_that_is_asked_for),
 		child_test(kvrealloc_moves_to_an_alignment),
 		child_test(kvrealloc_moves_to_a_node),

@@ -11,7 +11,9 @@
 #include <knuma/slab.h>
 #include <knuma/vmalloc.h>
 
+#include "numa/span.h"
 #include "tests/support/child.h"
+#include "tests/support/fake_nodes.h"
 #include "tests/support/heap.h"
 
 static int nr_ids(void)
@@ -77,6 +79,14 @@ static void memory_belongs_to_a_node(void)
 		/* A node with memory. */
 		CHECK_EQ(knuma_next_node(node - 1), node);
 	}
+}
+
+static void behind_the_last_window_nothing_belongs(void)
+{
+	fake_nodes(3);
+	start_quiet();
+	CHECK_EQ(knuma_node_of((void *)kn_window_base(2)), 2);
+	CHECK_EQ(knuma_node_of((void *)kn_window_base(3)), -1);
 }
 
 static void before_the_start_nothing_belongs(void)
@@ -240,6 +250,7 @@ int main(void)
 		child_test(nodes_go_from_one_to_the_next),
 		child_test(the_running_cpu_has_a_node),
 		child_test(memory_belongs_to_a_node),
+		child_test(behind_the_last_window_nothing_belongs),
 		child_test(before_the_start_nothing_belongs),
 		child_test(named_nodes_serve),
 		child_test(a_zonelist_has_every_node_once),

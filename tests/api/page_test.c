@@ -355,14 +355,16 @@ static void exact_frees_with_a_mistake_are_reported(void)
 	CHECK_EQ(misuse_count(), 2);
 	free_pages_exact(launder(elsewhere), 20000);
 	CHECK_EQ(misuse_count(), 3);
-	free_pages_exact(launder(large), 20000);
+	free_pages_exact(launder(p + 16), 20000);
 	CHECK_EQ(misuse_count(), 4);
+	free_pages_exact(launder(large), 20000);
+	CHECK_EQ(misuse_count(), 5);
 	kfree(launder(p));
-	CHECK_EQ(misuse_count(), 5);
-	free_pages_exact(p, 20000);
-	CHECK_EQ(misuse_count(), 5);
-	free_pages_exact(was, 20000);
 	CHECK_EQ(misuse_count(), 6);
+	free_pages_exact(p, 20000);
+	CHECK_EQ(misuse_count(), 6);
+	free_pages_exact(was, 20000);
+	CHECK_EQ(misuse_count(), 7);
 	kfree(large);
 	heap_verify();
 }

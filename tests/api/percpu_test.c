@@ -298,7 +298,8 @@ static void pages_that_are_touched(void)
 	faults_refuse_advice(23 /* MADV_POPULATE_WRITE */, EINVAL);
 	p = __alloc_percpu(20000, 8);
 	CHECK(p);
-	for_each_possible_cpu(cpu) {
+	for_each_possible_cpu(cpu)
+	{
 		CHECK(is_present(per_cpu_ptr(p, cpu), 20000));
 		CHECK(all_bytes(per_cpu_ptr(p, cpu), 20000, 0));
 	}
@@ -319,6 +320,22 @@ static void copies_are_bound_to_nodes(void)
 	before = fake_mbinds();
 	free_percpu(__alloc_percpu(64, 8));
 	CHECK_EQ(fake_mbinds(), before);
+}
+
+static void a_budget_of_mappings_is_kept(void)
+{
+	int before;
+	char *p;
+
+	conf("vma_budget", "0");
+	fake_nodes(2);
+	kfree(kmalloc(1, GFP_KERNEL));
+	before = fake_mbinds();
+	p = __alloc_percpu(64, 8);
+	CHECK(p);
+	CHECK_EQ(fake_mbinds(), before);
+	CHECK_EQ(printed_times("vma_budget is used up: copies of CPUs"), 1);
+	free_percpu(p);
 }
 
 static void policies_may_be_refused(void)
@@ -348,6 +365,7 @@ int main(void)
 		child_test(no_memory_for_more),
 		child_test(pages_that_are_touched),
 		child_test(copies_are_bound_to_nodes),
+		child_test(a_budget_of_mappings_is_kept),
 		child_test(policies_may_be_refused),
 	};
 

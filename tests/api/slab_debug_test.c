@@ -519,6 +519,22 @@ static void each_flag_works_alone(void)
 }
 
 /* The largest object leaves no room beside it in the largest slab. */
+/* Without a red zone, what is between the object and its end is poisoned. */
+static void poison_alone_guards_the_padding(void)
+{
+	struct kmem_cache *s =
+		kmem_cache_create("padded", 13, 0, SLAB_POISON, NULL);
+	char *p = kmem_cache_alloc(s, GFP_KERNEL);
+
+	CHECK(p);
+	CHECK_EQ(validate_slab_cache(s), 0);
+	poke(p, 13, 1);
+	CHECK_EQ(validate_slab_cache(s), 1);
+	poke(p, 13, 0x5a);
+	CHECK_EQ(validate_slab_cache(s), 0);
+	free_of(s, p);
+}
+
 static void what_is_too_large_for_a_layout_has_none(void)
 {
 	struct kmem_cache *s = cache("large", 4 << 20, FZPU);
@@ -963,6 +979,7 @@ int main(void)
 		child_test(what_is_left_is_told_with_who_allocated_it),
 		child_test(stacks_lead_to_the_caller),
 		child_test(each_flag_works_alone),
+		child_test(poison_alone_guards_the_padding),
 		child_test(what_is_too_large_for_a_layout_has_none),
 		child_test(kmalloc_keeps_its_promises),
 		child_test(objects_of_readers_are_not_written),

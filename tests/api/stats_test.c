@@ -33,6 +33,11 @@ static void unknown_names(void)
 	CHECK_EQ(knuma_stats_read("numa_hit.", &value), -ENOENT);
 	CHECK_EQ(knuma_stats_read("numa_hit.4096", &value), -ENOENT);
 	CHECK_EQ(knuma_stats_read("numa_hit.x", &value), -ENOENT);
+	CHECK_EQ(knuma_stats_read("numa_hit.-1", &value), -ENOENT);
+	CHECK_EQ(knuma_stats_read("numa_hit.99999999999", &value), -ENOENT);
+	CHECK_EQ(knuma_stats_read("a_name_that_is_longer_than_any_there_is.0",
+				  &value),
+		 -ENOENT);
 	CHECK_EQ(knuma_stats_read("slab_new.0", &value), -ENOENT);
 	CHECK_EQ(knuma_stats_read(".0", &value), -ENOENT);
 	CHECK_EQ(value, 77);

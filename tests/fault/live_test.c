@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The socket and the file of metrics where the system refuses something. */
 #define _GNU_SOURCE
+#include <dirent.h>
 #include <errno.h>
 #include <pthread.h>
 #include <stdio.h>
@@ -8,11 +9,15 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/un.h>
 #include <unistd.h>
 
-#include <knuma/kmalloc.h>
+#include <knuma/slab.h>
 
+#include "alloc/config/tunables.h"
+#include "alloc/view/live.h"
 #include "alloc/view/live_path.h"
+#include "alloc/view/live_server.h"
 #include "alloc/view/requests.h"
 #include "numa/machine.h"
 #include "tests/support/child.h"
@@ -22,14 +27,17 @@
 /* Calls that are refused, by the linker's --wrap; 0: none. */
 static int refuse_thread, refuse_socket, refuse_mode, refuse_bind,
 	refuse_listen;
+static int binds_before; /* that are not refused */
 
 #define WRAP(name, refuse, parameters, arguments) \
 	int __real_##name parameters;             \
 	int __wrap_##name parameters;             \
 	int __wrap_##name parameters              \
 	{                                         \
-		if (refuse) {                     \
-			errno = refuse;           \
+		const int err = refuse;           \
+                                                  \
+		if (err) {                        \
+			errno = err;              \
 			return -1;                \
 		}                                 \
 		return __real_##name arguments;   \
@@ -38,8 +46,8 @@ static int refuse_thread, refuse_socket, refuse_mode, refuse_bind,
 WRAP(socket, refuse_socket, (int domain, int type, int protocol),
      (domain, type, protocol))
 WRAP(fchmod, refuse_mode, (int fd, mode_t mode), (fd, mode))
-WRAP(bind, refuse_bind, (int fd, const struct sockaddr *a, socklen_t len),
-     (fd, a, len))
+WRAP(bind, binds_before-- <= 0 ? refuse_bind : 0,
+     (int fd, const struct sockaddr *a, socklen_t len), (fd, a, len))
 WRAP(listen, refuse_listen, (int fd, int backlog), (fd, backlog))
 
 int __real_pthread_create(pthread_t *thread, const pthread_attr_t *attr,
@@ -53,13 +61,26 @@ int __wrap_pthread_create(pthread_t *thread, const pthread_attr_t *attr,
 			       __real_pthread_create(thread, attr, fn, arg);
 }
 
-/* Starts with a socket in /tmp, and waits until @message is printed. */
+/* A name in a folder of the process's own; numbers of processes are not. */
+static char folder[64], place[108];
+
+static const char *path_of(const char *name)
+{
+	strcpy(folder, "/tmp/knuma-fault-XXXXXX");
+	CHECK(mkdtemp(folder));
+	snprintf(place, sizeof(place), "%s/%s", folder, name);
+	return place;
+}
+
+static void remove_folder(void)
+{
+	CHECK_EQ(rmdir(folder), 0);
+}
+
+/* Starts with @place, and waits until @message is printed. */
 static void start_and_hear(const char *message)
 {
-	char path[64];
-
-	snprintf(path, sizeof(path), "/tmp/knuma-fault-%d.sock", getpid());
-	conf("socket", path);
+	conf("socket", place[0] ? place : path_of("sock"));
 	start_quiet();
 	for (int i = 0; i < 3000 && !printed_times(message); i++)
 		usleep(10000);
@@ -67,7 +88,8 @@ static void start_and_hear(const char *message)
 	/* The heap is there all the same. */
 	kfree(kmalloc(100, GFP_KERNEL));
 	/* And no name that leads nowhere. */
-	CHECK_EQ(unlink(path), -1);
+	CHECK_EQ(unlink(place), -1);
+	remove_folder();
 }
 
 static void without_a_thread_that_is_said(void)
@@ -98,6 +120,20 @@ static void a_refused_name_is_said(void)
 		       "another path, or no");
 }
 
+/* What a process has left behind is removed, and then it cannot be made. */
+static void a_name_that_is_refused_again_is_said(void)
+{
+	struct sockaddr_un a = {.sun_family = AF_UNIX};
+	const int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	strcpy(a.sun_path, path_of("sock"));
+	CHECK_EQ(bind(fd, (struct sockaddr *)&a, sizeof(a)), 0);
+	close(fd);
+	binds_before = 1;
+	refuse_bind = EACCES;
+	start_and_hear("cannot be made: Permission denied");
+}
+
 static void a_socket_that_cannot_listen_is_said(void)
 {
 	refuse_listen = EOPNOTSUPP;
@@ -106,30 +142,103 @@ static void a_socket_that_cannot_listen_is_said(void)
 
 static void the_process_takes_room_in_a_name(void)
 {
-	char path[16];
+	char name[16];
 
-	CHECK(kn_path_of_process("/a%p-%p", 12345, path, 14));
-	CHECK_EQ(strcmp(path, "/a12345-12345"), 0);
-	CHECK(!kn_path_of_process("/a%p-%p", 12345, path, 13));
-	CHECK(!kn_path_of_process("/abc%", 12345, path, 5));
-	CHECK(kn_path_of_process("/abc%", 12345, path, 6));
+	CHECK(kn_path_of_process("/a%p-%p", 12345, name, 14));
+	CHECK_EQ(strcmp(name, "/a12345-12345"), 0);
+	CHECK(!kn_path_of_process("/a%p-%p", 12345, name, 13));
+	CHECK(!kn_path_of_process("/abc%", 12345, name, 5));
+	CHECK(kn_path_of_process("/abc%", 12345, name, 6));
 }
 
 static void a_name_that_grows_too_long_is_said(void)
 {
-	char path[108];
+	char name[108];
 
 	if (getpid() < 100)
 		skip_child("the number of the process is as short as %p");
-	memset(path, 'x', sizeof(path));
-	memcpy(path, "/tmp/", 5);
-	memcpy(path + sizeof(path) - 3, "%p", 3);
-	conf("socket", path);
+	memset(name, 'x', sizeof(name));
+	memcpy(name, "/tmp/", 5);
+	memcpy(name + sizeof(name) - 3, "%p", 3);
+	conf("socket", name);
 	start_quiet();
 	for (int i = 0; i < 3000 && !printed_times("longer than"); i++)
 		usleep(10000);
 	CHECK_HAS(printed(), "the name of the socket is longer than 107 bytes; "
 			     "take a shorter path");
+}
+
+/* A runtime folder whose name leaves no room for that of a socket. */
+static void a_folder_that_is_too_long_is_said(void)
+{
+	char longer[128];
+
+	memset(longer, 'x', sizeof(longer));
+	(void)path_of("");
+	memcpy(longer, place, strlen(place));
+	longer[85] = '\0';
+	CHECK_EQ(mkdir(longer, 0700), 0);
+	setenv("XDG_RUNTIME_DIR", longer, 1);
+	conf("socket", "yes");
+	start_quiet();
+	for (int i = 0; i < 3000 && !printed_times("longer than"); i++)
+		usleep(10000);
+	CHECK_HAS(printed(), "the name of the socket is longer than 107 bytes; "
+			     "take a shorter path");
+	strcat(longer, "/knuma");
+	CHECK_EQ(rmdir(longer), 0);
+	longer[85] = '\0';
+	CHECK_EQ(rmdir(longer), 0);
+	remove_folder();
+}
+
+/* The file of metrics. */
+
+static void metrics_are_not_written(const char *why)
+{
+	start_quiet();
+	for (int i = 0; i < 3000 && !printed_times("cannot be written"); i++)
+		usleep(10000);
+	CHECK_HAS(printed(), why);
+	CHECK_EQ(printed_times("cannot be written"), 1);
+}
+
+static void a_file_of_metrics_whose_name_is_too_long_is_said(void)
+{
+	char name[KN_TUNABLE_LEN];
+
+	/* Each %p is a number of more digits. */
+	memset(name, 'x', sizeof(name));
+	name[0] = '/';
+	for (size_t i = 1; i + 2 < sizeof(name); i += 2)
+		memcpy(name + i, "%p", 2);
+	name[sizeof(name) - 1] = '\0';
+	conf("metrics_file", name);
+	if (getpid() < 1000)
+		skip_child("the number of the process is too short");
+	metrics_are_not_written("File name too long");
+}
+
+static void *(*real_mmap)(void *addr, size_t len, int prot, int flags);
+
+static pthread_t main_thread;
+
+/* Only the thread that serves is refused. */
+static void *no_text(void *addr, size_t len, int prot, int flags)
+{
+	return pthread_self() != main_thread ?
+		       (void *)-ENOMEM :
+		       real_mmap(addr, len, prot, flags);
+}
+
+static void metrics_without_memory_are_said(void)
+{
+	main_thread = pthread_self();
+	real_mmap = kn_machine.mmap;
+	kn_machine.mmap = no_text;
+	conf("metrics_file", path_of("metrics"));
+	metrics_are_not_written("Cannot allocate memory");
+	remove_folder();
 }
 
 static void *no_memory(void *addr, size_t len, int prot, int flags)
@@ -175,6 +284,120 @@ static void a_view_that_needs_more_memory_says_so(void)
 	faults_fail(FAULT_MMAP, 2, 1, ENOMEM);
 	CHECK_HAS(ask("view slabinfo"), "\"code\":\"ENOMEM\"");
 	CHECK_HAS(ask("view slabinfo"), "\\u000akmalloc-64 ");
+}
+
+/* A process with a socket, and a connection to it. */
+static int connected(void)
+{
+	struct sockaddr_un a = {.sun_family = AF_UNIX};
+	const int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	strcpy(a.sun_path, path_of("sock"));
+	conf("socket", a.sun_path);
+	start_quiet();
+	for (int i = 0; i < 3000; i++) {
+		if (!connect(fd, (struct sockaddr *)&a, sizeof(a)))
+			return fd;
+		usleep(10000);
+	}
+	CHECK(!"a connection");
+	return -1;
+}
+
+/* What the server says to @request before it closes. */
+static const char *said_to(int fd, const char *request, size_t len)
+{
+	size_t got = 0;
+	ssize_t n;
+
+	CHECK_EQ(send(fd, request, len, MSG_NOSIGNAL), len);
+	shutdown(fd, SHUT_WR);
+	while ((n = recv(fd, answer + got, sizeof(answer) - 1 - got, 0)) > 0)
+		got += (size_t)n;
+	answer[got] = '\0';
+	close(fd);
+	return answer;
+}
+
+/* The rows can be had, which are more than 256 KiB, but not their text. */
+static int nr_large;
+
+static void *no_second_large(void *addr, size_t len, int prot, int flags)
+{
+	return len > 256 << 10 && nr_large++ ?
+		       (void *)-ENOMEM :
+		       real_mmap(addr, len, prot, flags);
+}
+
+#define NO_MEMORY "no memory for the answer; try again later"
+
+static void a_server_without_memory_says_so(void)
+{
+	const int fd = connected();
+
+	kn_machine.mmap = no_memory;
+	CHECK_HAS(said_to(fd, "version\n", 8), NO_MEMORY);
+	kn_live_exit();
+	remove_folder();
+}
+
+static void also_of_what_is_no_request(void)
+{
+	const int fd = connected();
+
+	kn_machine.mmap = no_memory;
+	CHECK_HAS(said_to(fd, "no\0text\n", 9), NO_MEMORY);
+	kn_live_exit();
+	remove_folder();
+}
+
+static void also_of_a_long_answer(void)
+{
+	const int fd = connected();
+	char name[32];
+
+	/* A row each. */
+	for (int i = 0; i < 1600; i++) {
+		snprintf(name, sizeof(name), "a cache of many, %d", i);
+		CHECK(kmem_cache_create(name, 64, 0, SLAB_NO_MERGE, NULL));
+	}
+	real_mmap = kn_machine.mmap;
+	kn_machine.mmap = no_second_large;
+	CHECK_HAS(said_to(fd, "caches\n", 7), NO_MEMORY);
+	kn_live_exit();
+	remove_folder();
+}
+
+/* The program closes the socket, and another one cannot be had: it ends. */
+static int tasks(void)
+{
+	DIR *dir = opendir("/proc/self/task");
+	int n = 0;
+
+	CHECK(dir);
+	while (readdir(dir))
+		n++;
+	closedir(dir);
+	return n - 2;
+}
+
+static void a_server_without_a_socket_ends(void)
+{
+	int fd;
+
+	kn_live_look_ms = 1;
+	fd = connected();
+	close(fd);
+	CHECK_EQ(tasks(), 2);
+	refuse_socket = EMFILE;
+	for (int i = 200; i < 300; i++)
+		close(i);
+	for (int i = 0; i < 3000 && tasks() > 1; i++)
+		usleep(10000);
+	CHECK_EQ(tasks(), 1);
+	CHECK_EQ(printed_times("cannot be made: Too many open files"), 1);
+	kn_live_exit();
+	remove_folder();
 }
 
 static ssize_t no_file(const char *path, char *buf, size_t len)
@@ -242,11 +465,19 @@ int main(void)
 		child_test(without_descriptors_that_is_said),
 		child_test(a_name_without_its_mode_is_not_made),
 		child_test(a_refused_name_is_said),
+		child_test(a_name_that_is_refused_again_is_said),
 		child_test(a_socket_that_cannot_listen_is_said),
 		child_test(the_process_takes_room_in_a_name),
 		child_test(a_name_that_grows_too_long_is_said),
+		child_test(a_folder_that_is_too_long_is_said),
+		child_test(a_file_of_metrics_whose_name_is_too_long_is_said),
+		child_test(metrics_without_memory_are_said),
 		child_test(answers_that_need_memory_say_so),
 		child_test(a_view_that_needs_more_memory_says_so),
+		child_test(a_server_without_memory_says_so),
+		child_test(also_of_what_is_no_request),
+		child_test(also_of_a_long_answer),
+		child_test(a_server_without_a_socket_ends),
 		child_test(what_the_system_does_not_say_is_left_out),
 		child_test(a_refused_trim_is_an_error),
 	};

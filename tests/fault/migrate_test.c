@@ -400,13 +400,19 @@ static void bad_nodes_are_refused(void)
 static void what_is_no_allocation_is_refused(void)
 {
 	static char data[100];
+	struct kmem_cache *s;
 	char *p, *q, *freed;
+	unsigned long page;
 
 	fake_start();
 	p = kmalloc(100, GFP_KERNEL);
 	q = vmalloc(10 * page_size);
 	freed = vmalloc(20 * page_size);
 	vfree(launder(freed));
+	page = __get_free_pages(GFP_KERNEL, 0);
+	free_pages(page, 0);
+	s = kmem_cache_create("gone", 64, 0, 0, NULL);
+	kmem_cache_destroy(s);
 	migrate_fails(NULL, NUMA_NO_NODE, 1, -EINVAL);
 	migrate_fails(ZERO_SIZE_PTR, NUMA_NO_NODE, 1, -EINVAL);
 	migrate_fails(data, NUMA_NO_NODE, 1, -EINVAL);
@@ -415,6 +421,8 @@ static void what_is_no_allocation_is_refused(void)
 	migrate_fails(q + 1, NUMA_NO_NODE, 1, -EINVAL);
 	migrate_fails(q + page_size, NUMA_NO_NODE, 1, -EINVAL);
 	migrate_fails(freed, NUMA_NO_NODE, 1, -EINVAL);
+	migrate_fails((void *)page, NUMA_NO_NODE, 1, -EINVAL);
+	CHECK_EQ(knuma_migrate_cache(s, NUMA_NO_NODE, 1, NULL), -EINVAL);
 	CHECK_EQ(knuma_migrate_cache(NULL, NUMA_NO_NODE, 1, NULL), -EINVAL);
 	kfree(p);
 	vfree(q);

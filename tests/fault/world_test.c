@@ -348,13 +348,13 @@ static void a_walk_that_moves_nothing_rests(void)
 	CHECK(stat_of("home_moved.2") >= 8 * MIB / KN_PAGE_SIZE);
 }
 
-static void move_pages_is_refused(void)
+static void refused_with(int err)
 {
 	int before;
 
 	start_with("0-2", three, 3, "0-2");
 	fill_node(1, 1);
-	fake_page_nodes_refuse(EPERM);
+	fake_page_nodes_refuse(err);
 	CHECK_EQ(knuma_trim(), 0);
 	before = fake_questions();
 	CHECK(before > 0);
@@ -364,6 +364,21 @@ static void move_pages_is_refused(void)
 	CHECK_EQ(printed_times("refuses move_pages"), 1);
 	CHECK_EQ(stat_of("home_checked"), 0);
 	node_serves(1, 1);
+}
+
+static void move_pages_is_refused(void)
+{
+	refused_with(EPERM);
+}
+
+static void a_filter_refuses_move_pages(void)
+{
+	refused_with(EACCES);
+}
+
+static void there_is_no_move_pages(void)
+{
+	refused_with(ENOSYS);
 }
 
 /* Files that say nothing while nodes come and go: what was known stays. */
@@ -483,6 +498,8 @@ int main(void)
 		child_test(a_walk_takes_many_ticks),
 		child_test(a_walk_that_moves_nothing_rests),
 		child_test(move_pages_is_refused),
+		child_test(a_filter_refuses_move_pages),
+		child_test(there_is_no_move_pages),
 		child_test(unreadable_files_change_nothing),
 		child_test(torn_node_files_change_nothing),
 		child_test(a_quiet_machine_is_cheap),

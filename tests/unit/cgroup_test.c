@@ -89,6 +89,15 @@ static void version_1_has_trees_of_its_own(void)
 	limit_is(200 * MIB, "/cg/memory/docker");
 	CHECK_EQ(c.memory.version, 1);
 	CHECK_EQ(c.cpu_milli, 1500);
+	/* Half a quota, and one that is no number of CPUs, are none. */
+	fake_sysfs_remove("/cg/cpu,cpuacct/c/cpu.cfs_period_us");
+	kn_cgroup_reread(&c);
+	CHECK_EQ(c.cpu_milli, KN_CGROUP_NONE);
+	fake_sysfs_file("/cg/cpu,cpuacct/c/cpu.cfs_period_us", "1\n");
+	fake_sysfs_file("/cg/cpu,cpuacct/c/cpu.cfs_quota_us",
+			"900000000000000000\n");
+	kn_cgroup_reread(&c);
+	CHECK_EQ(c.cpu_milli, KN_CGROUP_NONE);
 	CHECK(!strcmp(c.unified.path, "/cg/unified/u"));
 }
 

@@ -88,25 +88,31 @@ static void write_xml(FILE *f, const char *xml)
 		fputc(*xml == '\'' ? '"' : *xml, f);
 }
 
+/* A file that no other process has; one at a time. */
+static char xml_path[64];
+
+static FILE *new_file(void)
+{
+	FILE *f;
+
+	strcpy(xml_path, "/tmp/knuma-hwloc-XXXXXX");
+	f = fdopen(mkstemp(xml_path), "w");
+	assert_non_null(f);
+	return f;
+}
+
 /* The machine above; @said: more elements, or NULL for half a file. */
 static void machine(const char *said)
 {
-	static char path[64];
-	const char *tmp = getenv("TEST_TMPDIR");
-	FILE *f;
+	FILE *f = new_file();
 
-	snprintf(path, sizeof(path), "/tmp/knuma-hwloc-%d.xml", getpid());
-	if (tmp && strlen(tmp) < 32)
-		snprintf(path, sizeof(path), "%s/%d.xml", tmp, getpid());
-	f = fopen(path, "w");
-	assert_non_null(f);
 	write_xml(f, machine_xml);
 	if (said) {
 		write_xml(f, said);
 		write_xml(f, "</topology>\n");
 	}
 	fclose(f);
-	setenv("HWLOC_XMLFILE", path, 1);
+	setenv("HWLOC_XMLFILE", xml_path, 1);
 	setenv("HWLOC_THISSYSTEM", "1", 1);
 	fake_sysfs_machine("0-5\n", "0-1\n", nodes, 4, "0-5");
 	kn_topology_init();
@@ -357,6 +363,86 @@ static void nodes_that_do_not_exist_are_counted(void **state)
 	drop_xml();
 }
 
+/* A bit of hwloc's form: words of 32 bits, the highest first. */
+static void write_bit(FILE *f, const char *name, unsigned bit)
+{
+	fprintf(f, " %s=\"0x%08x", name, 1u << bit % 32);
+	for (unsigned i = 0; i < bit / 32; i++)
+		fprintf(f, ",0x00000000");
+	fputc('"', f);
+}
+
+/* All from bit 0 to @last. */
+static void write_bits(FILE *f, const char *name, unsigned last)
+{
+	fprintf(f, " %s=\"0x%08x", name,
+		last % 32 == 31 ? ~0u : (1u << (last % 32 + 1)) - 1);
+	for (unsigned i = 0; i < last / 32; i++)
+		fprintf(f, ",0xffffffff");
+	fputc('"', f);
+}
+
+/* One CPU @cpu; nodes @first to @last with memory, near to it. */
+static void write_machine(unsigned cpu, unsigned first, unsigned last)
+{
+	FILE *f = new_file();
+
+	write_xml(f, "<topology version='2.0'><object type='Machine' "
+		     "os_index='0' gp_index='1'");
+	write_bit(f, "cpuset", cpu);
+	write_bit(f, "complete_cpuset", cpu);
+	write_bit(f, "allowed_cpuset", cpu);
+	write_bits(f, "nodeset", last);
+	write_bits(f, "complete_nodeset", last);
+	write_bits(f, "allowed_nodeset", last);
+	fputc('>', f);
+	for (unsigned node = first; node <= last; node++) {
+		fprintf(f,
+			"<object type=\"NUMANode\" os_index=\"%u\" "
+			"gp_index=\"%u\" local_memory=\"4096\"",
+			node, node + 3);
+		write_bit(f, "cpuset", cpu);
+		write_bit(f, "complete_cpuset", cpu);
+		write_bit(f, "nodeset", node);
+		write_bit(f, "complete_nodeset", node);
+		write_xml(f, "/>");
+	}
+	fprintf(f, "<object type=\"PU\" os_index=\"%u\" gp_index=\"2\"", cpu);
+	write_bit(f, "cpuset", cpu);
+	write_bit(f, "complete_cpuset", cpu);
+	write_bits(f, "nodeset", last);
+	write_bits(f, "complete_nodeset", last);
+	write_xml(f, "/></object></topology>\n");
+	fclose(f);
+}
+
+static void describes(unsigned cpu, unsigned first, unsigned last, int ret,
+		      const char *why)
+{
+	static struct kn_fake m;
+	char buf[200] = "";
+	struct kn_text t = {buf, sizeof(buf), 0};
+	struct kn_hwloc_cpus odd;
+
+	write_machine(cpu, first, last);
+	assert_int_equal(kn_hwloc_describe(xml_path, &m, &odd, &t), ret);
+	assert_non_null(strstr(buf, why));
+	unlink(xml_path);
+}
+
+/* As large as knuma has room for, and larger. */
+static void machines_that_are_too_large(void **state)
+{
+	(void)state;
+	describes(0, 0, 0, 0, "");
+	describes(0, 0, KN_MAX_NODES - 1, 0, "");
+	describes(0, 0, KN_MAX_NODES, -ERANGE, "more than 64 nodes");
+	describes(0, KN_MAX_NODE_IDS, KN_MAX_NODE_IDS, -ERANGE,
+		  "node 1024: more than");
+	describes(KN_MAX_CPUS - 1, 0, 0, 0, "");
+	describes(KN_MAX_CPUS, 0, 0, -ERANGE, "no CPUs, or more than 8192");
+}
+
 static void real_machine(void **state)
 {
 	const struct kn_machine *real = *state;
@@ -386,6 +472,8 @@ int main(void)
 		cmocka_unit_test(attributes_go_with_their_machine),
 		cmocka_unit_test(nodes_that_do_not_exist_are_counted),
 		cmocka_unit_test_prestate(real_machine, &real),
+		/* From here on hwloc reads another file. */
+		cmocka_unit_test(machines_that_are_too_large),
 	};
 
 	real = kn_machine;

@@ -16,6 +16,7 @@
 
 #include "alloc/base/start.h"
 #include "numa/machine.h"
+#include "tests/support/fake_sysfs.h"
 
 static size_t page_size, nr_calls, most, fail_call;
 static uintptr_t seen_first, seen_last;
@@ -120,10 +121,43 @@ static void errors(void **state)
 	use_fake();
 	assert_int_equal(kn_placement((void *)-4096l, 8192, NULL, 0), -EINVAL);
 	assert_int_equal(kn_placement(page(0), SIZE_MAX, NULL, 0), -EINVAL);
+	assert_int_equal(kn_placement((void *)-100l, 50, NULL, 0), -EINVAL);
 	assert_int_equal(nr_calls, 0);
 	fail_call = 2;
 	assert_int_equal(kn_placement(page(0), 600 * page_size, NULL, 0),
 			 -EPERM);
+}
+
+static void meminfo_is(const char *text, int err)
+{
+	int64_t total = 7, unused = 7;
+
+	fake_sysfs_file("node/node0/meminfo", text);
+	assert_int_equal(kn_node_meminfo(0, &total, &unused), err);
+	assert_true(err ? total == 7 && unused == 7 : total && unused);
+}
+
+static void meminfo_that_is_none(void **state)
+{
+	static const struct fake_node node = {0, "0", 1, "10"};
+
+	(void)state;
+	fake_sysfs_machine("0\n", "0\n", &node, 1, NULL);
+	kn_topology_init();
+	meminfo_is("Node 0 MemTotal: 8 kB\nNode 0 MemFree: 4 kB\n", 0);
+	meminfo_is("Node 0 MemFree: 4 kB\n", -EIO);
+	meminfo_is("Node 0 MemTotal: 8 kB\n", -EIO);
+	meminfo_is("Node 0 MemTotal: all\nNode 0 MemFree: 4 kB\n", -EIO);
+	meminfo_is("Node 0 MemTotal: 8 kB\nNode 0 MemFree: "
+		   "9007199254740992 kB\n",
+		   -EIO);
+}
+
+static void policies_of_nodes_that_cannot_be(void **state)
+{
+	kn_machine = *(const struct kn_machine *)*state;
+	assert_int_equal(kn_machine.mbind_preferred(NULL, 4096, -1), -EINVAL);
+	assert_int_equal(kn_machine.mbind_preferred(NULL, 4096, 1024), -EINVAL);
 }
 
 /* By the system itself: untouched pages stay so. */
@@ -202,6 +236,9 @@ int main(void)
 		cmocka_unit_test(every_page_that_a_byte_touches),
 		cmocka_unit_test(long_ranges_in_chunks),
 		cmocka_unit_test(errors),
+		cmocka_unit_test(meminfo_that_is_none),
+		cmocka_unit_test_prestate(policies_of_nodes_that_cannot_be,
+					  &real),
 		cmocka_unit_test_prestate(by_the_system, &real),
 		cmocka_unit_test(by_libnuma),
 		cmocka_unit_test_prestate(the_call_starts_the_library, &real),

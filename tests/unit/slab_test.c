@@ -262,6 +262,22 @@ static void planted_errors_are_found(void)
 	CHECK(!kn_slab_verify(s));
 	head->state--;
 	CHECK(kn_slab_verify(s));
+	s->node[0].nr_slabs = 0;
+	CHECK(!kn_slab_verify(s));
+	CHECK_EQ(printed_times("lists more slabs than it has"), 1);
+	s->node[0].nr_slabs = 1;
+	CHECK(kn_slab_verify(s));
+}
+
+static void a_cache_of_knuma_is_not_destroyed(void)
+{
+	start_quiet();
+	misuse_catch();
+	kmem_cache_destroy(kn_kmalloc_caches[3]);
+	CHECK_EQ(misuse_count(), 1);
+	CHECK_HAS(misuse_last(), "no cache of a program");
+	kfree(kmalloc(64, GFP_KERNEL));
+	heap_verify();
 }
 
 /* Of a fresh slab only what has been touched. */
@@ -352,6 +368,7 @@ int main(void)
 		child_test(a_call_that_may_not_wait_gets_present_memory),
 		child_test(classes_serve_their_sizes),
 		child_test(the_list_of_caches),
+		child_test(a_cache_of_knuma_is_not_destroyed),
 		child_test(nodes_have_slabs_of_their_own),
 	};
 

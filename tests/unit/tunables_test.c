@@ -195,6 +195,7 @@ static void texts_of_each_kind(void **state)
 		{"vmalloc_cache", "K", -EINVAL, "0"},
 		{"vmalloc_cache", "18446744073709551616", -ERANGE, "0"},
 		{"vmalloc_cache", "99999999999T", -ERANGE, "0"},
+		{"vmalloc_cache", "99999999999999999999999", -ERANGE, "0"},
 		{"trim_delay_ms", "250", 0, "250ms"},
 		{"trim_delay_ms", "251ms", 0, "251ms"},
 		{"trim_delay_ms", "3s", 0, "3s"},
@@ -203,6 +204,7 @@ static void texts_of_each_kind(void **state)
 		{"trim_delay_ms", "3m", -EINVAL, "0ms"},
 		{"trim_delay_ms", "1.5s", -EINVAL, "0ms"},
 		{"trim_delay_ms", "18446744073709551s", -ERANGE, "0ms"},
+		{"trim_delay_ms", "18446744073709552s", -ERANGE, "0ms"},
 		{"profile", "none", 0, "none"},
 		{"profile", "", -EINVAL, "none"},
 		{"profile", "yes", -EINVAL, "none"},
@@ -238,6 +240,9 @@ static void fields_hold_the_values(void **state)
 	memset(long_text, 'x', sizeof(long_text));
 	long_text[KN_TUNABLE_LEN] = '\0';
 	assert_int_equal(kn_tunable_set("stats_file", long_text, "t"), -ERANGE);
+	assert_int_equal(kn_tunable_set("slab_debug", long_text, "t"), -ERANGE);
+	assert_int_equal(kn_tunable_default("none", long_text, 9), -ENOENT);
+	assert_int_equal(kn_tunable_set("fake_nodes", long_text, "t"), -EINVAL);
 	long_text[KN_TUNABLE_LEN - 1] = '\0';
 	assert_int_equal(kn_tunable_set("stats_file", long_text, "t"), 0);
 	assert_string_equal(kn_tun.stats_file, long_text);
@@ -452,6 +457,8 @@ static void lines_that_are_no_text(void **state)
 {
 	(void)state;
 	expect("stats_file = \xff\n", 1, ":1: is not UTF-8");
+	expect("stats_file = \x80\n", 1, ":1: is not UTF-8");
+	expect("stats_file = \xc1\x80\n", 1, ":1: is not UTF-8");
 	expect("stats_file = \xc3(\n", 1, ":1: is not UTF-8");
 	expect("stats_file = \xc3\n", 1, ":1: is not UTF-8");
 	expect("stats_file = \xe2\x82\n", 1, ":1: is not UTF-8");
@@ -589,6 +596,28 @@ static void later_keys_win_over_a_profile(void **state)
 	assert_int_equal(load(), 1);
 	assert_non_null(strstr(report, "KNUMA_PROFILE: profile = latncy: "
 				       "expected one of none|latency|"));
+}
+
+/* What tells a reload whether the sections of caches have changed. */
+static void rules_of_caches_are_compared(void **state)
+{
+	static struct kn_cache_rules a = {.nr = 2}, b;
+
+	(void)state;
+	strcpy(a.rule[1].pattern, "dentry");
+	b = a;
+	assert_true(kn_cache_rules_same(&a, &b));
+	/* Where a rule stands does not count. */
+	b.rule[1].line = 7;
+	assert_true(kn_cache_rules_same(&a, &b));
+	strcpy(b.rule[1].pattern, "inode");
+	assert_false(kn_cache_rules_same(&a, &b));
+	b = a;
+	b.rule[0].conf.set = 1;
+	assert_false(kn_cache_rules_same(&a, &b));
+	b = a;
+	b.nr = 1;
+	assert_false(kn_cache_rules_same(&a, &b));
 }
 
 static void paths_that_are_too_long(void **state)
@@ -1020,6 +1049,7 @@ int main(void)
 		TEST(too_many_sections_of_caches),
 		TEST(profiles_set_what_their_table_says),
 		TEST(later_keys_win_over_a_profile),
+		TEST(rules_of_caches_are_compared),
 		TEST(paths_that_are_too_long),
 		TEST(a_reload_takes_over_what_may_change),
 		TEST(a_reload_with_a_mistake_changes_nothing),

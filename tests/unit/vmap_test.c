@@ -365,6 +365,42 @@ static void a_guard_that_stays(void)
 	CHECK(kn_vmap_verify(0));
 }
 
+/* What an area grows into has a guard in it that stays. */
+static void a_guard_that_stays_ends_growth(void)
+{
+	struct page *area, *next;
+
+	start_here();
+	faults_install();
+	area = get(8);
+	next = get(8);
+	memset(kn_page_addr(area), 1, 8 * KN_PAGE_SIZE);
+	put(next);
+	faults_fail(FAULT_MADVISE, 1, FAULTS_FOR_EVER, EINVAL);
+	faults_fail(FAULT_MPROTECT, 1, FAULTS_FOR_EVER, ENOMEM);
+	CHECK(!kn_vmap_extend(area, 17, 0));
+	CHECK_EQ(area->nr_pages, 8);
+	CHECK(all_bytes(kn_page_addr(area), 8 * KN_PAGE_SIZE, 1));
+	CHECK(kn_vmap_verify(0));
+	faults_fail(FAULT_MADVISE, 0, 0, 0);
+	faults_fail(FAULT_MPROTECT, 0, 0, 0);
+	CHECK(kn_vmap_extend(area, 17, 0));
+	memset(kn_page_addr(area), 2, 17 * KN_PAGE_SIZE);
+	/* Its own guard, with room behind it. */
+	kn_vmap_shrink(area, 4);
+	faults_fail(FAULT_MADVISE, 1, FAULTS_FOR_EVER, EINVAL);
+	faults_fail(FAULT_MPROTECT, 1, FAULTS_FOR_EVER, ENOMEM);
+	(void)kn_vmap_extend(area, 6, 0);
+	CHECK(kn_vmap_verify(0));
+	faults_fail(FAULT_MADVISE, 0, 0, 0);
+	faults_fail(FAULT_MPROTECT, 0, 0, 0);
+	CHECK_EQ(kn_vmap_get(0, kn_window_half() >> KN_PAGE_SHIFT, KN_PAGE_SIZE,
+			     &was_dirty),
+		 NULL);
+	put(area);
+	CHECK(kn_vmap_verify(0));
+}
+
 static void planted_errors_are_found(void)
 {
 	struct page *area, *last;
@@ -609,6 +645,7 @@ int main(void)
 		child_test(purged_memory_is_zero_and_clean),
 		child_test(guards_are_counted_while_they_split_mappings),
 		child_test(a_guard_that_stays),
+		child_test(a_guard_that_stays_ends_growth),
 		child_test(planted_errors_are_found),
 		child_test(nodes_have_windows_of_their_own),
 		child_test(a_walk_sees_each_area),

@@ -556,6 +556,22 @@ static void nodes_have_zones_of_their_own(void)
 	}
 }
 
+/* On a list, and what its buddy is on cannot be the same one. */
+static struct page *free_page_without_buddy(const struct kn_zone *z)
+{
+	for (unsigned o = 0; o < KN_MAX_ORDER; o++) {
+		const uint32_t pfn = z->cold[o] != KN_PFN_NONE ? z->cold[o] :
+								 z->warm[o];
+		const struct page *buddy = kn_page(pfn ^ (1u << o));
+
+		if (pfn != KN_PFN_NONE &&
+		    (buddy->type != KN_PAGE_FREE || buddy->order != o))
+			return kn_page(pfn);
+	}
+	CHECK(!"a free page whose buddy is not");
+	return NULL;
+}
+
 /* A check that finds nothing wrong must be able to. */
 static void planted_errors_are_found(void)
 {
@@ -579,6 +595,15 @@ static void planted_errors_are_found(void)
 	page->type = KN_PAGE_FREE;
 	page->flags ^= KN_PAGE_WARM;
 	CHECK(!kn_zone_verify(0));
+	page->flags ^= KN_PAGE_WARM;
+	CHECK(kn_zone_verify(0));
+	z->nr_warm++;
+	CHECK(!kn_zone_verify(0));
+	z->nr_warm--;
+	page = free_page_without_buddy(z);
+	page->flags ^= KN_PAGE_WARM;
+	CHECK(!kn_zone_verify(0));
+	CHECK_HAS(printed(), "is on the wrong list");
 	page->flags ^= KN_PAGE_WARM;
 	CHECK(kn_zone_verify(0));
 }
