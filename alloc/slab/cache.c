@@ -425,19 +425,33 @@ static bool begin_ext(const struct kmem_cache *s, gfp_t gfp, uint64_t *ext)
 	return kn_ext_begin(s->size, gfp, ext);
 }
 
-/* The fast path of a cache whose objects are looked at; NULL: it declined. */
-static void *pop_checked(const struct kmem_cache *s, gfp_t gfp, int nid)
+/* Whether what is in a magazine is as good as what the slow path gives. */
+static bool may_pop(const struct kmem_cache *s, gfp_t gfp, int nid)
+{
+	if (nid != NUMA_NO_NODE || gfp & (~KN_GFP_KNOWN | __GFP_ACCOUNT))
+		return false;
+	if (kn_sample_bytes && kn_load(&otel_memory_alloc_semaphore))
+		return false;
+	if (kn_fence_every && kn_fence_every < KN_SAMPLE_EXACT)
+		return false;
+	return s->checks || !(gfp & __GFP_ZERO || kn_tun.init_on_alloc);
+}
+
+/*
+ * The fast path of those that are closed because objects are looked at, or
+ * because somebody might want samples; NULL: it declined.
+ */
+static void *pop_past_gate(const struct kmem_cache *s, gfp_t gfp, int nid)
 {
 	void *obj;
 
-	if (nid != NUMA_NO_NODE || gfp & (~KN_GFP_KNOWN | __GFP_ACCOUNT) ||
-	    kn_sample_bytes ||
-	    (kn_fence_every && kn_fence_every < KN_SAMPLE_EXACT))
+	if (!may_pop(s, gfp, nid))
 		return NULL;
 	obj = kn_rseq_pop(&kn_hot, s->mag.place);
 	if (!kn_rseq_popped(obj))
 		return NULL;
-	kn_harden_check(s, obj);
+	if (s->checks)
+		kn_harden_check(s, obj);
 	return obj;
 }
 
@@ -485,8 +499,8 @@ void *kn_cache_alloc_sized(struct kmem_cache *s, size_t size, gfp_t gfp, int nid
 	int node, got;
 	void *obj;
 
-	if (unlikely(s->checks)) {
-		obj = pop_checked(s, gfp, nid);
+	if (unlikely(s->checks || kn_sample_bytes)) {
+		obj = pop_past_gate(s, gfp, nid);
 		if (obj)
 			return obj;
 	}

@@ -15,6 +15,7 @@
 #include <knuma/malloc.h>
 
 #include "alloc/account/ext.h"
+#include "alloc/magazine/magazine.h"
 #include "alloc/slab/remember.h"
 #include "tests/support/child.h"
 #include "tests/support/fake_nodes.h"
@@ -238,6 +239,28 @@ static void nobody_attached_nothing_sampled(void)
 	reported(0, 1);
 }
 
+/* Magazines serve as without; with a tracer each allocation is asked. */
+static void nobody_attached_little_cost(void)
+{
+	uint64_t slow;
+
+	start_with("1M");
+	if (kn_mag_mode != KN_MAG_RSEQ)
+		skip_child("no sections here");
+	kfree(kmalloc(200, GFP_KERNEL));
+	otel_memory_alloc_semaphore = 0;
+	slow = stat_of("alloc_slow");
+	for (int i = 0; i < 1000; i++)
+		kfree(kmalloc(200, GFP_KERNEL));
+	/* A section may be interrupted. */
+	CHECK(stat_of("alloc_slow") - slow < 500);
+	otel_memory_alloc_semaphore = 1;
+	slow = stat_of("alloc_slow");
+	for (int i = 0; i < 1000; i++)
+		kfree(kmalloc(200, GFP_KERNEL));
+	CHECK_EQ(stat_of("alloc_slow") - slow, 1000);
+}
+
 static void off_is_off(void)
 {
 	start_with("0");
@@ -395,6 +418,7 @@ int main(void)
 		child_test(caches_and_bulk_are_sampled),
 		child_test(deferred_frees_are_reported_when_they_are_done),
 		child_test(nobody_attached_nothing_sampled),
+		child_test(nobody_attached_little_cost),
 		child_test(off_is_off),
 		child_test(weights_are_unbiased),
 		child_test(as_many_are_sampled_as_the_weights_say),
