@@ -776,6 +776,7 @@ static void a_refused_mapping_leaves_no_hole(void)
 	struct page *area, *behind;
 	char *p, *other;
 
+	conf("guard_pages", "no");
 	start_here();
 	faults_install();
 	area = hemmed_in(4 * MIB, 1, &behind);
