@@ -16,6 +16,7 @@ import unittest
 
 ROOT = os.environ.get("KNUMA_TEST_ROOT", os.getcwd())
 KNUMA = os.environ.get("KNUMA_TEST_BIN", os.path.join(ROOT, "tools/knuma"))
+EARLY = os.path.join(ROOT, "tests/cli/early.so")
 COMMANDS = ("run", "stat", "top", "whatis", "trim", "reload", "get", "set", "topology",
             "check", "conf", "bench")
 
@@ -334,6 +335,17 @@ class Run(Cli):
             self.assertEqual(f.read(), before)
         for name in "metrics", "socket":
             self.assertFalse(os.path.exists(self.path(name)), name)
+
+    def test_variables_hold_when_one_is_set_before_main(self):
+        env = ["LD_PRELOAD=" + EARLY, "KNUMA_A=1", "KNUMA_B=2"]
+        env += ["%s=%s" % item for item in self.env.items()]
+        done = subprocess.run(["env", "-i", *env, KNUMA, "run", "--", "env"],
+                              capture_output=True, text=True, timeout=60,
+                              check=False)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        for line in ("EARLY=yes", "KNUMA_A=1", "KNUMA_B=2",
+                     "KNUMA_CONF_FILE="):
+            self.assertEqual(done.stdout.splitlines().count(line), 1, line)
 
     def test_commands_that_do_not_start(self):
         _, err = self.knuma("run", "--", self.path("none"), code=127)

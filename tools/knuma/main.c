@@ -22,7 +22,8 @@ static const struct command {
 
 const char *argp_program_version = "knuma " KNUMA_VERSION_STRING;
 
-/* Variables that stand before what environ shows. */
+/* Variables that stood before what environ shows. */
+static char **hidden;
 static size_t nr_hidden;
 
 /*
@@ -42,12 +43,19 @@ __attribute__((constructor(101))) static void hide_settings(void)
 			(i - nr_hidden) * sizeof(*environ));
 		environ[nr_hidden++] = variable;
 	}
+	hidden = environ;
 	environ += nr_hidden;
 }
 
+/*
+ * environ may be another array by now, of somebody who has set a variable.  Of
+ * two variables of one name the first counts, so it is put there last.
+ */
 static void show_settings(void)
 {
-	environ -= nr_hidden;
+	while (nr_hidden)
+		if (putenv(hidden[--nr_hidden]))
+			fail("out of memory");
 }
 
 /* Where the command stands in argv. */
