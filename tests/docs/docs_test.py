@@ -168,6 +168,17 @@ class Manual(unittest.TestCase):
             self.assertIn(".B %s\n%s%s.\n%s.\n" % (
                 name, about[0].upper(), about[1:], values), page)
 
+    def test_knuma_run_names_each_profile(self):
+        table = read("docs/reference/settings.md").split("\n## ")[1]
+        names = re.findall(r"(?m)^\| `([\w-]+)` \| `", table)
+        self.assertIn("numa-strict", names)
+        said = "et several at once: %s or %s" % (", ".join(names[:-1]),
+                                                 names[-1])
+        self.assertIn(" s" + said,
+                      " ".join(knuma("run", "--help").split()))
+        self.assertIn("\nS%s, see\n" % said,
+                      read("docs/man/knuma.1").replace("\\-", "-"))
+
     def test_the_reference_of_settings_is_the_tables(self):
         self.assertEqual(
             read("docs/reference/settings.md"), read("tools/settings.md"),

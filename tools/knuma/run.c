@@ -41,7 +41,7 @@ static const struct argp_option options[] = {
 	{"set", OPT_SET, "KEY=VALUE", 0,
 	 "set a tunable, above every file; may be repeated", 0},
 	{"profile", OPT_PROFILE, "NAME", 0,
-	 "set several at once: latency, memory, numa-strict or debug", 0},
+	 "set several at once: latency, memory, numa-strict, debug or secure", 0},
 	{"stats", OPT_STATS, NULL, 0,
 	 "print a banner at start and the statistics at exit", 0},
 	{"stat-file", OPT_STAT_FILE, "FILE", 0,
