@@ -167,9 +167,9 @@ size_t ksize(const void *p) KN_SYM(ksize);
  * Return:  the size class, or whole pages above KMALLOC_MAX_CACHE_SIZE; 0 for
  *          0, and @size itself above KMALLOC_MAX_SIZE.
  * Source:  Linux mm/slab_common.c, kmalloc_size_roundup().  Differs: knuma has
- *          four classes between powers of two, eight from 1 to 8 KiB, up to 64
- *          pages but those of 9 to 16, which are all; no request is rounded up
- *          to a power of two pages: 33 KiB are 36 KiB.
+ *          four classes in each doubling, eight from 1 to 8 KiB; above,
+ *          each number of pages up to 16, and four in each doubling up to 64.
+ *          No request is rounded up to 2^n pages: 33 KiB are 36 KiB.
  */
 size_t kmalloc_size_roundup(size_t size) KN_SYM(kmalloc_size_roundup);
 
