@@ -5,10 +5,7 @@
 #include "alloc/stats/stats.h"
 #include "numa/span.h"
 
-/* Blocks are made 32 at a time: four pages, enough for 2000 objects. */
-#define CHUNK_BLOCKS 32
-
-/* And at most so many at a time: 256 KiB, which are faulted in. */
+/* At most so many chunks at a time: 256 KiB, which are faulted in. */
 #define MOST_CHUNKS 16
 
 static struct {
@@ -56,7 +53,7 @@ struct kn_block *kn_depot_get(struct kn_depot *d, uint32_t keep)
 /* Makes blocks; the first is the result, the rest goes on the empty stack. */
 static struct kn_block *make_blocks(int node, uint32_t chunks)
 {
-	const uint32_t nr = chunks * CHUNK_BLOCKS;
+	const uint32_t nr = chunks * KN_CHUNK_BLOCKS;
 	struct kn_block *b = kn_meta_alloc(nr * sizeof(*b), node);
 
 	if (!b)
@@ -102,13 +99,13 @@ void kn_block_stock(int node)
 {
 	const uint32_t lacked = kn_load(&empty[node].lacked);
 	const uint32_t chunks =
-		KN_MIN(lacked / CHUNK_BLOCKS + 1, (uint32_t)MOST_CHUNKS);
+		KN_MIN(lacked / KN_CHUNK_BLOCKS + 1, (uint32_t)MOST_CHUNKS);
 	struct kn_block *b;
 
 	if (likely(!lacked && ck_pr_load_ptr(&empty[node].stack.head)))
 		return;
 	kn_store(&empty[node].lacked,
-		 lacked - KN_MIN(lacked, chunks * CHUNK_BLOCKS));
+		 lacked - KN_MIN(lacked, chunks * KN_CHUNK_BLOCKS));
 	b = make_blocks(node, chunks);
 	if (!b && chunks > 1)
 		b = make_blocks(node, 1);
@@ -131,5 +128,5 @@ void kn_block_put(int node, struct kn_block *b)
 
 uint64_t kn_block_bytes(void)
 {
-	return kn_load(&nr_chunks) * CHUNK_BLOCKS * sizeof(struct kn_block);
+	return kn_load(&nr_chunks) * KN_CHUNK_BLOCKS * sizeof(struct kn_block);
 }

@@ -26,12 +26,15 @@ struct kn_block {
 };
 KN_STATIC_ASSERT(sizeof(struct kn_block) == 512, "blocks fill cache lines");
 
+/* Blocks are made 32 at a time: four pages, enough for 2000 objects. */
+#define KN_CHUNK_BLOCKS 32
+
 struct kn_depot {
 	ck_stack_t full __attribute__((aligned(16)));
-	uint32_t nr_full;	/* atomic, a hint */
-	uint32_t least;		/* lowest nr_full since the last trim */
-	uint32_t ramp;		/* objects of the next refill, doubling */
-	uint32_t missed;	/* a magazine was empty since one got wider */
+	uint32_t nr_full; /* atomic, a hint */
+	uint32_t least;	  /* lowest nr_full since the last trim */
+	uint32_t ramp;	  /* objects of the next refill, doubling */
+	uint32_t missed;  /* a magazine was empty since one got wider */
 } kn_cacheline;
 
 void kn_depot_put(struct kn_depot *d, struct kn_block *b);
