@@ -18,10 +18,12 @@ static uint64_t nr_failed;
 
 const char *fault_name(enum fault_call call)
 {
-	static const char *const name[] = {"mmap",    "munmap",	    "mprotect",
-					   "madvise", "mlock",	    "mremap",
-					   "mbind",   "membarrier", "read_file",
-					   "mincore", "any call"};
+	static const char *const name[] = {
+		"mmap",	      "munmap",	 "mprotect",   "madvise",
+		"mlock",      "mremap",	 "mbind",      "membarrier",
+		"read_file",  "mincore", "interleave", "page_nodes",
+		"move_pages", "watch",	 "any call",
+	};
 
 	return name[call];
 }
@@ -120,6 +122,36 @@ static int fault_mincore(void *addr, size_t len, unsigned char *in_memory)
 	return err ? err : real.mincore(addr, len, in_memory);
 }
 
+static int fault_interleave(void *addr, size_t len, const unsigned long *nodes)
+{
+	const int err = next(FAULT_INTERLEAVE);
+
+	return err ? err : real.mbind_interleave(addr, len, nodes);
+}
+
+static int fault_page_nodes(size_t n, void **pages, int *status)
+{
+	const int err = next(FAULT_PAGE_NODES);
+
+	return err ? err : real.page_nodes(n, pages, status);
+}
+
+static int fault_move_pages(size_t n, void **pages, const int *nodes,
+			    int *status)
+{
+	const int err = next(FAULT_MOVE_PAGES);
+
+	return err ? err : real.move_pages(n, pages, nodes, status);
+}
+
+static int fault_watch(const char *path, const char *trigger,
+		       struct kn_watch *w)
+{
+	const int err = next(FAULT_WATCH);
+
+	return err ? err : real.watch(path, trigger, w);
+}
+
 void faults_install(void)
 {
 	real = kn_machine;
@@ -133,6 +165,10 @@ void faults_install(void)
 	kn_machine.membarrier = fault_membarrier;
 	kn_machine.read_file = fault_read_file;
 	kn_machine.mincore = fault_mincore;
+	kn_machine.mbind_interleave = fault_interleave;
+	kn_machine.page_nodes = fault_page_nodes;
+	kn_machine.move_pages = fault_move_pages;
+	kn_machine.watch = fault_watch;
 }
 
 uint64_t faults_calls(enum fault_call call)

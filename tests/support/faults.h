@@ -21,6 +21,10 @@ enum fault_call {
 	FAULT_MEMBARRIER,
 	FAULT_READ_FILE,
 	FAULT_MINCORE,
+	FAULT_INTERLEAVE, /* mbind(2) of several nodes */
+	FAULT_PAGE_NODES,
+	FAULT_MOVE_PAGES,
+	FAULT_WATCH,
 	FAULT_CALLS,
 	FAULT_ANY = FAULT_CALLS, /* counts all of the above */
 };
