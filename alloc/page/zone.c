@@ -40,8 +40,15 @@ struct kn_zone kn_zones[KN_MAX_NODES];
 /* Others may take what was grown: a thread gives up after so many times. */
 #define GROW_TRIES 1000
 
-/* Free blocks examined for one that is surely in memory. */
-#define SURE_SEARCH 8
+/* Free blocks of an order examined for one of which the right thing is known. */
+#define WARM_SEARCH 8
+
+/* Which warm blocks a call may have, Z4. */
+enum warm {
+	WARM_ANY,
+	WARM_SURE,  /* surely in memory */
+	WARM_OTHER, /* not the reserve */
+};
 
 void kn_zone_init(int node)
 {
@@ -193,13 +200,21 @@ static uint32_t find_pool(const struct kn_zone *z, unsigned order)
 	return KN_PFN_NONE;
 }
 
-static uint32_t find_warm(struct kn_zone *z, unsigned order, bool sure)
+static bool is_wanted(uint32_t pfn, enum warm which)
+{
+	const bool sure = kn_page(pfn)->flags & KN_PAGE_SURE;
+
+	return which == WARM_ANY || sure == (which == WARM_SURE);
+}
+
+static uint32_t find_warm(const struct kn_zone *z, unsigned order,
+			  enum warm which)
 {
 	for (unsigned o = order; o < KN_NR_ORDERS; o++) {
 		uint32_t pfn = z->warm[o];
 
-		for (int i = 0; i < SURE_SEARCH && pfn != KN_PFN_NONE; i++) {
-			if (!sure || kn_page(pfn)->flags & KN_PAGE_SURE)
+		for (int i = 0; i < WARM_SEARCH && pfn != KN_PFN_NONE; i++) {
+			if (is_wanted(pfn, which))
 				return pfn;
 			pfn = kn_page(pfn)->next;
 		}
@@ -250,27 +265,51 @@ static bool may_warm_up(const struct kn_zone *z, unsigned order)
 	return kn_topo.nr_nodes == 1 || kn_load(&z->may_fault) >= 1u << order;
 }
 
-/* What a call may take of the surely present memory, Z4. */
-static bool above_reserve(const struct kn_zone *z, unsigned order, gfp_t gfp)
+/* Whether a block can be had, and @keep bytes stay surely in memory. */
+static bool leaves(const struct kn_zone *z, unsigned order, uint64_t keep)
 {
-	const uint64_t keep = kn_gfp_urgent(gfp) ? 0 :
-			      kn_tun.reserve >> KN_PAGE_SHIFT;
-
-	return z->nr_sure >= keep + (1u << order);
+	return z->nr_sure >= (keep >> KN_PAGE_SHIFT) + (1u << order);
 }
 
-static uint32_t alloc_locked(struct kn_zone *z, unsigned order, gfp_t gfp)
+/*
+ * What a call that may wait takes: the reserve is @last, because it would have to
+ * be filled again, with memory that may have been untouched.
+ */
+static enum warm warm_for_waiting(const struct kn_zone *z, unsigned order,
+				  bool last)
 {
-	const bool may_block = gfpflags_allow_blocking(gfp);
+	return last || leaves(z, order, kn_tun.reserve) ? WARM_ANY : WARM_OTHER;
+}
+
+static uint32_t find_for_waiting(struct kn_zone *z, unsigned order, bool last)
+{
+	uint32_t pfn = find_pool(z, order);
+
+	if (pfn == KN_PFN_NONE)
+		pfn = find_warm(z, order, warm_for_waiting(z, order, last));
+	if (pfn == KN_PFN_NONE && may_warm_up(z, order))
+		pfn = warm_up(z, order);
+	return pfn;
+}
+
+/* What is surely in memory; only urgent calls take the reserve. */
+static uint32_t find_present(const struct kn_zone *z, unsigned order, gfp_t gfp)
+{
 	uint32_t pfn;
 
-	if (!may_block && !above_reserve(z, order, gfp))
+	if (!leaves(z, order, kn_gfp_urgent(gfp) ? 0 : kn_tun.reserve))
 		return KN_PFN_NONE;
 	pfn = find_pool(z, order);
-	if (pfn == KN_PFN_NONE)
-		pfn = find_warm(z, order, !may_block);
-	if (pfn == KN_PFN_NONE && may_block && may_warm_up(z, order))
-		pfn = warm_up(z, order);
+	return pfn != KN_PFN_NONE ? pfn : find_warm(z, order, WARM_SURE);
+}
+
+static uint32_t alloc_locked(struct kn_zone *z, unsigned order, gfp_t gfp,
+			     bool last)
+{
+	const uint32_t pfn = gfpflags_allow_blocking(gfp) ?
+				     find_for_waiting(z, order, last) :
+				     find_present(z, order, gfp);
+
 	if (pfn == KN_PFN_NONE)
 		return KN_PFN_NONE;
 	split_to(z, pfn, order);
@@ -303,7 +342,7 @@ static void populate(uint32_t pfn, unsigned order)
  */
 static uint32_t take_whole(struct kn_zone *z, unsigned order)
 {
-	uint32_t pfn = find_warm(z, order, false);
+	uint32_t pfn = find_warm(z, order, WARM_OTHER);
 
 	if (pfn == KN_PFN_NONE && may_warm_up(z, order))
 		pfn = warm_up(z, order);
@@ -336,8 +375,8 @@ static void fill_reserve(struct kn_zone *z)
 	kn_store_release(&z->filling, 0);
 }
 
-uint32_t kn_zone_alloc_bulk(int node, unsigned order, gfp_t gfp,
-			    uint32_t *pfn, uint32_t n)
+static uint32_t alloc_bulk(int node, unsigned order, gfp_t gfp, uint32_t *pfn,
+			   uint32_t n, bool last)
 {
 	const bool may_block = gfpflags_allow_blocking(gfp);
 	struct kn_zone *z = &kn_zones[node];
@@ -351,13 +390,19 @@ uint32_t kn_zone_alloc_bulk(int node, unsigned order, gfp_t gfp,
 	}
 	take_deferred(z);
 	while (got < n) {
-		pfn[got] = alloc_locked(z, order, gfp);
+		pfn[got] = alloc_locked(z, order, gfp, last);
 		if (pfn[got] == KN_PFN_NONE)
 			break;
 		got++;
 	}
 	kn_unlock_if(&z->lock, may_block);
 	return got;
+}
+
+uint32_t kn_zone_alloc_bulk(int node, unsigned order, gfp_t gfp, uint32_t *pfn,
+			    uint32_t n)
+{
+	return alloc_bulk(node, order, gfp, pfn, n, false);
 }
 
 /* What is known of a block that is free from now on. */
@@ -370,13 +415,16 @@ static uint8_t freed_flags(const struct kn_zone *z, uint32_t pfn, uint8_t flags)
 	return flags | KN_PAGE_SURE | KN_PAGE_POOL;
 }
 
-/* Of the smallest block in memory of order @least or more, the order. */
-static unsigned smallest(struct kn_zone *z, unsigned least)
+/* Of the smallest warm or pool block of order @least or more, the order. */
+static unsigned smallest(const struct kn_zone *z, unsigned least, gfp_t gfp)
 {
+	const enum warm which = gfpflags_allow_blocking(gfp) ?
+					warm_for_waiting(z, least, false) :
+					WARM_SURE;
 	uint32_t pfn = find_pool(z, least);
 
 	if (pfn == KN_PFN_NONE)
-		pfn = find_warm(z, least, false);
+		pfn = find_warm(z, least, which);
 	return pfn == KN_PFN_NONE ? KN_MAX_ORDER : kn_page(pfn)->order;
 }
 
@@ -390,16 +438,14 @@ static uint32_t block_for_runs(struct kn_zone *z, uint32_t nr, uint32_t most,
 {
 	const unsigned least = kn_log2_up(nr);
 	const unsigned fits = kn_log2((most + 1ull) * nr - 1);
-	uint32_t pfn = KN_PFN_NONE;
+	uint32_t pfn;
 
-	for (unsigned o = KN_MIN(fits, smallest(z, least)); pfn == KN_PFN_NONE;
-	     o--) {
-		*order = o;
-		pfn = alloc_locked(z, o, gfp);
-		if (o == least)
-			break;
+	*order = KN_MIN(fits, smallest(z, least, gfp));
+	for (;; --*order) {
+		pfn = alloc_locked(z, *order, gfp, false);
+		if (pfn != KN_PFN_NONE || *order == least)
+			return pfn;
 	}
-	return pfn;
 }
 
 /* Cuts the block into runs; what is behind the last one is free again. */
@@ -691,10 +737,8 @@ uint32_t kn_zone_alloc(int node, unsigned order, gfp_t gfp)
 			break;
 		i++;
 	}
-	/* 3. What the pool gave meanwhile needs no room. */
-	if (kn_tun.hugetlb && kn_zone_alloc_bulk(node, order, gfp, &pfn, 1))
-		return pfn;
-	return KN_PFN_NONE;
+	/* 3. The reserve, and what the pool gave meanwhile, need no room. */
+	return alloc_bulk(node, order, gfp, &pfn, 1, true) ? pfn : KN_PFN_NONE;
 }
 
 void kn_zone_free(uint32_t pfn, unsigned order, uint8_t flags, bool may_block)

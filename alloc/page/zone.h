@@ -27,7 +27,7 @@
  *   Z3  No two free buddies of one kind and order below 10 exist.
  *   Z4  nr_sure counts the pages of warm and pool blocks that are surely in memory.  A
  *       call that may not wait gets only such; only __GFP_HIGH takes the last
- *       `reserve` of them.
+ *       `reserve` of them, and who may wait and finds nothing else.
  *
  * A free that cannot get the lock and may not wait leaves the block on a
  * lock-free stack, which the next holder of the lock empties.

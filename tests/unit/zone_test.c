@@ -2,8 +2,10 @@
 /* The buddy allocator of a node: splitting, merging, kinds, counts. */
 #include "alloc/page/zone.h"
 
+#include <errno.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 
 #include <knuma/kmalloc.h>
 #include <knuma/page.h>
@@ -516,6 +518,86 @@ static void the_reserve_is_filled_once(void)
 	CHECK(kn_zone_verify(0));
 }
 
+/* Pages of @nr runs of @bytes that are in memory, though nobody wrote there. */
+static size_t nr_present(void *const *p, int nr, size_t bytes)
+{
+	size_t n = 0;
+
+	for (int i = 0; i < nr; i++)
+		for (size_t at = 0; at < bytes; at += KN_PAGE_SIZE)
+			n += is_present((char *)p[i] + at, 1);
+	return n;
+}
+
+/* Who may wait takes other memory first, also when there has to be more. */
+static void calls_that_may_wait_leave_the_reserve(void)
+{
+	const size_t reserve = 32;
+	struct kn_zone *z = &kn_zones[0];
+	static void *p[2000];
+	int n = 0;
+
+	fake_nodes(1);
+	/* A huge page would bring what is beside the reserve. */
+	CHECK_EQ(prctl(PR_SET_THP_DISABLE, 1, 0, 0, 0), 0);
+	conf("reserve", "128K");
+	start_here();
+	for (int i = 0; i < 2000; i++)
+		p[i] = page_address(alloc_pages(GFP_KERNEL, 0));
+	CHECK(nr_present(p, 2000, KN_PAGE_SIZE) <= reserve);
+	for (int i = 0; i < 2000; i++)
+		p[i] = kmalloc(32 << 10, GFP_KERNEL);
+	CHECK(nr_present(p, 2000, 32 << 10) <= reserve);
+	/* Nor what was freed without having been written. */
+	for (int i = 0; i < 2000; i += 2)
+		kfree(p[i]);
+	for (int i = 0; i < 2000; i += 2)
+		p[i] = kmalloc(32 << 10, GFP_KERNEL);
+	CHECK(nr_present(p, 2000, 32 << 10) <= reserve);
+	CHECK_EQ(z->nr_sure, reserve);
+	while (kn_zone_alloc(0, 0, GFP_ATOMIC) != KN_PFN_NONE)
+		n++;
+	CHECK_EQ(n, reserve);
+	CHECK(kn_zone_verify(0));
+}
+
+/* More than one block: each call that may wait adds one, until it is full. */
+static void a_large_reserve_is_several_blocks(void)
+{
+	struct kn_zone *z = &kn_zones[0];
+	uint32_t pfn;
+
+	fake_nodes(1);
+	conf("reserve", "12M");
+	start_here();
+	for (int i = 0; i < 8; i++)
+		get(KN_MAX_ORDER);
+	CHECK_EQ(z->nr_sure, 3 * BLOCK);
+	pfn = kn_zone_alloc(0, KN_MAX_ORDER, GFP_ATOMIC);
+	CHECK(is_present(kn_pfn_address(pfn), KN_PAGE_SIZE << KN_MAX_ORDER));
+	CHECK(kn_zone_verify(0));
+}
+
+/* The end of the node: what was kept is better than nothing. */
+static void the_reserve_is_the_last_that_is_taken(void)
+{
+	struct kn_zone *z = &kn_zones[0];
+	int n = 0;
+
+	fake_nodes(1);
+	conf("reserve", "128K");
+	start_here();
+	put(get(0), 0);
+	CHECK_EQ(z->nr_sure, 32);
+	faults_install();
+	faults_fail(FAULT_MPROTECT, 1, FAULTS_FOR_EVER, ENOMEM);
+	while (kn_zone_alloc(0, 0, GFP_KERNEL) != KN_PFN_NONE)
+		n++;
+	CHECK(n >= 32);
+	CHECK_EQ(z->nr_free, 0);
+	CHECK(kn_zone_verify(0));
+}
+
 /* A call that may not wait touches no descriptor for the first time either. */
 static void what_tells_of_the_reserve_is_in_memory(void)
 {
@@ -633,6 +715,9 @@ int main(void)
 		child_test(cold_memory_turns_warm_by_huge_pages),
 		child_test(the_reserve_is_for_urgent_calls),
 		child_test(the_reserve_is_filled_once),
+		child_test(calls_that_may_wait_leave_the_reserve),
+		child_test(a_large_reserve_is_several_blocks),
+		child_test(the_reserve_is_the_last_that_is_taken),
 		child_test(what_tells_of_the_reserve_is_in_memory),
 		child_test(nodes_have_zones_of_their_own),
 		child_test(planted_errors_are_found),
