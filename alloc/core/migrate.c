@@ -181,8 +181,10 @@ static bool add_allocation(struct job *j, const void *p)
 		kn_large_hold(head);
 	if (id == KN_ID_PAGES)
 		add(j, head, kn_pfn(p), 1ull << head->order);
-	else if (id == KN_ID_LARGE || id == KN_ID_VMALLOC)
+	else if (id == KN_ID_LARGE)
 		add(j, head, kn_pfn(p), head->nr_pages);
+	else if (id == KN_ID_VMALLOC)
+		add(j, head, kn_pfn(p), kn_area_pages(head));
 	else
 		return false;
 	return true;

@@ -73,7 +73,7 @@ static void dump_area(const void *p)
 	kn_stack_name((uintptr_t)kn_load(&area->caller), caller,
 		      sizeof(caller));
 	kn_print("%p: %llu-page vmalloc region starting at %p allocated at %s",
-		 p, (unsigned long long)area->nr_pages, kn_page_addr(area),
+		 p, (unsigned long long)kn_area_pages(area), kn_page_addr(area),
 		 caller);
 }
 

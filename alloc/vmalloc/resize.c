@@ -4,6 +4,7 @@
 
 #include "alloc/base/assert.h"
 #include "alloc/config/tunables.h"
+#include "alloc/page/away.h"
 #include "alloc/stats/stats.h"
 #include "alloc/vmalloc/arena.h"
 #include "alloc/vmalloc/guard.h"
@@ -178,6 +179,8 @@ void kn_vmap_shrink(struct page *area, uint64_t nr)
 		wipe_tail(area, nr);
 	if (!kn_area_guard(area, nr))
 		return;
+	if (unlikely(kn_load(&area->away)))
+		kn_away_forget_slow(area + nr, area->nr_pages - nr);
 	ck_pr_sub_64(&a->used_pages, kn_area_pages(area) - nr);
 	kn_store(&area->nr_pages, nr);
 	kn_store(&area->spare, (uint64_t)0);

@@ -653,7 +653,7 @@ struct page *kn_vmap_find_around(const void *p, uint64_t nr)
 		if (head == lowest)
 			return NULL;
 	area = kn_page(head);
-	return pfn - head + nr <= area->nr_pages ? area : NULL;
+	return pfn - head + nr <= kn_area_pages(area) ? area : NULL;
 }
 
 uintptr_t kn_vmap_range(int node, int i, size_t *bytes)

@@ -147,12 +147,29 @@ static void all_else(void)
 	dumps_other(area, "free memory of the heap\n");
 }
 
+/* Pages behind, to grow into, are not told of. */
+static void areas_that_grow(void)
+{
+	char text[100];
+	char *area;
+
+	start_here();
+	area = knuma_realloc(knuma_malloc(8192), 2 << 20);
+	CHECK(area);
+	snprintf(text, sizeof(text), "512-page vmalloc region starting at %p ",
+		 (void *)area);
+	lines = 0;
+	dumps_other(area + (2 << 20) - 1, text);
+	dumps_other(area + (2 << 20), "free memory of the heap\n");
+	knuma_free(launder(area));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		child_test(objects),	child_test(objects_in_their_slab),
 		child_test(who_had_it), child_test(guarded_objects),
-		child_test(all_else),
+		child_test(all_else),	child_test(areas_that_grow),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -7,6 +7,8 @@
 #include <string.h>
 #include <sys/mman.h>
 
+#include <knuma/kvmalloc.h>
+#include <knuma/malloc.h>
 #include <knuma/numa.h>
 #include <knuma/page.h>
 #include <knuma/slab.h>
@@ -14,6 +16,7 @@
 #include <knuma/vmalloc.h>
 
 #include "alloc/page/away.h"
+#include "alloc/vmalloc/vmap.h"
 #include "numa/machine.h"
 #include "numa/topology.h"
 #include "tests/support/child.h"
@@ -192,6 +195,56 @@ static void every_kind_of_memory_moves(void)
 	moves(alloc_pages_exact_nid(1, 5 * page_size, gfp), 5 * page_size,
 	      release_exact);
 	CHECK(stat_of("migrated_pages") > 7 * MIB / page_size);
+}
+
+/* What is given up takes its marks along, whoever gets that place next. */
+static void a_shrink_forgets_what_it_gives_up(void)
+{
+	char *p, *q;
+
+	fake_start();
+	p = kvmalloc_node(MIB, GFP_KERNEL, 1);
+	CHECK(p);
+	memset(p, 1, MIB);
+	CHECK_EQ(knuma_migrate(p, NUMA_NO_NODE, 3, NULL), 0);
+	away_is(MIB / page_size, MIB / page_size);
+	CHECK_EQ(kvrealloc(p, MIB / 2, GFP_KERNEL), p);
+	away_is(MIB / 2 / page_size, MIB / 2 / page_size);
+	q = kvmalloc_node(MIB / 2 - page_size, GFP_KERNEL, 1);
+	CHECK_EQ(q, p + MIB / 2 + page_size);
+	memset(q, 1, MIB / 2 - page_size);
+	away_is(MIB / 2 / page_size, MIB / 2 / page_size);
+	kvfree(p);
+	kvfree(q);
+	CHECK_EQ(knuma_trim(), 0);
+	CHECK_EQ(knuma_trim(), 0);
+	away_is(0, 0);
+	heap_verify();
+}
+
+/* Pages to grow into are nobody's yet, also when an area before had them. */
+static void what_was_asked_for_moves(void)
+{
+	struct knuma_migrated m;
+	char *p;
+
+	fake_start();
+	/* Whichever node the thread is on. */
+	for (int node = 0; node < 4; node++) {
+		p = vmalloc_node(4 * MIB, node);
+		CHECK(p);
+		memset(p, 1, 4 * MIB);
+		vfree(p);
+	}
+	p = knuma_realloc(knuma_malloc(8192), 2 * MIB);
+	CHECK(p);
+	memset(p, 1, 2 * MIB);
+	CHECK(kn_vmap_find(p)->spare);
+	CHECK_EQ(knuma_migrate(p, NUMA_NO_NODE, (knuma_node_of(p) + 1) % 4, &m),
+		 0);
+	CHECK_EQ(m.pages, 2 * MIB / page_size);
+	away_is(m.pages, m.pages);
+	knuma_free(p);
 }
 
 /* A free takes it home, and the next request gets it there. */
@@ -640,6 +693,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		child_test(a_cache_is_emptied_while_it_moves),
 		child_test(every_kind_of_memory_moves),
+		child_test(a_shrink_forgets_what_it_gives_up),
+		child_test(what_was_asked_for_moves),
 		child_test(a_free_goes_to_its_own_node),
 		child_test(memory_that_is_used_again_comes_home),
 		child_test(what_is_not_in_memory_stays_so),
