@@ -171,6 +171,14 @@ static uint64_t spare_of(uint64_t nr)
 	return spare;
 }
 
+/* What is there to grow into is no reason to go to another node. */
+static struct page *growing_on(int node, uint64_t nr, bool *dirty)
+{
+	struct page *area = kn_vmap_get_growing(node, nr, spare_of(nr), dirty);
+
+	return area ? area : kn_vmap_get_growing(node, nr, 0, dirty);
+}
+
 void *kn_vmalloc_growing(size_t size, gfp_t gfp, const void *caller)
 {
 	const uint64_t nr = pages_of(size);
@@ -185,8 +193,7 @@ void *kn_vmalloc_growing(size_t size, gfp_t gfp, const void *caller)
 	node = kn_mag_node();
 	zl = kn_zonelist(node);
 	for (int i = 0; i < zl->nr && !area; i++)
-		area = kn_vmap_get_growing(zl->node[i], nr, spare_of(nr),
-					   &dirty);
+		area = growing_on(zl->node[i], nr, &dirty);
 	if (!area)
 		return NULL;
 	kn_node_account(node, kn_pfn_node(kn_page_pfn(area)));

@@ -15,8 +15,10 @@
 #include <knuma/tunables.h>
 #include <knuma/vmalloc.h>
 
+#include "alloc/page/zone.h"
 #include "alloc/slab/cache.h"
 #include "numa/machine.h"
+#include "numa/placement.h"
 #include "numa/span.h"
 #include "tests/support/child.h"
 #include "tests/support/fake_nodes.h"
@@ -224,6 +226,27 @@ static void a_full_node_is_followed_by_the_nearest(void)
 	fake_node_free_mib(1, 2000);
 	one_of_each(1, GFP_KERNEL, 1);
 	CHECK_EQ(stat_of("numa_miss"), stat_of("numa_foreign"));
+}
+
+/* Pages to grow into are no reason to go elsewhere. */
+static void what_grows_stays_on_a_node_that_is_nearly_full(void)
+{
+	int64_t room;
+	char *p;
+
+	fake_nodes(2);
+	fake_node_free_mib(0, 1000);
+	conf("background", "no");
+	start_quiet();
+	p = knuma_malloc(8192);
+	CHECK_EQ(knuma_node_of(p), 0);
+	CHECK_EQ(kn_node_spare_bytes(0, &room), 0);
+	fake_node_free_mib(0, 1000 + 45 - (int)(room / (int64_t)MIB));
+	kn_store(&kn_zones[0].may_fault, (uint64_t)0);
+	p = knuma_realloc(p, 40 * MIB);
+	CHECK_EQ(knuma_node_of(p), 0);
+	knuma_free(p);
+	heap_verify();
 }
 
 static uint64_t eight_gib(void)
@@ -779,6 +802,7 @@ int main(void)
 		child_test(an_object_goes_home_when_it_is_freed),
 		child_test(every_free_goes_home),
 		child_test(a_full_node_is_followed_by_the_nearest),
+		child_test(what_grows_stays_on_a_node_that_is_nearly_full),
 		child_test(when_all_nodes_are_full),
 		child_test(when_all_nodes_are_full_of_caches),
 		child_test(watermarks_are_left_to_the_kernel),
