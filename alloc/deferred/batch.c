@@ -773,6 +773,7 @@ void kn_batch_init(void)
 
 		c->id = (uint16_t)(KN_ID_RCU + i);
 		c->place = kn_mag_place(0, c->id);
+		c->name = "kfree_rcu";
 		c->capacity = KN_MAG_SLOTS;
 		c->batch = KN_BATCH_MAX;
 		c->flush = flush;

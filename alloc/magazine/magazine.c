@@ -335,8 +335,9 @@ void *kn_mag_alloc(struct kn_magcache *c, int node, gfp_t gfp)
 static kn_slow void report_dup(struct kn_magcache *c, int node, void *obj)
 {
 	kn_stat_add(KN_STAT_double_free, 1);
-	kn_bug("double free: object %p of cache id %u on node %d was freed and "
-	       "not allocated since", obj, c->id, kn_topo.kernel_id[node]);
+	kn_bug("double free: object %p of cache %s on node %d was freed and "
+	       "not allocated since",
+	       obj, c->name, kn_topo.kernel_id[node]);
 }
 
 /* Counts a batch that goes home to @node. */

@@ -65,6 +65,7 @@ struct kn_magcache {
 	uint32_t depot_max;	/* full batches a depot keeps of what is freed */
 	uint32_t depot_most;	/* and of what is handed over */
 	struct kn_depot *depot;	/* by node */
+	const char *name;	/* for reports */
 
 	/*
 	 * Gets up to @n objects of @node: how many, 0 when there are none.

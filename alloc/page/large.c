@@ -106,6 +106,7 @@ static void init_one(unsigned class, struct kn_depot *depot)
 	struct kn_magcache *c = &runs[class];
 
 	c->depot = depot;
+	c->name = "large objects";
 	c->refill = run_refill;
 	c->flush = run_flush;
 	kn_magcache_init(c, (uint16_t)(KN_ID_RUN + class), bytes);

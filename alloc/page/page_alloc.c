@@ -71,6 +71,7 @@ int kn_page_init(void)
 
 		c->depot = depot;
 		depot += nodes;
+		c->name = "pages";
 		c->refill = pcp_refill;
 		c->flush = pcp_flush;
 		kn_magcache_init(c, (uint16_t)(KN_ID_PCP + order),

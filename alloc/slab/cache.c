@@ -205,6 +205,7 @@ static struct kmem_cache *make_cache(const struct cache_shape *shape,
 		kn_slab_set_order(s, (uint32_t)conf.slab_order);
 	for (int node = 0; node < kn_topo.nr_nodes; node++)
 		s->node[node].partial = KN_PFN_NONE;
+	s->mag.name = s->name;
 	s->mag.refill = kn_slab_refill;
 	s->mag.flush = kn_slab_flush;
 	s->magazine = (uint16_t)KN_MIN(shape->magazine, 126u);

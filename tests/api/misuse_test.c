@@ -37,6 +37,7 @@ static void a_second_free_in_a_row_is_noticed_at_once(void)
 	begin();
 	for (size_t i = 0; i < NR_SMALL; i++) {
 		void *p = kmalloc(small[i], GFP_KERNEL), *was = launder(p);
+		char name[40];
 		void *a, *b;
 
 		misuse_forget();
@@ -45,6 +46,9 @@ static void a_second_free_in_a_row_is_noticed_at_once(void)
 		again(was);
 		CHECK_EQ(misuse_count(), 1);
 		CHECK_HAS(misuse_last(), "double free");
+		snprintf(name, sizeof(name), "of cache kmalloc-%zu ",
+			 kmalloc_size_roundup(small[i]));
+		CHECK_HAS(misuse_last(), name);
 		again(was);
 		CHECK_EQ(misuse_count(), 2);
 		/* It is free once. */
