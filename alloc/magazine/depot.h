@@ -11,7 +11,8 @@
  *       a call.
  *   D2  Blocks are never unmapped: a pop may read the link of a block that
  *       another thread has just taken (the generation of the head then fails).
- *   D3  nr_full is a hint for limits and statistics; the stack is the truth.
+ *   D3  nr_full is a hint for limits; the stack is the truth, and of any block
+ *       others may read nr at any time.
  */
 #ifndef KN_MAGAZINE_DEPOT_H
 #define KN_MAGAZINE_DEPOT_H

@@ -101,11 +101,12 @@ void kn_magcache_direct(struct kn_magcache *c)
 }
 
 /*
- * Without magazines batches are of any size, and few.  Blocks are never
+ * Batches are of any size: what is left over of one is one.  Blocks are never
  * unmapped: D2, and a walk that others lead elsewhere ends by its count.
  */
-static uint64_t walk_depot(const struct kn_depot *d)
+uint64_t kn_mag_in_depot(const struct kn_magcache *c, int node)
 {
+	const struct kn_depot *d = &c->depot[node];
 	ck_stack_entry_t *e = ck_pr_load_ptr(&d->full.head);
 	uint64_t n = 0;
 
@@ -117,14 +118,6 @@ static uint64_t walk_depot(const struct kn_depot *d)
 		e = ck_pr_load_ptr(&e->next);
 	}
 	return n;
-}
-
-uint64_t kn_mag_in_depot(const struct kn_magcache *c, int node)
-{
-	const struct kn_depot *d = &c->depot[node];
-
-	return kn_load(&c->capacity) ? (uint64_t)kn_load(&d->nr_full) * c->batch :
-			     walk_depot(d);
 }
 
 /* One step of the ladders below: the magazine itself, by whatever mode. */
@@ -192,7 +185,7 @@ static void stow(struct kn_magcache *c, int node, void **obj, uint32_t n,
 		return;
 	}
 	memcpy(b->obj, obj, n * sizeof(*obj));
-	b->nr = n;
+	kn_store(&b->nr, n);
 	kn_depot_put(&c->depot[node], b);
 }
 
@@ -223,7 +216,7 @@ static uint32_t stow_rest(struct kn_magcache *c, int node, struct kn_block *b,
 {
 	if (left && !into_magazine(c, node, b->obj, left, may_block)) {
 		if (kn_load(&c->depot[node].nr_full) < kn_load(&c->depot_max)) {
-			b->nr = left;
+			kn_store(&b->nr, left);
 			kn_depot_put(&c->depot[node], b);
 			return 1;
 		}
@@ -379,7 +372,7 @@ static bool make_room(struct kn_magcache *c, int node, void **top)
 		kn_block_put(node, b);
 		return false;
 	}
-	b->nr = n;
+	kn_store(&b->nr, n);
 	kn_depot_put(&c->depot[node], b);
 	account_home(node);
 	kn_stat_add(KN_STAT_flush_depot, 1);
@@ -472,7 +465,7 @@ bool kn_mag_hand_over_block(struct kn_magcache *c, int node, struct kn_block *b,
 {
 	if (kn_load(&c->depot[node].nr_full) >= kn_load(&c->depot_most))
 		return false;
-	b->nr = n;
+	kn_store(&b->nr, n);
 	kn_depot_put(&c->depot[node], b);
 	return true;
 }
@@ -489,6 +482,6 @@ void kn_mag_hand_over(struct kn_magcache *c, int node, void **obj, uint32_t n)
 		return;
 	}
 	memcpy(b->obj, obj, n * sizeof(*obj));
-	b->nr = n;
+	kn_store(&b->nr, n);
 	kn_depot_put(&c->depot[node], b);
 }

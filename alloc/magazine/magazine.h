@@ -169,7 +169,7 @@ static inline void kn_slow_step(gfp_t gfp)
 		hook(gfp & KN_GFP_MALLOC);
 }
 
-/* Objects in the depot of @node; a batch counts whole, unless none is. */
+/* Objects in the depot of @node, counted one batch after the other. */
 uint64_t kn_mag_in_depot(const struct kn_magcache *c, int node);
 
 /* Node whose magazine the caller's plain allocations come from. */

@@ -185,6 +185,7 @@ static void *run_of_node(struct kn_magcache *c, int node, gfp_t gfp, bool *hit)
 	    !(kn_page(kn_pfn(p))->flags & KN_PAGE_SURE)) {
 		kn_mag_free(c, node, p);
 		p = NULL;
+		*hit = false;
 	}
 	return p ? p : fresh_run(node, nr, kn_log2_up(nr), gfp, id_of(c));
 }

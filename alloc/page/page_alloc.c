@@ -611,7 +611,7 @@ struct page *virt_to_page(const void *p)
  */
 struct page *virt_to_head_page(const void *p)
 {
-	uint32_t pfn;
+	uint32_t pfn, before;
 
 	if (!virt_to_page(p))
 		return NULL;
@@ -627,8 +627,12 @@ struct page *virt_to_head_page(const void *p)
 		    pfn - kn_page_pfn(head) < head->nr_pages)
 			return head;
 	}
-	/* Runs that were cut out of one block begin anywhere. */
-	for (uint32_t back = 1; back < KN_RUN_MOST && back <= pfn; back++) {
+	/*
+	 * Runs that were cut out of one block begin anywhere, but in the window:
+	 * before it nothing need have a descriptor.
+	 */
+	before = pfn - kn_pfn((void *)kn_window_base(kn_pfn_node(pfn)));
+	for (uint32_t back = 1; back < KN_RUN_MOST && back <= before; back++) {
 		struct page *head = kn_page(pfn - back);
 
 		if (head->type == KN_PAGE_LARGE && back < head->nr_pages)

@@ -237,7 +237,8 @@ struct page *virt_to_page(const void *p) KN_SYM(virt_to_page);
  * @p: as for virt_to_page()
  *
  * Context: any thread, any signal handler.
- * Return:  the first page of the block or slab; NULL as virt_to_page().
+ * Return:  the first page of the block, slab or large object; of a page that is
+ *          free, any page; NULL as virt_to_page().
  */
 struct page *virt_to_head_page(const void *p) KN_SYM(virt_to_head_page);
 
