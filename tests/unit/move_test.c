@@ -487,8 +487,9 @@ static void *loses_the_place(void *from, size_t old_len, size_t new_len,
 	return (void *)(intptr_t)-ENOMEM;
 }
 
-/* What is not of the heap is neither written to nor unmapped. */
-static void a_place_that_others_took(void)
+/* A growth that the kernel refuses while others map there; and the next one. */
+static void grow_while_others_map(void *(*refuses)(void *, size_t, size_t, int,
+						   void *))
 {
 	struct page *area, *behind;
 	uint64_t used;
@@ -497,7 +498,7 @@ static void a_place_that_others_took(void)
 	area = hemmed_in(4 * MIB, 1, &behind);
 	used = kn_vmap_used_bytes();
 	real_mremap = kn_machine.mremap;
-	kn_machine.mremap = loses_the_place;
+	kn_machine.mremap = refuses;
 	CHECK_EQ(kn_vmap_resize(area, PAGES(8 * MIB), 0, &dirty), NULL);
 	kn_machine.mremap = real_mremap;
 	CHECK_EQ(printed_times("the process has mapped"), 1);
@@ -508,6 +509,12 @@ static void a_place_that_others_took(void)
 	fill(kn_page_addr(area), 8 * MIB, 2);
 	put(area);
 	kn_vmap_trim(0, true);
+}
+
+/* What is not of the heap is neither written to nor unmapped. */
+static void a_place_that_others_took(void)
+{
+	grow_while_others_map(loses_the_place);
 	put(filled(16 * MIB, 3));
 	CHECK(kn_vmap_verify(0));
 	CHECK(all_bytes(intruder, KN_PAGE_SIZE / 2, 0));
@@ -530,24 +537,7 @@ static void *loses_all_of_it(void *from, size_t old_len, size_t new_len,
 
 static void a_place_that_others_took_as_a_whole(void)
 {
-	struct page *area, *behind;
-	uint64_t used;
-
-	start_here();
-	area = hemmed_in(4 * MIB, 1, &behind);
-	used = kn_vmap_used_bytes();
-	real_mremap = kn_machine.mremap;
-	kn_machine.mremap = loses_all_of_it;
-	CHECK_EQ(kn_vmap_resize(area, PAGES(8 * MIB), 0, &dirty), NULL);
-	kn_machine.mremap = real_mremap;
-	CHECK_EQ(printed_times("the process has mapped"), 1);
-	CHECK_EQ(kn_vmap_used_bytes(), used);
-	CHECK(holds(area, 4 * MIB, 1));
-	area = resize(area, 8 * MIB);
-	CHECK(holds(area, 4 * MIB, 1));
-	fill(kn_page_addr(area), 8 * MIB, 2);
-	put(area);
-	kn_vmap_trim(0, true);
+	grow_while_others_map(loses_all_of_it);
 	CHECK(kn_vmap_verify(0));
 	CHECK(all_bytes(intruder, 4 * MIB, 0));
 }
