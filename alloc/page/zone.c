@@ -17,16 +17,16 @@
 struct kn_zone kn_zones[KN_MAX_NODES];
 
 /* Which of the lists a free block is on: with neither it is cold. */
-#define KIND ((uint8_t)(KN_PAGE_WARM | KN_PAGE_POOL))
+#define KIND		((uint8_t)(KN_PAGE_WARM | KN_PAGE_POOL))
 
-#define HUGE_ORDER (kn_log2(KN_HUGE_SIZE) - KN_PAGE_SHIFT)
+#define HUGE_ORDER	(kn_log2(KN_HUGE_SIZE) - KN_PAGE_SHIFT)
 
 /*
  * Steps of growth: address space costs a system call, not memory.  Each is a
  * multiple of the largest block, so no block ever straddles two steps.
  */
-#define GROW_LEAST (KN_PAGE_SIZE << KN_MAX_ORDER)
-#define GROW_HUGE KN_ALIGN_UP((size_t)64 << 20, GROW_LEAST)
+#define GROW_LEAST	(KN_PAGE_SIZE << KN_MAX_ORDER)
+#define GROW_HUGE	KN_ALIGN_UP((size_t)64 << 20, GROW_LEAST)
 
 /* Memory that a node may fault after one look at what it has free. */
 #define NODE_LOOK_EVERY ((int64_t)64 << 20)
@@ -35,13 +35,13 @@ struct kn_zone kn_zones[KN_MAX_NODES];
 #define HUGE_KEEPS	((int64_t)16 << 20)
 
 /* What stays available to the machine when all its nodes are full. */
-#define MACHINE_KEEPS ((int64_t)64 << 20)
+#define MACHINE_KEEPS	((int64_t)64 << 20)
 
 /* Others may take what was grown: a thread gives up after so many times. */
-#define GROW_TRIES 1000
+#define GROW_TRIES	1000
 
 /* Free blocks of an order examined for one of which the right thing is known. */
-#define WARM_SEARCH 8
+#define WARM_SEARCH	8
 
 /* Which warm blocks a call may have, Z4. */
 enum warm {
@@ -250,7 +250,8 @@ static uint32_t warm_up(struct kn_zone *z, unsigned order)
 		split_to(z, pfn, part);
 		flags = kn_page(pfn)->flags | KN_PAGE_WARM;
 		list_block(z, pfn, part, flags);
-		z->may_fault -= KN_MIN(z->may_fault, 1u << part);
+		kn_store(&z->may_fault,
+			 z->may_fault - KN_MIN(z->may_fault, 1u << part));
 		return pfn;
 	}
 	return KN_PFN_NONE;
@@ -595,7 +596,7 @@ bool kn_zone_take_room(int node, uint64_t pages)
 		return true;
 	kn_lock(&z->lock);
 	if (z->may_fault >= pages) {
-		z->may_fault -= pages;
+		kn_store(&z->may_fault, z->may_fault - pages);
 		kn_unlock(&z->lock);
 		return true;
 	}
@@ -649,13 +650,13 @@ static int grow_by(struct kn_zone *z, int node, size_t step, unsigned flags)
  * asked without the lock, and the thread may lose its CPU behind that.
  */
 #ifdef KN_GROW_UNLOCKED
-#define LOCK_TO_ASK(l)	 ((void)(l))
-#define UNLOCK_ASKED(l)	 ((void)(l))
-#define BETWEEN_ASKED()	 sched_yield()
+#define LOCK_TO_ASK(l)	((void)(l))
+#define UNLOCK_ASKED(l) ((void)(l))
+#define BETWEEN_ASKED() sched_yield()
 #else
-#define LOCK_TO_ASK(l)	 kn_lock(l)
-#define UNLOCK_ASKED(l)	 kn_unlock(l)
-#define BETWEEN_ASKED()	 ((void)0)
+#define LOCK_TO_ASK(l)	kn_lock(l)
+#define UNLOCK_ASKED(l) kn_unlock(l)
+#define BETWEEN_ASKED() ((void)0)
 #endif
 
 /* Whether another thread grows @z; if not, the caller does from here on. */
@@ -809,7 +810,7 @@ void kn_zone_free_runs(const uint32_t *pfn, uint32_t n, uint32_t nr)
 static unsigned least_order(const struct kn_zone *z, uint32_t pfn, bool all)
 {
 	if (in_huge_part(z, pfn))
-		return HUGE_ORDER;	/* part of a huge page frees nothing */
+		return HUGE_ORDER; /* part of a huge page frees nothing */
 	return all ? 0 : 3;
 }
 
@@ -887,7 +888,7 @@ uint64_t kn_zone_trim(int node, uint64_t most, bool all)
 	uint64_t done = 0, got;
 
 	if (kn_tun.lock_memory)
-		return 0;	/* resident is what the user asked for */
+		return 0; /* resident is what the user asked for */
 	if (!all) {
 		const uint64_t idle = kn_load(&z->least_warm) << KN_PAGE_SHIFT;
 
@@ -897,7 +898,7 @@ uint64_t kn_zone_trim(int node, uint64_t most, bool all)
 	while (done < most && (got = purge_one(z, all)) != 0)
 		done += got;
 	kn_lock(&z->lock);
-	z->least_warm = z->nr_warm;
+	kn_store(&z->least_warm, z->nr_warm);
 	kn_unlock(&z->lock);
 	if (done) {
 		kn_stat_add(KN_STAT_purge_calls, 1);
@@ -1088,7 +1089,7 @@ static void shut_pool(struct kn_zone *z)
 			struct page *page = kn_page(pfn);
 
 			if (page->flags & KN_PAGE_SURE)
-				z->nr_sure -= 1u << o;
+				kn_store(&z->nr_sure, z->nr_sure - (1u << o));
 			page->flags &= (uint8_t)~KN_PAGE_SURE;
 		}
 }

@@ -78,7 +78,7 @@ void kn_extent_add(struct kn_arena *a, uint32_t pfn, uint64_t pages)
 	from = (uintptr_t)kn_pfn_address(pfn);
 	to = from + (pages << KN_PAGE_SHIFT);
 	if (to == a->top) {
-		a->top = from;
+		kn_store(&a->top, from);
 		kn_walks_skip(a, from, to, from);
 	} else {
 		kn_extent_list(a, pfn, pages);
@@ -141,7 +141,7 @@ uint32_t kn_top_take(struct kn_arena *a, uint64_t pages, uint64_t align)
 
 	if (at + (pages << KN_PAGE_SHIFT) > a->grown)
 		return KN_PFN_NONE;
-	a->top = at + (pages << KN_PAGE_SHIFT);
+	kn_store(&a->top, at + (pages << KN_PAGE_SHIFT));
 	if (skip)
 		kn_extent_list(a, pfn, skip);
 	return hand_out(pfn + (uint32_t)skip, pages);
@@ -224,7 +224,7 @@ int kn_arena_grow(struct kn_arena *a, uint64_t pages, uint64_t align)
 
 	kn_lock(&a->lock);
 	if (!err)
-		a->grown = from + step;
+		kn_store(&a->grown, from + step);
 	kn_store(&a->growing, 0);
 	kn_unlock(&a->lock);
 	return err;

@@ -53,7 +53,7 @@ static struct page *take_behind(struct kn_arena *a, struct page *area,
 	uintptr_t end;
 
 	if ((uintptr_t)kn_page_addr(next) == a->top) {
-		a->top += more << KN_PAGE_SHIFT;
+		kn_store(&a->top, a->top + (more << KN_PAGE_SHIFT));
 	} else if (next->type == KN_PAGE_VM_FREE) {
 		const uint64_t have = next->capacity;
 
