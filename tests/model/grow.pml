@@ -3,9 +3,10 @@
  * tests/model/grow.pml - one thread grows a zone, the others wait for it
  *
  * Stands for
- *   kn_zone_alloc(), somebody_grows(), grow(), grow_by(), kn_zone_alloc_bulk(),
- *   kn_zone_free()
+ *   kn_zone_alloc(), kn_zone_alloc_bulk(), kn_zone_free()
  *						alloc/page/zone.c
+ *   kn_zone_claim_growth(), kn_zone_grow(), grow_by()
+ *						alloc/page/grow.c
  *   kn_wait_clear()				alloc/base/lock.c
  *
  * Threads take a page and give it back.  When none is free, one of them grows
