@@ -61,6 +61,21 @@ static inline int kn_place_node(uint32_t place)
 	return (int)(place / (uint32_t)KN_REGION_BYTES);
 }
 
+/*
+ * Bytes of an object, or of a run of pages, by the id that the map has of it; 0
+ * where its owner must be asked.
+ */
+extern uint32_t kn_id_room[KN_NR_IDS];
+
+/* The same of what is allocated at @p; 0 outside the span. */
+static inline size_t kn_room_of(const void *p)
+{
+	if (unlikely(!kn_span_has(p)))
+		return 0;
+	return kn_load(&kn_id_room[kn_map_place(p) % (uint32_t)KN_REGION_BYTES /
+				   (uint32_t)sizeof(struct kn_magazine)]);
+}
+
 /* What a page belongs to. */
 static inline uint32_t kn_map_id(uint32_t pfn)
 {

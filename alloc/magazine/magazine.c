@@ -27,6 +27,7 @@
 
 struct kn_magcache *kn_magcaches[KN_NR_IDS];
 uint32_t kn_nr_magcaches;
+uint32_t kn_id_room[KN_NR_IDS];
 enum kn_mag_mode kn_mag_mode = KN_MAG_DEPOT;
 const char *kn_mag_reason = "not started";
 void (*kn_slow_hook)(bool from_malloc);

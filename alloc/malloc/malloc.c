@@ -170,7 +170,7 @@ kn_fast void knuma_free(void *p)
 	knuma_free_slow(p);
 }
 
-size_t knuma_malloc_usable_size(void *p)
+static kn_slow size_t usable_slow(void *p)
 {
 	const struct page *area;
 
@@ -178,6 +178,13 @@ size_t knuma_malloc_usable_size(void *p)
 		return 0;
 	area = kn_vmap_find(p);
 	return area ? kn_area_pages(area) << KN_PAGE_SHIFT : kn_object_used(p);
+}
+
+kn_fast size_t knuma_malloc_usable_size(void *p)
+{
+	const size_t room = kn_room_of(p);
+
+	return likely(room) ? room : usable_slow(p);
 }
 
 /* What doubles once more is an area. */
@@ -219,6 +226,7 @@ static void *other(size_t size, bool grows, const void *caller)
 
 void *knuma_realloc(void *p, size_t size)
 {
+	const size_t room = kn_room_of(p);
 	struct page *area;
 	size_t have;
 	void *new;
@@ -229,19 +237,19 @@ void *knuma_realloc(void *p, size_t size)
 		knuma_free(p);
 		return NULL;
 	}
-	have = knuma_malloc_usable_size(p);
+	have = likely(room) ? room : usable_slow(p);
 	if (unlikely(!have)) {
 		kn_bug("realloc(%p, %zu): nothing is allocated there", p, size);
 		errno = ENOMEM;
 		return NULL;
 	}
-	area = kn_vmap_find(p);
+	area = likely(room) ? NULL : kn_vmap_find(p);
 	new = area ? resize_area(area, size) : NULL;
 	if (new)
 		return new;
 	/* A shrink below half gives memory back. */
 	if (size <= have && size >= have / 2) {
-		if (!area)
+		if (unlikely(!room && !area))
 			kn_object_resize(p, size, false);
 		return p;
 	}

@@ -112,6 +112,7 @@ static void init_one(unsigned class, struct kn_depot *depot)
 	kn_magcache_init(c, (uint16_t)(KN_ID_RUN + class), bytes);
 	if (c->capacity <= 2)
 		kn_magcache_set_batch(c, RUN_BATCH, RUN_BATCH_BYTES);
+	kn_id_room[c->id] = (uint32_t)bytes;
 	for (int node = 0; node < kn_topo.nr_nodes; node++)
 		depot[node].ramp = 1;
 }

@@ -215,6 +215,7 @@ static struct kmem_cache *make_cache(const struct cache_shape *shape,
 		kn_magcache_direct(&s->mag);
 	if (s->remembers)
 		never_open(&s->mag);
+	kn_store(&kn_id_room[id], kn_debug_layout(s) ? 0 : s->size);
 	s->live = true;
 	kn_list_add_tail(&caches, &s->list);
 	return s;

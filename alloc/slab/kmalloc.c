@@ -405,8 +405,12 @@ static struct kmem_cache *debugged(const void *p)
 
 size_t kn_object_used(const void *p)
 {
-	const struct kmem_cache *s = debugged(p);
+	const size_t room = kn_room_of(p);
+	const struct kmem_cache *s;
 
+	if (likely(room))
+		return room;
+	s = debugged(p);
 	return s ? kn_debug_requested(s, p) : ksize(p);
 }
 
@@ -425,8 +429,11 @@ void kn_object_resize(void *p, size_t size, bool zero)
 
 size_t ksize(const void *p)
 {
+	const size_t room = kn_room_of(p);
 	uint32_t id;
 
+	if (likely(room))
+		return room;
 	if (ZERO_OR_NULL_PTR(p) || !kn_span_has(p))
 		return 0;
 	id = kn_map_id(kn_pfn(p));

@@ -955,6 +955,27 @@ static void children_go_on_with_them(void)
 	CHECK_EQ(strlen(printed()), 0);
 }
 
+/* What a slot says of sizes is its cache's, not that of the one before it. */
+static void a_size_follows_the_layout_of_its_cache(void)
+{
+	const unsigned flags[] = {0, FZPU, SLAB_POISON, 0};
+	const struct kmem_cache *slot = NULL;
+
+	for (unsigned i = 0; i < KN_ARRAY_SIZE(flags); i++) {
+		struct kmem_cache *s = cache("slot", 60, flags[i]);
+		char *p = kmem_cache_alloc(s, GFP_KERNEL);
+
+		CHECK(!slot || s == slot);
+		slot = s;
+		CHECK_EQ(ksize(p), flags[i] ? 60 : 64);
+		CHECK_EQ(knuma_malloc_usable_size(p), ksize(p));
+		memset(p, 1, ksize(p));
+		free_of(s, p);
+		kmem_cache_destroy(s);
+	}
+	CHECK_EQ(strlen(printed()), 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -982,6 +1003,7 @@ int main(void)
 		child_test(poison_alone_guards_the_padding),
 		child_test(what_is_too_large_for_a_layout_has_none),
 		child_test(kmalloc_keeps_its_promises),
+		child_test(a_size_follows_the_layout_of_its_cache),
 		child_test(objects_of_readers_are_not_written),
 		child_test(constructors_run_once),
 		child_test(names_choose),
