@@ -33,9 +33,13 @@ static void a_type_or_a_variable(void)
 {
 	struct conn *a = kmalloc_obj(*a), *b = kmalloc_obj(struct conn);
 
+	/*
+	 * checks kmalloc_obj, kmalloc_objs, kmalloc_flex: "gfp may be left out"
+	 */
 	CHECK(IS_TYPE(kmalloc_obj(struct conn), struct conn));
 	CHECK(IS_TYPE(kmalloc_objs(int, 3), int));
 	CHECK(IS_TYPE(kmalloc_flex(struct frame, sample, 3), struct frame));
+	/* checks kmalloc_obj: "kmalloc() of the size of var_or_type" */
 	CHECK(a && ksize(a) == kmalloc_size_roundup(sizeof(*a)));
 	CHECK(b && ksize(b) == ksize(a));
 	kfree(a);
@@ -50,6 +54,7 @@ static void flags_may_be_left_out(void)
 	CHECK_FAILS(kmalloc_obj(char, 1u << 30), EINVAL);
 	CHECK_FAILS(kmalloc_objs(char, 2, 1u << 30), EINVAL);
 	CHECK_FAILS(kmalloc_flex(struct frame, sample, 2, 1u << 30), EINVAL);
+	/* checks default_gfp: "default_gfp(__VA_ARGS__)" */
 	CHECK_EQ(default_gfp(), GFP_KERNEL);
 	CHECK_EQ(default_gfp(GFP_NOWAIT), GFP_NOWAIT);
 	CHECK_EQ(default_gfp(__GFP_HIGH | __GFP_ZERO), __GFP_HIGH | __GFP_ZERO);
@@ -110,6 +115,10 @@ static void arrays_and_flexible_ends_have_room(void)
 	struct frame *f = kmalloc_flex(*f, sample, N);
 	long *n = kmalloc_objs(*n, N);
 
+	/*
+	 * checks kmalloc_objs: "kmalloc_array() of n elements"; kmalloc_flex:
+	 * "kmalloc() of the struct and of n elements"
+	 */
 	CHECK_EQ(ksize(f), kmalloc_size_roundup(sizeof(*f) + N * 8));
 	CHECK_EQ(ksize(n), kmalloc_size_roundup(N * sizeof(*n)));
 	kfree(f);
@@ -138,6 +147,9 @@ static void what_does_not_fit_is_refused(void)
 	CHECK_EQ(kn_flex_bytes(1, SIZE_MAX, 1), SIZE_MAX);
 	CHECK_EQ(kn_flex_bytes(8, half, 8), SIZE_MAX);
 	CHECK_EQ(kn_flex_bytes(8, 3, 8), 32);
+	/*
+	 * checks kmalloc_flex: "of SIZE_MAX bytes when the size does not fit"
+	 */
 	CHECK_FAILS(kmalloc_flex(struct frame, sample, half), ENOMEM);
 	CHECK_FAILS(kvmalloc_flex(struct frame, sample, half), ENOMEM);
 }

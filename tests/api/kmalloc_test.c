@@ -22,6 +22,9 @@ static const size_t some_sizes[] = {
 
 static void no_bytes_is_the_zero_size_pointer(void)
 {
+	/*
+	 * checks kmalloc, kmalloc_node: "0 is legal and returns ZERO_SIZE_PTR"
+	 */
 	CHECK_EQ(kmalloc(0, GFP_KERNEL), ZERO_SIZE_PTR);
 	CHECK_EQ(kzalloc(0, GFP_KERNEL), ZERO_SIZE_PTR);
 	CHECK_EQ(kmalloc_node(0, GFP_KERNEL, 0), ZERO_SIZE_PTR);
@@ -31,6 +34,7 @@ static void no_bytes_is_the_zero_size_pointer(void)
 	CHECK_EQ(kmalloc(0, GFP_ATOMIC), ZERO_SIZE_PTR);
 	CHECK(ZERO_SIZE_PTR != NULL);
 	CHECK(ZERO_OR_NULL_PTR(ZERO_SIZE_PTR) && ZERO_OR_NULL_PTR(NULL));
+	/* checks ksize: "0 for NULL and ZERO_SIZE_PTR" */
 	CHECK_EQ(ksize(ZERO_SIZE_PTR), 0);
 	CHECK_EQ(ksize(NULL), 0);
 	CHECK_EQ(kmalloc_size_roundup(0), 0);
@@ -60,6 +64,10 @@ static void aligned_by_size(size_t size)
 	for (int i = 0; i < SAME; i++) {
 		p[i] = kmalloc(size, GFP_KERNEL);
 		CHECK(p[i]);
+		/*
+		 * checks kmalloc_node: "the largest power of two that divides
+		 * @size"
+		 */
 		CHECK_EQ((uintptr_t)p[i] % align, 0);
 	}
 	for (int i = 0; i < SAME; i++)
@@ -90,6 +98,7 @@ static void size_is_what_is_told(size_t size)
 	CHECK_EQ(ksize(b), real);
 	CHECK_EQ(kmalloc_size_roundup(size), real);
 	/* Asked for all of it, one owns all of it, and gets no more. */
+	/* checks ksize: "kmalloc_size_roundup() bytes" */
 	CHECK_EQ(kmalloc_size_roundup(real), real);
 	CHECK(a + real <= b || b + real <= a);
 	pattern_fill(a, real, size);
@@ -114,6 +123,10 @@ static void roundup_is_the_class_or_whole_pages(void)
 	const size_t page = knuma_page_size();
 	size_t last = 0;
 
+	/*
+	 * checks kmalloc_size_roundup: "the size class, or whole pages", "0 for
+	 * 0, and @size itself above"
+	 */
 	CHECK_EQ(kmalloc_size_roundup(1), KMALLOC_MIN_SIZE);
 	CHECK_EQ(kmalloc_size_roundup(33 << 10), ALIGN(33u << 10, page));
 	for (size_t size = 1; size <= KMALLOC_MAX_CACHE_SIZE; size++) {
@@ -193,6 +206,7 @@ static void the_zeroing_forms_agree(void)
 
 	leave_dirty(96, DIRTY);
 	p = kzalloc_node(96, GFP_KERNEL, 0);
+	/* checks kmalloc_node, kmalloc_array: "unless __GFP_ZERO" */
 	CHECK(p && all_bytes(p, ksize(p), 0));
 	kfree(p);
 	leave_dirty(96, DIRTY);
@@ -215,6 +229,7 @@ static void an_array_that_overflows_is_refused_in_silence(void)
 	CHECK_FAILS(kmalloc_array_node(2, half, GFP_KERNEL, 0), ENOMEM);
 	CHECK_FAILS(kcalloc(half, 3, GFP_KERNEL), ENOMEM);
 	CHECK_FAILS(kcalloc_node(half, half, GFP_KERNEL, 0), ENOMEM);
+	/* checks krealloc_array: "NULL on failure, and then @p is as before" */
 	CHECK_FAILS(krealloc_array(p, half, 2, GFP_KERNEL), ENOMEM);
 	CHECK(all_bytes(p, 40, 3));
 	CHECK_EQ(strlen(printed()), 0);
@@ -232,6 +247,10 @@ static void above_the_largest_size(void)
 	CHECK(p);
 	memset(p, 1, KMALLOC_MAX_SIZE);
 	kfree(p);
+	/*
+	 * checks kmalloc_node: "KMALLOC_MAX_SIZE (warns once unless
+	 * __GFP_NOWARN)"
+	 */
 	CHECK_FAILS(kmalloc(size, GFP_KERNEL | __GFP_NOWARN), ENOMEM);
 	CHECK_FAILS(kmalloc(size, GFP_NOWAIT), ENOMEM);
 	CHECK_EQ(strlen(printed()), 0);
@@ -248,6 +267,10 @@ static void krealloc_of_nothing_is_kmalloc(void)
 	char *p = krealloc(NULL, 100, GFP_KERNEL);
 	char *q = krealloc(ZERO_SIZE_PTR, 100, GFP_KERNEL | __GFP_ZERO);
 
+	/*
+	 * checks krealloc: "with NULL or ZERO_SIZE_PTR the call is kmalloc()",
+	 * "0 frees @p"
+	 */
 	CHECK(p && ksize(p) >= 100);
 	CHECK(q && all_bytes(q, 100, 0));
 	CHECK_EQ(krealloc(NULL, 0, GFP_KERNEL), ZERO_SIZE_PTR);
@@ -265,6 +288,7 @@ static void krealloc_stays_while_it_fits(void)
 		char *const was = p;
 
 		p = krealloc(p, real, GFP_KERNEL);
+		/* checks krealloc: "stays where it is while @size fits" */
 		CHECK_EQ(p, was);
 		p = krealloc(p, 1, GFP_KERNEL);
 		CHECK_EQ(p, was);
@@ -283,6 +307,10 @@ static void krealloc_keeps_the_content(void)
 		for (size = have; size <= KMALLOC_MAX_SIZE;
 		     size = size * 2 + 1) {
 			p = krealloc(p, size, GFP_KERNEL);
+			/*
+			 * checks krealloc: "Else it moves, and keeps its
+			 * content"
+			 */
 			CHECK(p && ksize(p) >= size);
 			CHECK(pattern_holds(p, have, i));
 			pattern_fill(p, size, i);
@@ -298,6 +326,7 @@ static void a_failed_krealloc_changes_nothing(void)
 	char *p = kmalloc(500, GFP_KERNEL);
 
 	pattern_fill(p, 500, 1);
+	/* checks krealloc: "NULL on failure, and then @p is as before" */
 	CHECK_FAILS(krealloc(p, KMALLOC_MAX_SIZE + 1,
 			     GFP_KERNEL | __GFP_NOWARN),
 		    ENOMEM);
@@ -326,6 +355,7 @@ static void krealloc_zero_grows_into_zeroes(void)
 
 		p = krealloc(p, size, GFP_KERNEL | __GFP_ZERO);
 		CHECK(p);
+		/* checks krealloc: "so a later growth reads as zero" */
 		CHECK(all_bytes(p, have < size ? have : size, 0xee));
 		if (size > have)
 			CHECK(all_bytes(p + have, size - have, 0));
@@ -345,6 +375,10 @@ static void krealloc_moves_to_an_alignment(void)
 		pattern_fill(p, 24, align);
 		q = krealloc_node_align(p, 100, align, GFP_KERNEL,
 					NUMA_NO_NODE);
+		/*
+		 * checks krealloc_node_align: "also moves when it is not
+		 * aligned"
+		 */
 		CHECK(q && (uintptr_t)q % align == 0 && ksize(q) >= 100);
 		CHECK(pattern_holds(q, 24, align));
 		/* One that has it already stays. */
@@ -362,8 +396,13 @@ static void krealloc_to_an_alignment_at_the_edges(void)
 	char *p = kmalloc(96, GFP_KERNEL), *q;
 
 	CHECK(p);
+	/* checks krealloc_node_align: "0 and 1 mean that of kmalloc()" */
 	CHECK_EQ(krealloc_node_align(p, 90, 0, GFP_KERNEL, NUMA_NO_NODE), p);
 	pattern_fill(p, 96, 1);
+	/*
+	 * checks krealloc_node_align: "NULL on failure, and then @p is as
+	 * before"
+	 */
 	CHECK_FAILS(krealloc_node_align(p, 100, 48, GFP_KERNEL, NUMA_NO_NODE),
 		    EINVAL);
 	CHECK_EQ(printed_times("no power of two"), 1);
@@ -395,6 +434,7 @@ static void krealloc_moves_to_a_node(void)
 	p = kmalloc_node(100, GFP_KERNEL, 0);
 	CHECK_EQ(knuma_node_of(p), 0);
 	/* A wish moves nothing that may stay; __GFP_THISNODE does. */
+	/* checks krealloc_node_align: "__GFP_THISNODE and it is not of @nid" */
 	CHECK_EQ(krealloc_node(p, 90, GFP_KERNEL, 1), p);
 	q = krealloc_node(p, 90, GFP_KERNEL | __GFP_THISNODE, 1);
 	CHECK_EQ(knuma_node_of(q), 1);
@@ -414,6 +454,7 @@ static void nolock_has_two_flags_and_no_wait(void)
 	kfree(kmalloc(48, GFP_KERNEL));
 	CHECK_FAILS(kmalloc_nolock(48, GFP_KERNEL, NUMA_NO_NODE), EINVAL);
 	CHECK_FAILS(kmalloc_nolock(48, __GFP_HIGH, NUMA_NO_NODE), EINVAL);
+	/* checks kmalloc_nolock: "0 is legal and returns ZERO_SIZE_PTR" */
 	CHECK_EQ(kmalloc_nolock(0, 0, NUMA_NO_NODE), ZERO_SIZE_PTR);
 	CHECK_FAILS(kmalloc_nolock(48, 0, 12345), EINVAL);
 	CHECK_FAILS(kmalloc_nolock(100000, 0, 12345), EINVAL);
@@ -422,6 +463,7 @@ static void nolock_has_two_flags_and_no_wait(void)
 	if (!syscalls_forbid())
 		skip_child("no seccomp");
 	p = kmalloc_nolock(48, __GFP_ZERO | __GFP_ACCOUNT, NUMA_NO_NODE);
+	/* checks kmalloc_nolock: "unless __GFP_ZERO" */
 	CHECK(p && all_bytes(p, 48, 0));
 	kfree_nolock(p);
 	/* More than was ever in memory: nothing, in silence. */
@@ -476,6 +518,10 @@ static void kfree_sensitive_wipes_all_of_it(void)
 		memset(p, 0x5e, real);
 		was = launder(p);
 		kfree_sensitive(p);
+		/*
+		 * checks kfree_sensitive: "All ksize() bytes are overwritten
+		 * with zeroes"
+		 */
 		CHECK(all_bytes(was, real, 0));
 	}
 }

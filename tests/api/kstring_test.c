@@ -17,9 +17,11 @@ static void kmemdup_copies(void)
 	pattern_fill(src, sizeof(src), 1);
 	for (size_t len = 1; len <= sizeof(src); len++) {
 		copy = kmemdup(src, len, GFP_KERNEL);
+		/* checks kmemdup: "the copy, to be freed with kfree()" */
 		CHECK(copy && copy != src && !memcmp(copy, src, len));
 		kfree(copy);
 	}
+	/* checks kmemdup: "0 is legal and returns ZERO_SIZE_PTR" */
 	CHECK_EQ(kmemdup(src, 0, GFP_KERNEL), ZERO_SIZE_PTR);
 	CHECK_EQ(kmemdup(NULL, 0, GFP_KERNEL), ZERO_SIZE_PTR);
 	CHECK_FAILS(kmemdup(src, KMALLOC_MAX_SIZE + 1,
@@ -58,6 +60,10 @@ static void kstrdup_copies_with_the_end(void)
 static void a_string_that_is_not_there(void)
 {
 	errno = 4;
+	/*
+	 * checks kstrdup, kstrndup, kmemdup_nul: "NULL on failure, and for
+	 * NULL"; kstrdup: "errno is left alone when @s is NULL"
+	 */
 	CHECK_EQ(kstrdup(NULL, GFP_KERNEL), NULL);
 	CHECK_EQ(kstrndup(NULL, 5, GFP_KERNEL), NULL);
 	CHECK_EQ(kmemdup_nul(NULL, 5, GFP_KERNEL), NULL);
@@ -92,6 +98,7 @@ static void kstrndup_reads_no_further(void)
 	CHECK(at != MAP_FAILED && !mprotect(at + page, page, PROT_NONE));
 	memcpy(at + page - 4, "edge", 4);
 	copy = kstrndup(at + page - 4, 4, GFP_KERNEL);
+	/* checks kstrndup: "needs no zero byte within @max bytes" */
 	CHECK(copy && !strcmp(copy, "edge"));
 	kfree(copy);
 	copy = kmemdup_nul(at + page - 4, 4, GFP_KERNEL);
@@ -103,6 +110,7 @@ static void kmemdup_nul_copies_zero_bytes_like_others(void)
 {
 	char *copy = kmemdup_nul("a\0b", 3, GFP_KERNEL);
 
+	/* checks kmemdup_nul: "zero bytes are copied like others" */
 	CHECK(copy && !memcmp(copy, "a\0b", 4));
 	kfree(copy);
 	copy = kmemdup_nul("a", 0, GFP_KERNEL);
@@ -121,10 +129,15 @@ static void constants_are_not_copied(void)
 	const char *relocated = getenv("PATH");
 	const char *copy;
 
+	/*
+	 * checks kstrdup_const: "read-only data is returned as it is";
+	 * kfree_const: "is a constant, and left alone"
+	 */
 	CHECK_EQ(kstrdup_const(constant, GFP_KERNEL), constant);
 	CHECK_EQ(kstrdup_const(constant + 3, GFP_KERNEL), constant + 3);
 	kfree_const(constant);
 	copy = kstrdup_const(variable, GFP_KERNEL);
+	/* checks kstrdup_const: "to be freed with kfree_const()" */
 	CHECK(copy && copy != variable && !strcmp(copy, variable));
 	CHECK(ksize(copy) >= sizeof(variable));
 	kfree_const(copy);
@@ -133,6 +146,7 @@ static void constants_are_not_copied(void)
 		CHECK(copy && copy != relocated && !strcmp(copy, relocated));
 		kfree_const(copy);
 	}
+	/* checks kstrdup_const: "NULL on failure, and for NULL" */
 	CHECK_EQ(kstrdup_const(NULL, GFP_KERNEL), NULL);
 	kfree_const(NULL);
 	CHECK_EQ(strlen(printed()), 0);

@@ -75,6 +75,7 @@ static void the_limit_is_a_setting(void)
 
 static void of_no_bytes(void)
 {
+	/* checks kvmalloc_node: "0 returns ZERO_SIZE_PTR" */
 	CHECK_EQ(kvmalloc(0, GFP_KERNEL), ZERO_SIZE_PTR);
 	CHECK_EQ(kvzalloc(0, GFP_KERNEL), ZERO_SIZE_PTR);
 	CHECK_EQ(kvmalloc_array(0, 5, GFP_KERNEL), ZERO_SIZE_PTR);
@@ -93,6 +94,7 @@ static void aligned_as_promised(void)
 
 		if (size > KMALLOC_MAX_CACHE_SIZE)
 			least = knuma_page_size();
+		/* checks kvmalloc_node: "a page at least above" */
 		CHECK(p && (uintptr_t)p % least == 0);
 		kvfree(p);
 	}
@@ -110,6 +112,10 @@ static void zeroed_after_dirty_frees(void)
 			kvfree(p);
 			p = round % 2 ? kvzalloc(size[i], GFP_KERNEL) :
 					kvcalloc(size[i] / 10, 10, GFP_KERNEL);
+			/*
+			 * checks kvmalloc_node, kvmalloc_array_node: "unless
+			 * __GFP_ZERO"
+			 */
 			CHECK(all_bytes(p, size[i], 0));
 			memset(p, 0xab, size[i]);
 			kvfree(p);
@@ -136,6 +142,7 @@ static void above_int_max(void)
 {
 	const volatile size_t size = (size_t)INT_MAX + 1;
 
+	/* checks kvmalloc_node: "INT_MAX (warns once unless __GFP_NOWARN)" */
 	CHECK_FAILS(kvmalloc(size, GFP_KERNEL | __GFP_NOWARN), ENOMEM);
 	CHECK_EQ(strlen(printed()), 0);
 	CHECK_FAILS(kvmalloc(size, GFP_KERNEL), ENOMEM);
@@ -192,6 +199,10 @@ static void calls_that_may_not_wait(void)
 		char *p = kvmalloc(size, GFP_NOWAIT);
 
 		errno = p ? ENOMEM : errno;
+		/*
+		 * checks kvmalloc_node: "get memory that is populated already,
+		 * or NULL"
+		 */
 		CHECK_EQ(errno, ENOMEM);
 		if (p) {
 			CHECK(!is_vmalloc_addr(p));
@@ -225,6 +236,7 @@ static void kvfree_sensitive_wipes(void)
 
 	memset(p, 0x66, 1000);
 	kvfree_sensitive(p, 900);
+	/* checks kvfree_sensitive: "bytes to overwrite with zeroes" */
 	CHECK(all_bytes(was, 900, 0));
 	CHECK(all_bytes(was + 900, 100, 0x66));
 	p = kvmalloc(MIB, GFP_KERNEL);
@@ -245,6 +257,10 @@ static void kvrealloc_keeps_the_content(void)
 	pattern_fill(p, have, 1);
 	for (size_t i = 0; i < sizeof(chain) / sizeof(chain[0]); i++) {
 		p = kvrealloc(p, chain[i], GFP_KERNEL);
+		/*
+		 * checks kvrealloc: "The content is kept up to the lesser of
+		 * both sizes"
+		 */
 		CHECK(p);
 		CHECK(pattern_holds(p, have < chain[i] ? have : chain[i], 1));
 		have = chain[i];
@@ -269,6 +285,7 @@ static void kvrealloc_zero_grows_into_zeroes(void)
 	memset(p, 0xee, have);
 	for (size_t i = 0; i < sizeof(chain) / sizeof(chain[0]); i++) {
 		p = kvrealloc(p, chain[i], GFP_KERNEL | __GFP_ZERO);
+		/* checks kvrealloc: "__GFP_ZERO holds as for krealloc()" */
 		CHECK(all_bytes(p, have < chain[i] ? have : chain[i], 0xee));
 		if (chain[i] > have)
 			CHECK(all_bytes(p + have, chain[i] - have, 0));
@@ -283,9 +300,14 @@ static void kvrealloc_at_the_edges(void)
 	char *p = kvrealloc(NULL, 100, GFP_KERNEL);
 	char *q = kvrealloc(ZERO_SIZE_PTR, 10 * MIB, GFP_KERNEL);
 
+	/*
+	 * checks kvrealloc: "with NULL or ZERO_SIZE_PTR the call is
+	 * kvmalloc()", "0 frees @p and returns ZERO_SIZE_PTR"
+	 */
 	CHECK(p && q && is_vmalloc_addr(q));
 	CHECK_EQ(kvrealloc(p, 0, GFP_KERNEL), ZERO_SIZE_PTR);
 	pattern_fill(q, 10 * MIB, 3);
+	/* checks kvrealloc: "NULL on failure, and then @p is as before" */
 	CHECK_FAILS(kvrealloc(q, (size_t)INT_MAX + 1,
 			      GFP_KERNEL | __GFP_NOWARN),
 		    ENOMEM);
@@ -321,6 +343,10 @@ static void any_alignment_that_is_asked_for(void)
 			char *p = kvmalloc_node_align(sizes[i], align,
 						      GFP_KERNEL, NUMA_NO_NODE);
 
+			/*
+			 * checks kvmalloc_node_align: "@align, or as
+			 * kvmalloc_node() if that is more"
+			 */
 			CHECK(p && (uintptr_t)p % align == 0);
 			p[0] = p[sizes[i] - 1] = 1;
 			kvfree(p);
@@ -329,6 +355,7 @@ static void any_alignment_that_is_asked_for(void)
 	CHECK_EQ(kvmalloc_node_align(0, 64, GFP_KERNEL, NUMA_NO_NODE),
 		 ZERO_SIZE_PTR);
 	kvfree_atomic(kvmalloc_node_align(9, none, GFP_KERNEL, NUMA_NO_NODE));
+	/* checks kvmalloc_node_align: "0 and 1 mean that of kvmalloc_node()" */
 	CHECK_EQ(strlen(printed()), 0);
 	CHECK_FAILS(kvmalloc_node_align(100, odd, GFP_KERNEL, NUMA_NO_NODE),
 		    EINVAL);
@@ -348,6 +375,11 @@ static void kvrealloc_moves_to_an_alignment(void)
 		pattern_fill(p, 500, align);
 		p = kvrealloc_node_align(p, 20000, align, GFP_KERNEL,
 					 NUMA_NO_NODE);
+		/*
+		 * checks kvrealloc_node_align: "also moves when it is not
+		 * aligned", "@align, or as kvmalloc_node() if that is more", "0
+		 * and 1 mean that of kvmalloc()"
+		 */
 		CHECK(p && (uintptr_t)p % align == 0);
 		CHECK(pattern_holds(p, 500, align));
 		p = kvrealloc_node_align(p, 3 * MIB, align, GFP_KERNEL,
@@ -358,6 +390,10 @@ static void kvrealloc_moves_to_an_alignment(void)
 					 NUMA_NO_NODE);
 		CHECK(p && (uintptr_t)p % align == 0);
 		CHECK(pattern_holds(p, 100, align));
+		/*
+		 * checks kvrealloc_node_align: "NULL on failure, and then @p is
+		 * as before"
+		 */
 		CHECK_FAILS(kvrealloc_node_align(p, 100, 48, GFP_KERNEL,
 						 NUMA_NO_NODE),
 			    EINVAL);
@@ -375,6 +411,11 @@ static void kvrealloc_moves_to_a_node(void)
 		void *p = kvmalloc_node(sizes[i], GFP_KERNEL, 0);
 
 		CHECK_EQ(knuma_node_of(p), 0);
+		/*
+		 * checks kvrealloc: "stays where it is when it is large
+		 * enough"; kvrealloc_node_align: "__GFP_THISNODE and it is not
+		 * of @nid"
+		 */
 		CHECK_EQ(kvrealloc_node(p, sizes[i], GFP_KERNEL, 1), p);
 		p = kvrealloc_node(p, sizes[i], GFP_KERNEL | __GFP_THISNODE, 1);
 		CHECK_EQ(knuma_node_of(p), 1);
@@ -389,6 +430,7 @@ static void kvmemdup_copies(void)
 
 	pattern_fill(text, sizeof(text), 5);
 	copy = kvmemdup(text, sizeof(text), GFP_KERNEL);
+	/* checks kvmemdup: "the copy, to be freed with kvfree()" */
 	CHECK(copy && is_vmalloc_addr(copy));
 	CHECK(!memcmp(copy, text, sizeof(text)));
 	kvfree(copy);

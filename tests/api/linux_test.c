@@ -112,13 +112,19 @@ static void strings(void)
 {
 	char buf[6];
 
+	/*
+	 * checks strscpy: "length of the string in @dst", "ends in a zero
+	 * byte", "may be left out when @dst is an array"
+	 */
 	CHECK_EQ(strscpy(buf, "hello"), 5);
 	CHECK(!strcmp(buf, "hello"));
+	/* checks strscpy: "-E2BIG when @src was cut short" */
 	CHECK_EQ(strscpy(buf, "bananas"), -E2BIG);
 	CHECK(!strcmp(buf, "banan"));
 	CHECK_EQ(strscpy(buf, "pear", 3), -E2BIG);
 	CHECK(!strcmp(buf, "pe"));
 	CHECK_EQ(strscpy(buf, "", 1), 0);
+	/* checks strscpy: "@size is 0 or above INT_MAX" */
 	CHECK_EQ(strscpy(buf, "x", 0), -E2BIG);
 	CHECK(strstarts("banana", "ban") && !strstarts("ba", "ban"));
 	memset(buf, 1, sizeof(buf));

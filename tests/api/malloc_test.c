@@ -31,6 +31,9 @@ static void aligned_to_16(void)
 		void *p = knuma_malloc(size), *q = knuma_calloc(1, size);
 		void *r = knuma_realloc(knuma_malloc(8), size + 1);
 
+		/*
+		 * checks knuma_malloc, knuma_calloc, knuma_realloc: "16 bytes"
+		 */
 		CHECK(p && (uintptr_t)p % 16 == 0);
 		CHECK(q && (uintptr_t)q % 16 == 0);
 		CHECK(r && (uintptr_t)r % 16 == 0);
@@ -50,6 +53,10 @@ static void no_bytes_are_an_object_of_their_own(void)
 		p[i] = i % 3 == 0 ? knuma_malloc(0) :
 		       i % 3 == 1 ? knuma_calloc(0, 10) :
 				    knuma_memalign(64, 0);
+		/*
+		 * checks knuma_malloc, knuma_memalign: "0 gives an object that
+		 * may only be freed"
+		 */
 		CHECK(p[i] && p[i] != ZERO_SIZE_PTR);
 		for (int k = 0; k < i; k++)
 			CHECK(p[k] != p[i]);
@@ -57,6 +64,7 @@ static void no_bytes_are_an_object_of_their_own(void)
 	for (int i = 0; i < 100; i++)
 		knuma_free(p[i]);
 	knuma_free(NULL);
+	/* checks knuma_malloc_usable_size: "0 for NULL" */
 	CHECK_EQ(knuma_malloc_usable_size(NULL), 0);
 }
 
@@ -69,6 +77,9 @@ static void all_usable_bytes_are_usable(void)
 		CHECK(p[i] && knuma_malloc_usable_size(p[i]) >= some_sizes[i]);
 		pattern_fill(p[i], knuma_malloc_usable_size(p[i]), i);
 	}
+	/*
+	 * checks knuma_malloc_usable_size: "bytes that may be read and written"
+	 */
 	for (size_t i = 0; i < NR_SIZES; i++)
 		CHECK(pattern_holds(p[i], knuma_malloc_usable_size(p[i]), i));
 	for (size_t i = 0; i < NR_SIZES; i++)
@@ -85,6 +96,7 @@ static void calloc_is_zero_after_dirty_frees(void)
 			memset(p, 0xa5, some_sizes[i]);
 			knuma_free(p);
 			p = knuma_calloc(some_sizes[i], 1);
+			/* checks knuma_calloc: "the memory, all zeroes" */
 			CHECK(p && all_bytes(p, some_sizes[i], 0));
 			memset(p, 0xa5, some_sizes[i]);
 			knuma_free(p);
@@ -97,6 +109,7 @@ static void sizes_that_cannot_be(void)
 	const volatile size_t half = SIZE_MAX / 2 + 1, big = SIZE_MAX - 5000;
 	const volatile size_t most = SIZE_MAX, wraps = SIZE_MAX / 16 + 2;
 
+	/* checks knuma_calloc: "also when @n * @size does not fit" */
 	CHECK_FAILS(knuma_calloc(half, 2), ENOMEM);
 	/* A product that wraps around to a small one. */
 	CHECK_FAILS(knuma_calloc(wraps, 16), ENOMEM);
@@ -155,6 +168,10 @@ static void realloc_keeps_the_content(void)
 
 		p = knuma_realloc(p, size);
 		CHECK(p && knuma_malloc_usable_size(p) >= size);
+		/*
+		 * checks knuma_realloc: "with its content up to the lesser of
+		 * both sizes"
+		 */
 		CHECK(pattern_holds(p, have < size ? have : size, 9));
 		have = size;
 		pattern_fill(p, have, 9);
@@ -168,10 +185,13 @@ static void realloc_at_the_edges(void)
 	char *p = knuma_realloc(NULL, 100);
 	const volatile size_t big = SIZE_MAX / 2 + 1;
 
+	/* checks knuma_realloc: "with NULL the call is knuma_malloc()" */
 	CHECK(p);
 	pattern_fill(p, 100, 2);
+	/* checks knuma_realloc: "NULL on failure, and then @p is as before" */
 	CHECK_FAILS(knuma_realloc(p, big), ENOMEM);
 	CHECK(pattern_holds(p, 100, 2));
+	/* checks knuma_realloc: "0 frees @p and returns NULL" */
 	CHECK_EQ(knuma_realloc(p, 0), NULL);
 	p = knuma_realloc(NULL, 0);
 	CHECK(p);
@@ -228,6 +248,10 @@ static void any_power_of_two_aligns(void)
 			char *q = knuma_memalign(align, size[i]);
 
 			CHECK(p && q && p != q);
+			/*
+			 * checks knuma_memalign: "@align, and 16 bytes at
+			 * least"
+			 */
 			CHECK_EQ((uintptr_t)p % least, 0);
 			CHECK_EQ((uintptr_t)q % least, 0);
 			CHECK(knuma_malloc_usable_size(p) >= size[i]);

@@ -22,6 +22,11 @@ static void scopes_nest(void)
 
 	CHECK_EQ(current_gfp_context(GFP_KERNEL), GFP_KERNEL);
 	fs = memalloc_nofs_save();
+	/*
+	 * checks memalloc_noio_save: "what memalloc_noio_restore() wants";
+	 * memalloc_nofs_save: "what memalloc_nofs_restore() wants";
+	 * memalloc_noreclaim_save: "what memalloc_noreclaim_restore() wants"
+	 */
 	CHECK_EQ(current_gfp_context(GFP_KERNEL), GFP_NOFS);
 	again = memalloc_nofs_save();
 	io = memalloc_noio_save();
@@ -124,6 +129,10 @@ static void shrinkers_see_the_scope(void)
 
 	fill_the_heap();
 	for (int i = 0; i < 2; i++) {
+		/*
+		 * checks memalloc_noio_save, memalloc_nofs_save: "Shrinkers see
+		 * it in their gfp_mask"
+		 */
 		CHECK_EQ(asked_with(sizes[i]), __GFP_IO | __GFP_FS);
 		flags = memalloc_nofs_save();
 		CHECK_EQ(asked_with(sizes[i]), __GFP_IO);
@@ -145,6 +154,7 @@ static void noreclaim_reclaims_nothing(void)
 	CHECK_FAILS(kmem_cache_alloc(cache, GFP_KERNEL | __GFP_NOWARN), ENOMEM);
 	CHECK_FAILS(kmalloc(1 << 20, GFP_KERNEL | __GFP_NOWARN), ENOMEM);
 	CHECK_FAILS(alloc_pages(GFP_KERNEL | __GFP_NOWARN, 8), ENOMEM);
+	/* checks memalloc_noreclaim_save: "allocations call no shrinkers" */
 	CHECK_EQ(calls, 0);
 	memalloc_noreclaim_restore(flags);
 	CHECK_FAILS(kmem_cache_alloc(cache, GFP_KERNEL | __GFP_NOWARN), ENOMEM);
@@ -213,6 +223,7 @@ static void noreclaim_may_use_the_reserve(void)
 	CHECK(take_pages() < 20000);
 	CHECK_EQ(take_pages(), 0);
 	flags = memalloc_noreclaim_save();
+	/* checks memalloc_noreclaim_save: "may use all of the reserve" */
 	CHECK(take_pages() > 0);
 	memalloc_noreclaim_restore(flags);
 	CHECK_EQ(take_pages(), 0);

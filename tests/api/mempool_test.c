@@ -69,22 +69,30 @@ static void it_is_full_or_it_is_not(void)
 {
 	mempool_t *pool = limited_pool(MIN, MIN), in_place;
 
+	/* checks mempool_init_node: "0, and the reserve is full" */
 	CHECK(pool && mempool_initialized(pool) && mempool_is_saturated(pool));
 	CHECK_EQ(pool->min_nr, MIN);
 	CHECK_EQ(pool->curr_nr, MIN);
 	CHECK_EQ(atomic_load(&out), MIN);
 	mempool_destroy(pool);
+	/* checks mempool_exit: "The elements of the reserve are freed" */
 	CHECK_EQ(atomic_load(&out), 0);
 	/* One is missing: nothing is left behind. */
+	/* checks mempool_init_node: "NULL when there is none" */
 	CHECK_FAILS(limited_pool(MIN, MIN - 1), ENOMEM);
 	CHECK_EQ(atomic_load(&out), 0);
 	CHECK_EQ(mempool_init(&in_place, MIN, limited_alloc, limited_free,
 			      &left),
 		 -ENOMEM);
 	CHECK(!mempool_initialized(&in_place));
+	/* checks mempool_init_node: "@pool is all zeroes then" */
 	CHECK(all_bytes(&in_place, sizeof(in_place), 0));
 	mempool_exit(&in_place);
 	mempool_destroy(NULL);
+	/*
+	 * checks mempool_init_node: "-EINVAL when @min_nr is below 1", "@node
+	 * is no possible id"
+	 */
 	CHECK_FAILS(limited_pool(0, 5), EINVAL);
 	CHECK_FAILS(limited_pool(-1, 5), EINVAL);
 	CHECK_FAILS(limited_pool(INT32_MAX, 5), EINVAL);
@@ -101,6 +109,7 @@ static void no_memory_for_the_table(void)
 {
 	mempool_t *pool = limited_pool(MIN, MIN), in_place;
 
+	/* checks mempool_resize: "nothing is changed then" */
 	CHECK_EQ(mempool_resize(pool, INT32_MAX / 2), -ENOMEM);
 	CHECK_EQ(pool->min_nr, MIN);
 	mempool_destroy(pool);
@@ -131,16 +140,27 @@ static void the_allocator_is_asked_first(void)
 		/* The allocator served at its first call; later it had none. */
 		CHECK_EQ(atomic_load(&asked), i < 2 ? i + 1 : 2 + (i - 1) * 2);
 	}
+	/*
+	 * checks mempool_alloc: "__GFP_NOMEMALLOC, __GFP_NORETRY and
+	 * __GFP_NOWARN"
+	 */
 	CHECK_EQ(asked_with[0], always | __GFP_KSWAPD_RECLAIM | __GFP_FS);
 	CHECK_EQ(asked_with[2], always | __GFP_KSWAPD_RECLAIM | __GFP_FS);
 	CHECK_FAILS(mempool_alloc(pool, GFP_NOWAIT), ENOMEM);
 	CHECK_FAILS(mempool_alloc(pool, GFP_ATOMIC), ENOMEM);
+	/*
+	 * checks mempool_alloc_preallocated: "NULL when the reserve is empty"
+	 */
 	CHECK_FAILS(mempool_alloc_preallocated(pool), ENOMEM);
 	CHECK_FAILS(mempool_alloc_noreserve(pool, GFP_KERNEL), ENOMEM);
 	/* What comes back fills the reserve up first, in any order. */
 	for (int i = 0; i < MIN + 2; i++) {
 		CHECK(mempool_is_saturated(pool) == (i >= MIN));
 		mempool_free(p[i * 3 % (MIN + 2)], pool);
+		/*
+		 * checks mempool_free: "Fills the reserve up first", "else the
+		 * element goes to the allocator"
+		 */
 		CHECK_EQ(pool->curr_nr, i < MIN ? i + 1 : MIN);
 	}
 	mempool_free(NULL, pool);
@@ -175,6 +195,7 @@ static void zero_has_no_effect_and_warns_once(void)
 	for (int i = 0; i < 3; i++)
 		mempool_free(mempool_alloc(pool, GFP_KERNEL | __GFP_ZERO),
 			     pool);
+	/* checks mempool_alloc: "__GFP_ZERO warns once, and has no effect" */
 	CHECK_EQ(printed_times("__GFP_ZERO has no effect"), 1);
 	CHECK(!(asked_with[2] & __GFP_ZERO));
 	mempool_destroy(pool);
@@ -208,6 +229,7 @@ static void *take_one(void *unused)
 	void *p = mempool_alloc(shared, GFP_KERNEL);
 
 	(void)unused;
+	/* checks mempool_alloc: "never NULL if the call may wait" */
 	CHECK(p);
 	atomic_fetch_add(&got, 1);
 	return p;
@@ -233,6 +255,7 @@ static void who_may_wait_waits_for_a_free(void)
 		CHECK(!pthread_join(thread[i], &q));
 		mempool_free(q, shared);
 	}
+	/* checks mempool_free: "wakes who waits for that" */
 	CHECK_EQ(atomic_load(&got), MIN);
 	CHECK(mempool_is_saturated(shared));
 	mempool_destroy(shared);
@@ -265,8 +288,10 @@ static void the_reserve_can_be_resized(void)
 
 	CHECK_EQ(mempool_resize(pool, 0), -EINVAL);
 	CHECK_EQ(mempool_resize(pool, -5), -EINVAL);
+	/* checks mempool_resize: "More are allocated at once" */
 	CHECK_EQ(mempool_resize(pool, 30), 0);
 	CHECK_EQ(pool->curr_nr, 30);
+	/* checks mempool_resize: "Fewer are freed" */
 	CHECK_EQ(mempool_resize(pool, 2), 0);
 	CHECK_EQ(pool->curr_nr, 2);
 	CHECK_EQ(atomic_load(&out), 2);
@@ -278,6 +303,10 @@ static void the_reserve_can_be_resized(void)
 		p[i] = mempool_alloc(pool, GFP_NOWAIT);
 	CHECK(!mempool_alloc(pool, GFP_NOWAIT));
 	/* What is missing is kept of later frees. */
+	/*
+	 * checks mempool_resize: "0, also when some elements are missing",
+	 * "what is missing then is kept of later frees"
+	 */
 	CHECK_EQ(mempool_resize(pool, 90), 0);
 	CHECK_EQ(pool->curr_nr, 0);
 	for (int i = 0; i < 100; i++)
@@ -296,6 +325,9 @@ static void several_at_once(void)
 	/* Three are left to the allocator. */
 	CHECK_EQ(mempool_alloc_bulk(pool, p, 0), 0);
 	errno = 0;
+	/*
+	 * checks mempool_alloc_bulk: "From the allocator while that gives some"
+	 */
 	CHECK_EQ(mempool_alloc_bulk(pool, p, 8), 0);
 	CHECK_EQ(errno, 0);
 	CHECK_EQ(pool->curr_nr, 3);
@@ -307,6 +339,11 @@ static void several_at_once(void)
 	CHECK_EQ(printed_times("mempool_alloc_bulk: 9 elements"), 1);
 	CHECK_EQ(pool->curr_nr, 3);
 	/* Five are missing: the first five; the others are the caller's. */
+	/*
+	 * checks mempool_free_bulk: "how many the reserve took, from the first
+	 * one on", "the ones that the reserve took are NULL then", "The others
+	 * are still the caller's"
+	 */
 	CHECK_EQ(mempool_free_bulk(pool, p, 8), 5);
 	CHECK_EQ(pool->curr_nr, 8);
 	for (int i = 0; i < 8; i++)
@@ -342,6 +379,10 @@ static void all_of_the_rest_or_none(void)
 	CHECK_EQ(__atomic_load_n(&shared->curr_nr, __ATOMIC_RELAXED), 3);
 	mempool_free(held[1], shared);
 	CHECK(!pthread_join(thread, NULL));
+	/*
+	 * checks mempool_alloc_bulk: "the rest out of the reserve, all of it or
+	 * none"
+	 */
 	CHECK_EQ(shared->curr_nr, 0);
 	CHECK_EQ(mempool_free_bulk(shared, p, 4), 4);
 	mempool_destroy(shared);
@@ -397,6 +438,7 @@ static void the_ready_made_pairs(void)
 	page = mempool_alloc(pages, GFP_KERNEL);
 	memset(page_address(page), 1, 4 * knuma_page_size());
 	mempool_free(page, pages);
+	/* checks mempool_alloc_pages: "An element is a struct page" */
 	CHECK_EQ(mempool_init_slab_pool(&in_place[0], 3, s), 0);
 	CHECK_EQ(mempool_init_kmalloc_pool(&in_place[1], 3, SIZE), 0);
 	CHECK_EQ(mempool_init_kvmalloc_pool(&in_place[2], 3, 9000), 0);
@@ -416,6 +458,10 @@ static void the_ready_made_pairs(void)
 	heap_verify();
 	/* The one whose size was looked at is in use, and nothing else. */
 	kmem_cache_destroy(s);
+	/*
+	 * checks mempool_exit: "those that are in use stay what the allocator
+	 * made"
+	 */
 	CHECK_EQ(printed_times("Objects remaining on"), 1);
 }
 

@@ -44,6 +44,9 @@ static void a_second_free_in_a_row_is_noticed_at_once(void)
 		kfree(p);
 		CHECK_EQ(misuse_count(), 0);
 		again(was);
+		/*
+		 * checks kfree: "a second free at once if nothing came between"
+		 */
 		CHECK_EQ(misuse_count(), 1);
 		CHECK_HAS(misuse_last(), "double free");
 		snprintf(name, sizeof(name), "of cache kmalloc-%zu ",
@@ -135,6 +138,7 @@ static void other_frees_between(void)
 	CHECK_EQ(misuse_count(), 0);
 	/* When it returns to its slab. */
 	CHECK_EQ(kmem_cache_shrink(s), 0);
+	/* checks kfree: "else when the object returns to its slab" */
 	CHECK_EQ(misuse_count(), 2);
 	CHECK_HAS(misuse_last(), "double free");
 	CHECK_HAS(misuse_last(), "later");
@@ -188,6 +192,7 @@ static void into_the_middle_of_an_object(void)
 	again(p + 8);
 	again(p + 99);
 	kmem_cache_shrink(s);
+	/* checks kfree: "one into an object's middle" */
 	CHECK_EQ(misuse_count(), 3);
 	CHECK_HAS(misuse_last(), "not the start of an object");
 	CHECK_EQ(stat_of("invalid_free"), 3);
@@ -290,6 +295,7 @@ static void what_knuma_did_not_hand_out(void)
 
 	begin();
 	again(data);
+	/* checks kfree: "A pointer that knuma did not hand out" */
 	CHECK_EQ(misuse_count(), ++n);
 	CHECK_HAS(misuse_last(), "not of this heap");
 	again(stack);
@@ -401,6 +407,7 @@ static void the_process_is_aborted(void)
 
 	for (int i = 0; i < 3; i++) {
 		child_run(mistake[i], &c);
+		/* checks kfree, __free_pages: "the process is aborted" */
 		CHECK(child_killed(&c, SIGABRT));
 		CHECK_HAS(c.text, "knuma: BUG");
 	}

@@ -31,12 +31,15 @@ static void nodes_go_from_one_to_the_next(void)
 	int last = -1, node;
 
 	CHECK(knuma_nr_nodes() >= 1);
+	/* checks knuma_nr_nodes: "use knuma_next_node()" */
 	CHECK_EQ(nr_ids(), knuma_nr_nodes());
 	for (node = knuma_next_node(-1); node >= 0;
 	     node = knuma_next_node(node)) {
+		/* checks knuma_next_node: "the smallest id above @node" */
 		CHECK(node > last);
 		last = node;
 	}
+	/* checks knuma_next_node: "-1 when there is none" */
 	CHECK_EQ(knuma_next_node(last), -1);
 	CHECK_EQ(knuma_next_node(1 << 20), -1);
 	CHECK_EQ(knuma_next_node(-5), knuma_next_node(-1));
@@ -67,6 +70,7 @@ static void memory_belongs_to_a_node(void)
 	static char data[10];
 	char stack[10];
 
+	/* checks knuma_node_of: "-1 for an address that is not knuma's" */
 	CHECK_EQ(knuma_node_of(data), -1);
 	CHECK_EQ(knuma_node_of(stack), -1);
 	CHECK_EQ(knuma_node_of(NULL), -1);
@@ -74,6 +78,7 @@ static void memory_belongs_to_a_node(void)
 	for (size_t i = 0; i < sizeof(memory) / sizeof(memory[0]); i++) {
 		const int node = knuma_node_of(memory[i]);
 
+		/* checks knuma_node_of: "the node whose window @p lies in" */
 		CHECK(node >= 0);
 		CHECK_EQ(knuma_node_of((char *)memory[i] + 9), node);
 		/* A node with memory. */
@@ -137,6 +142,10 @@ static void a_zonelist_that_does_not_fit(void)
 	CHECK(list[0] >= 0);
 	CHECK_EQ(list[1], -7);
 	list[0] = -7;
+	/*
+	 * checks knuma_zonelist: "the length of the whole list", "filled [0,
+	 * min(n, return value))"
+	 */
 	CHECK_EQ(knuma_zonelist(NUMA_NO_NODE, list, 0), n);
 	CHECK_EQ(knuma_zonelist(NUMA_NO_NODE, NULL, 0), n);
 	CHECK_EQ(list[0], -7);
@@ -148,6 +157,10 @@ static void a_zonelist_that_does_not_fit(void)
 static void distances(void)
 {
 	for (int a = knuma_next_node(-1); a >= 0; a = knuma_next_node(a)) {
+		/*
+		 * checks knuma_distance: "10 within a node, larger when
+		 * farther"
+		 */
 		CHECK_EQ(knuma_distance(a, a), 10);
 		for (int b = knuma_next_node(-1); b >= 0;
 		     b = knuma_next_node(b))
@@ -169,6 +182,10 @@ static void lies_where_it_belongs(char *p, size_t bytes)
 	present = knuma_placement(p, bytes, count, 1024);
 	if (present == -EPERM || present == -ENOSYS)
 		skip_child("move_pages(2) is refused here");
+	/*
+	 * checks knuma_placement: "pages that are present"; page_to_nid: "told
+	 * by knuma_placement()"
+	 */
 	CHECK_EQ(present, last - first + 1);
 	for (int i = 0; i < 1024; i++)
 		sum += count[i];
@@ -201,12 +218,17 @@ static void untouched_pages_stay_untouched(void)
 	present = knuma_placement(p, bytes, count, 4);
 	if (present == -EPERM || present == -ENOSYS)
 		skip_child("move_pages(2) is refused here");
+	/*
+	 * checks knuma_placement: "Pages that were never touched are not
+	 * counted"
+	 */
 	CHECK_EQ(present, 0);
 	CHECK(all_bytes(count, sizeof(count), 0));
 	p[5000000] = 1;
 	present = knuma_placement(p, bytes, NULL, 0);
 	/* One page, or a huge one. */
 	CHECK(present == 1 || present == 512);
+	/* checks knuma_placement: "NULL if only the sum is wanted" */
 	CHECK_EQ(knuma_placement(p, bytes, NULL, 0), present);
 	vfree(p);
 }
@@ -223,6 +245,7 @@ static void ranges_at_the_edges(void)
 	if (knuma_placement(data, 1, NULL, 0) < 0)
 		skip_child("move_pages(2) is refused here");
 	/* Any memory of the process, by its pages. */
+	/* checks knuma_placement: "any memory of the process" */
 	CHECK_EQ(knuma_placement(data, 1, NULL, 0), 1);
 	CHECK_EQ(knuma_placement(data + 65535, 2, NULL, 0),
 		 ((uintptr_t)data + 65535) % knuma_page_size() ==

@@ -31,6 +31,10 @@ static void a_block_is_aligned_to_its_size(void)
 		for (int i = 0; i < NR; i++) {
 			page[i] = alloc_pages(GFP_KERNEL, order);
 			CHECK(page[i]);
+			/*
+			 * checks alloc_pages_node, __alloc_pages: "the size of
+			 * the block"
+			 */
 			CHECK_EQ((uintptr_t)page_address(page[i]) %
 					 block_bytes(order),
 				 0);
@@ -52,12 +56,18 @@ static void round_trips(void)
 		char *at = page_address(page);
 		const unsigned long pfn = page_to_pfn(page);
 
+		/* checks virt_to_page, pfn_to_page: "the page" */
 		CHECK_EQ(virt_to_page(at), page);
 		CHECK_EQ(pfn_to_page(pfn), page);
+		/* checks page_to_nid: "It is where the page belongs" */
 		CHECK_EQ(page_to_nid(page), knuma_node_of(at));
 		for (unsigned long i = 0; i < 1ul << order; i++) {
 			struct page *one = pfn_to_page(pfn + i);
 
+			/*
+			 * checks page_to_pfn: "the pages of a block have
+			 * consecutive ones"
+			 */
 			CHECK_EQ(page_to_pfn(one), pfn + i);
 			CHECK_EQ(page_address(one), at + i * knuma_page_size());
 			CHECK_EQ(virt_to_page(at + i * knuma_page_size() + 17),
@@ -75,6 +85,10 @@ static void the_page_of_objects(void)
 	char *large = kmalloc(50000, GFP_KERNEL);
 
 	CHECK(virt_to_page(small) && virt_to_page(large));
+	/*
+	 * checks virt_to_head_page: "the first page of the block, slab or large
+	 * object"
+	 */
 	CHECK_EQ(virt_to_head_page(large + 49999), virt_to_page(large));
 	CHECK((uintptr_t)page_address(virt_to_head_page(small)) <=
 	      (uintptr_t)small);
@@ -88,12 +102,17 @@ static void a_foreign_address_has_no_page(void)
 	void *area = vmalloc(10000), *heap = malloc(10);
 	int local;
 
+	/*
+	 * checks virt_to_page: "an address that is not in a page part of
+	 * knuma"; virt_to_head_page: "NULL as virt_to_page()"
+	 */
 	CHECK_EQ(virt_to_page(area), NULL);
 	CHECK_EQ(virt_to_head_page(area), NULL);
 	CHECK_EQ(virt_to_page(heap), NULL);
 	CHECK_EQ(virt_to_page(&local), NULL);
 	CHECK_EQ(virt_to_page(NULL), NULL);
 	CHECK_EQ(virt_to_head_page(&local), NULL);
+	/* checks pfn_to_page: "NULL when @pfn is none of knuma's" */
 	CHECK_EQ(pfn_to_page(~0ul), NULL);
 	CHECK_EQ(pfn_to_page(~0ul / 4), NULL);
 	CHECK_EQ(pfn_to_page(1ul << 32), NULL);
@@ -107,6 +126,10 @@ static void an_order_above_the_largest(void)
 	CHECK_FAILS(alloc_pages(GFP_KERNEL | __GFP_NOWARN, MAX_PAGE_ORDER + 1),
 		    EINVAL);
 	CHECK_EQ(strlen(printed()), 0);
+	/*
+	 * checks alloc_pages_node: "EINVAL when @order is too large or @node is
+	 * no possible id"
+	 */
 	CHECK_FAILS(alloc_pages(GFP_KERNEL, MAX_PAGE_ORDER + 1), EINVAL);
 	CHECK_FAILS(alloc_pages(GFP_KERNEL, UINT32_MAX), EINVAL);
 	CHECK_FAILS(__get_free_pages(GFP_KERNEL, 11), EINVAL);
@@ -136,6 +159,10 @@ static void nodes(void)
 static void the_form_that_names_a_node_wants_one(void)
 {
 	kfree(kmalloc(1, GFP_KERNEL));
+	/*
+	 * checks __alloc_pages_node: "NUMA_NO_NODE gives NULL and EINVAL",
+	 * "NUMA_NO_NODE is refused"
+	 */
 	CHECK_FAILS(__alloc_pages_node(NUMA_NO_NODE, GFP_KERNEL, 0), EINVAL);
 	CHECK_FAILS(__alloc_pages_node(-2, GFP_KERNEL, 0), EINVAL);
 }
@@ -168,6 +195,7 @@ static void zeroed_pages_after_dirty_frees(void)
 			struct page *page =
 				alloc_pages(GFP_KERNEL | __GFP_ZERO, order);
 
+			/* checks alloc_pages_node: "unless __GFP_ZERO" */
 			CHECK(all_bytes(page_address(page), block_bytes(order),
 					0));
 			memset(page_address(page), 0xdd, block_bytes(order));
@@ -187,6 +215,10 @@ static void by_address(void)
 {
 	unsigned long at = __get_free_pages(GFP_KERNEL, 3);
 
+	/*
+	 * checks __get_free_pages: "the address of the first byte", "Free with
+	 * free_pages()"
+	 */
 	CHECK(at && at % block_bytes(3) == 0);
 	memset((void *)at, 1, block_bytes(3));
 	free_pages(at, 3);
@@ -208,6 +240,7 @@ static void orders_of_sizes(void)
 	CHECK_EQ(get_order(page + 1), 1);
 	CHECK_EQ(get_order(2 * page), 1);
 	CHECK_EQ(get_order(page << MAX_PAGE_ORDER), MAX_PAGE_ORDER);
+	/* checks get_order: "The result may be above MAX_PAGE_ORDER" */
 	CHECK_EQ(get_order((page << MAX_PAGE_ORDER) + 1), MAX_PAGE_ORDER + 1);
 	CHECK_EQ(get_order((size_t)1 << 62), 62 - knuma_page_shift());
 }
@@ -219,6 +252,10 @@ static void exact_sizes(void)
 
 	for (size_t n = 1; n <= 64; n++) {
 		p[n - 1] = alloc_pages_exact(n * page - 5, GFP_KERNEL);
+		/*
+		 * checks alloc_pages_exact: "the address of the first byte", "a
+		 * page", "Free with free_pages_exact()"
+		 */
 		CHECK(p[n - 1]);
 		CHECK_EQ((uintptr_t)p[n - 1] % page, 0);
 		pattern_fill(p[n - 1], n * page, n);
@@ -234,6 +271,7 @@ static void exact_sizes(void)
 	free_pages_exact(p[0], KMALLOC_MAX_SIZE);
 	free_pages_exact(NULL, 5);
 	CHECK_FAILS(alloc_pages_exact(0, GFP_KERNEL), EINVAL);
+	/* checks alloc_pages_exact: "when @size is too large" */
 	CHECK_FAILS(alloc_pages_exact(KMALLOC_MAX_SIZE + 1, GFP_KERNEL),
 		    ENOMEM);
 	CHECK_FAILS(alloc_pages_exact(PTRDIFF_MAX, GFP_KERNEL), ENOMEM);
@@ -250,6 +288,7 @@ static void what_is_not_needed_is_given_back(void)
 	p = alloc_pages_exact(size, GFP_KERNEL);
 	before = stat_of("page_free_bytes");
 	free_pages_exact(p, size);
+	/* checks alloc_pages_exact: "the pages behind @size are given back" */
 	CHECK_EQ(stat_of("page_free_bytes") - before,
 		 ALIGN(size, knuma_page_size()));
 }
@@ -260,6 +299,7 @@ static void the_wrong_order_is_reported(void)
 
 	misuse_catch();
 	__free_pages(launder(page), 2);
+	/* checks __free_pages: "another @order, a page inside a block" */
 	CHECK_EQ(misuse_count(), 1);
 	CHECK_HAS(misuse_last(), "order");
 	__free_pages(launder(page), 4);
@@ -392,6 +432,10 @@ static void an_array_is_filled_where_it_is_null(void)
 
 	page[3] = was = alloc_page(GFP_KERNEL);
 	CHECK_EQ(alloc_pages_bulk(GFP_KERNEL | __GFP_ZERO, 100, page), 100);
+	/*
+	 * checks alloc_pages_bulk_node: "only places that are NULL are filled",
+	 * "@n when all are"
+	 */
 	CHECK_EQ(page[3], was);
 	for (int i = 0; i < 100; i++) {
 		CHECK(page[i]);
@@ -421,6 +465,10 @@ static void an_array_that_cannot_be_filled(void)
 	start_quiet();
 	errno = 0;
 	n = alloc_pages_bulk(GFP_NOWAIT, 20000, page);
+	/*
+	 * checks alloc_pages_bulk_node: "places that are filled, from the first
+	 * on", "and then the result is below @n"
+	 */
 	CHECK(n < 20000 && !page[n]);
 	CHECK_EQ(errno, ENOMEM);
 	for (unsigned long i = 0; i < 20000; i++)
@@ -451,9 +499,14 @@ static void a_set_of_nodes_limits_who_serves(void)
 
 	fake_nodes(4);
 	CHECK_EQ(node_of(__alloc_pages(GFP_KERNEL, 0, 2, NULL)), 2);
+	/* checks __alloc_pages: "ENOMEM when no node of @nodes can serve" */
 	CHECK_FAILS(__alloc_pages(GFP_KERNEL | __GFP_NOWARN, 0, 2, &nodes),
 		    ENOMEM);
 	node_set(3, nodes);
+	/*
+	 * checks __alloc_pages: "nodes that are not in @nodes are passed over",
+	 * "need not be in it, unless __GFP_THISNODE"
+	 */
 	CHECK_EQ(node_of(__alloc_pages(GFP_KERNEL, 0, 2, &nodes)), 3);
 	CHECK_FAILS(__alloc_pages(GFP_KERNEL | __GFP_THISNODE | __GFP_NOWARN, 0,
 				  2, &nodes),
@@ -461,6 +514,10 @@ static void a_set_of_nodes_limits_who_serves(void)
 	node_set(2, nodes);
 	node_set(-1, nodes);
 	node_set(MAX_NUMNODES, nodes);
+	/*
+	 * checks node_isset: "node_set() adds a node", "nodes_weight() counts
+	 * them"
+	 */
 	CHECK_EQ(nodes_weight(nodes), 2);
 	CHECK(!node_isset(-1, nodes) && !node_isset(1, nodes));
 	CHECK_EQ(node_of(__alloc_pages(GFP_KERNEL | __GFP_THISNODE, 0, 2,
@@ -469,9 +526,14 @@ static void a_set_of_nodes_limits_who_serves(void)
 	for_each_node_mask(node, nodes) n += node;
 	CHECK_EQ(n, 5);
 	node_clear(2, nodes);
+	/*
+	 * checks node_isset: "first_node() is the smallest id", "both are
+	 * MAX_NUMNODES when there is none"
+	 */
 	CHECK(first_node(nodes) == 3 && next_node(3, nodes) == MAX_NUMNODES);
 	nodes_clear(nodes);
 	CHECK(nodes_empty(nodes));
+	/* checks __alloc_pages: "NUMA_NO_NODE is refused" */
 	CHECK_FAILS(__alloc_pages(GFP_KERNEL, 0, NUMA_NO_NODE, NULL), EINVAL);
 	CHECK_EQ(printed_times("__alloc_pages() wants a node"), 1);
 	CHECK_FAILS(__alloc_pages(GFP_KERNEL, 0, 12345, NULL), EINVAL);
@@ -491,6 +553,10 @@ static void drained_lists_are_whole_blocks(void)
 		__free_page(page[i]);
 	CHECK(stat_of("page_bytes") > 0);
 	drain_all_pages(NULL);
+	/*
+	 * checks drain_all_pages: "Single pages and small blocks then can
+	 * become larger"
+	 */
 	CHECK_EQ(stat_of("page_bytes"), 0);
 	__free_page(alloc_page(GFP_KERNEL));
 	drain_local_pages(NULL);

@@ -35,6 +35,10 @@ static void each_copy_is_zero_and_its_own(void)
 			CHECK(p && (uintptr_t)p % 8 == 0);
 			for_each_possible_cpu(cpu)
 			{
+				/*
+				 * checks __alloc_percpu_gfp: "Each copy is
+				 * zero"
+				 */
 				CHECK(all_bytes(per_cpu_ptr(p, cpu), sizes[i],
 						0));
 				memset(per_cpu_ptr(p, cpu), (int)cpu + 1,
@@ -55,6 +59,7 @@ static void aligned_as_asked_for(void)
 
 	for (size_t align = 1; align <= 4096; align *= 2) {
 		p[n] = __alloc_percpu(24, align);
+		/* checks __alloc_percpu_gfp: "@align, and 8 at least" */
 		CHECK(p[n] && (uintptr_t)p[n] % align == 0);
 		CHECK_EQ((uintptr_t)p[n] % 8, 0);
 		n++;
@@ -175,9 +180,18 @@ static void words_of_all_sizes(void)
 	unsigned int cpu;
 
 	stay();
+	/*
+	 * checks knuma_this_cpu: "a number below knuma_nr_cpu_ids()";
+	 * this_cpu_read: "1, 2, 4 or 8 bytes"
+	 */
 	CHECK_EQ(this_cpu_ptr(s), per_cpu_ptr(s, knuma_this_cpu()));
 	CHECK_EQ(raw_cpu_ptr(s), this_cpu_ptr(s));
 	here = this_cpu_ptr(s);
+	/*
+	 * checks knuma_this_cpu_cmpxchg: "@old if it was replaced";
+	 * this_cpu_cmpxchg: "which is @old if it was set"; knuma_this_cpu_xchg:
+	 * "what was there"
+	 */
 	CHECK_WORD(requests, uint64_t, UINT64_MAX - 5, 77);
 	CHECK_WORD(small, int8_t, -100, 100);
 	CHECK_WORD(medium, uint16_t, 65535, 1);
@@ -186,6 +200,7 @@ static void words_of_all_sizes(void)
 	/* Sums, which wrap like the type, and leave what is beside alone. */
 	this_cpu_write(s->small, 126);
 	before = *here;
+	/* checks knuma_this_cpu_add: "the sum, of which @size bytes count" */
 	CHECK(this_cpu_inc_return(s->small) == 127);
 	CHECK(this_cpu_inc_return(s->small) == -128);
 	CHECK(this_cpu_dec_return(s->small) == 127);
@@ -236,6 +251,7 @@ static void mistakes_are_reported(void)
 	free_percpu(NULL);
 	CHECK(p);
 	misuse_catch();
+	/* checks free_percpu: "what is no such object is reported" */
 	CHECK_REPORTED(p + 8);
 	CHECK_REPORTED(p + 1);
 	CHECK_REPORTED(mine);
@@ -315,6 +331,7 @@ static void copies_are_bound_to_nodes(void)
 	kfree(kmalloc(1, GFP_KERNEL));
 	before = fake_mbinds();
 	free_percpu(__alloc_percpu(64, 8));
+	/* checks __alloc_percpu_gfp: "lies on the node of its CPU" */
 	CHECK(fake_mbinds() > before);
 	/* Not again: the chunk has room. */
 	before = fake_mbinds();

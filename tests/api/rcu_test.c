@@ -169,6 +169,10 @@ static void nothing_is_freed_before_its_grace_period(void)
 			CHECK(other[i] != old[k]);
 	}
 	usleep(50000);
+	/*
+	 * checks kvfree_call_rcu_flavor: "nothing but @head is written";
+	 * kfree_rcu: "keep valid memory until they leave it"
+	 */
 	for (int i = 0; i < 200; i++)
 		CHECK(conn_is(old[i], i));
 	CHECK_EQ(stat_of("rcu_queued"), 200);
@@ -201,6 +205,10 @@ static void of_any_allocator(void)
 		kvfree_rcu_mightsleep((char *)vmalloc(100));
 	}
 	kvfree_rcu_barrier();
+	/*
+	 * checks kfree_rcu, kfree_rcu_mightsleep: "start of memory from any
+	 * allocator"
+	 */
 	CHECK_EQ(stat_of("rcu_freed"), 300);
 	CHECK_EQ(vmalloc_nr_pages(), 0);
 	CHECK_EQ(kmem_cache_shrink(s), 0);
@@ -280,8 +288,10 @@ static void of_nothing_and_evaluated_once(void)
 	kfree_rcu(c, rcu);
 	kvfree_rcu(c, rcu);
 	kfree_rcu_mightsleep(c);
+	/* checks kfree_rcu, kfree_rcu_mightsleep: "or NULL" */
 	CHECK_EQ(stat_of("rcu_queued"), 0);
 	kfree_rcu(*at++, rcu);
+	/* checks kfree_rcu, kfree_rcu_mightsleep: "evaluated once" */
 	CHECK_EQ(at, &two[1]);
 	kfree_rcu_mightsleep(*at++);
 	CHECK_EQ(at, &two[2]);
@@ -301,6 +311,7 @@ static void one_that_may_sleep_starts_the_thread(void)
 	kvfree_rcu_mightsleep(without);
 	for (int i = 0; i < 2000 && stat_of("rcu_freed") < 2; i++)
 		usleep(10000);
+	/* checks kvfree_call_rcu_flavor: "or by kvfree_rcu_mightsleep()" */
 	CHECK_EQ(stat_of("rcu_freed"), 2);
 }
 
@@ -351,6 +362,10 @@ static void destroy_waits_for_what_is_deferred(void)
 		kfree_rcu(c, rcu);
 	}
 	kmem_cache_destroy(s);
+	/*
+	 * checks kmem_cache_destroy: "what is deferred for this cache is waited
+	 * for"
+	 */
 	CHECK_EQ(stat_of("rcu_freed"), 1000);
 	CHECK_EQ(strlen(printed()), 0);
 }
@@ -372,6 +387,7 @@ static void destroy_of_a_typesafe_cache_waits_for_readers(void)
 	kvfree_rcu_barrier();
 	before = get(&waits);
 	kmem_cache_destroy(s);
+	/* checks kmem_cache_destroy: "Waits for RCU grace periods" */
 	CHECK(get(&waits) > before);
 	CHECK_EQ(strlen(printed()), 0);
 }
@@ -382,6 +398,9 @@ static void without_a_flavour_of_the_process(void)
 
 	misuse_catch();
 	kvfree_call_rcu(&c->rcu, c);
+	/*
+	 * checks kvfree_call_rcu: "Without a call of knuma_rcu_use() before it"
+	 */
 	CHECK_EQ(misuse_count(), 1);
 	CHECK_HAS(misuse_last(), "knuma_rcu_use");
 	CHECK(conn_is(c, 1));
@@ -414,6 +433,10 @@ static void a_wait_inside_a_read_section_is_reported(void)
 	kfree_rcu(new_conn(1), rcu);
 	set(&inside, 1);
 	kvfree_rcu_barrier();
+	/*
+	 * checks kvfree_rcu_barrier: "that is reported, and the process is
+	 * aborted"
+	 */
 	CHECK(misuse_count() > 0);
 	CHECK_HAS(misuse_last(), "read section");
 	set(&inside, 0);
@@ -442,6 +465,9 @@ static void a_qsbr_reader_is_offline_while_it_waits(void)
 	kfree_rcu(new_conn(1), rcu);
 	set(&online_waits, 0);
 	kvfree_rcu_barrier();
+	/*
+	 * checks kvfree_rcu_barrier: "A QSBR reader is offline while it waits"
+	 */
 	CHECK_EQ(get(&inside), 1);
 	CHECK_EQ(stat_of("rcu_freed"), 1);
 	CHECK_EQ(misuse_count(), 0);
@@ -462,6 +488,10 @@ static void with_a_head_no_system_call(void)
 	errno = 14;
 	for (int i = 0; i < 5000; i++)
 		kfree_rcu(c[i], rcu);
+	/*
+	 * checks kvfree_call_rcu_flavor: "makes no system call while less than
+	 * the setting rcu_budget waits"
+	 */
 	CHECK_EQ(errno, 14);
 }
 
@@ -602,6 +632,10 @@ static void a_barrier_on_a_cache_waits_for_no_other(void)
 		kfree_rcu(c, rcu);
 	}
 	kvfree_rcu_barrier_on_cache(mine);
+	/*
+	 * checks kvfree_rcu_barrier_on_cache: "Covers every request, of any
+	 * flavour, for an object", "Flavours in which no object of @s waits"
+	 */
 	CHECK_EQ(stat_of("rcu_freed"), 100);
 	before = get(&waits);
 	kvfree_rcu_barrier_on_cache(mine);
@@ -633,6 +667,7 @@ static void twice_with_others_between_is_reported(void)
 	kfree_rcu(d, rcu);
 	kfree_rcu(c, rcu);
 	kvfree_rcu_barrier();
+	/* checks kvfree_call_rcu_flavor: "a second call for the same memory" */
 	CHECK_EQ(misuse_count(), 1);
 	CHECK_HAS(misuse_last(), "double free: kfree_rcu");
 	/* Linked: a list that comes back to itself. */
@@ -682,6 +717,10 @@ static void what_is_no_allocation_is_reported(void)
 	kmem_cache_destroy(s);
 	kfree_rcu(c, rcu);
 	kvfree_rcu_barrier();
+	/*
+	 * checks kvfree_call_rcu_flavor: "memory of a destroyed cache or of no
+	 * allocation"
+	 */
 	CHECK_EQ(misuse_count(), 4);
 	CHECK_HAS(misuse_last(), "destroyed");
 	CHECK_EQ(stat_of("rcu_waiting_bytes"), 0);
@@ -736,6 +775,10 @@ static void over_the_budget_the_caller_sleeps(void)
 
 	flood(s, 1000);
 	sleeps = stat_of("rcu_sleeps");
+	/*
+	 * checks kvfree_call_rcu_flavor: "sleeps until that has freed
+	 * something"
+	 */
 	CHECK(sleeps > 0);
 	/* Not where it would hold up readers, or a fork. */
 	set(&inside, 1);
@@ -745,6 +788,7 @@ static void over_the_budget_the_caller_sleeps(void)
 	sigprocmask(SIG_SETMASK, &all, &old);
 	flood(s, 1000);
 	sigprocmask(SIG_SETMASK, &old, NULL);
+	/* checks kvfree_call_rcu_flavor: "not inside a read section" */
 	CHECK_EQ(stat_of("rcu_sleeps"), sleeps);
 	/* Nor does it take a QSBR reader offline. */
 	qsbr = true;
@@ -850,6 +894,7 @@ static void at_twice_the_budget_allocations_fail(void)
 		kfree_rcu(c, rcu);
 		CHECK(n++ < 100000);
 	}
+	/* checks kvfree_call_rcu_flavor: "With twice rcu_budget waiting" */
 	CHECK_EQ(errno, ENOMEM);
 	CHECK(stat_of("rcu_refused") > 0);
 	CHECK(stat_of("rcu_waiting_bytes") >= 2 << 20);
@@ -1034,6 +1079,10 @@ static void slabs_of_a_typesafe_cache_leave_after_a_grace_period(void)
 	nr = s->node[0].nr_slabs;
 	kmem_cache_free_bulk(s, 2000, (void **)c);
 	/* Whose readers there are is not known yet. */
+	/*
+	 * checks knuma_rcu_use: "while it has seen none they stay with their
+	 * cache"
+	 */
 	CHECK_EQ(kmem_cache_shrink(s), 1);
 	CHECK_EQ(kn_slab_leaving(s), 0);
 	CHECK_EQ(s->node[0].nr_slabs, nr);
@@ -1118,6 +1167,7 @@ static void a_second_free_aborts(void)
 	struct child c;
 
 	child_run(twice, &c);
+	/* checks kvfree_call_rcu_flavor: "kfree() of it meanwhile" */
 	CHECK(child_killed(&c, SIGABRT));
 	CHECK_HAS(c.text, "double free");
 	child_run(kfree_meanwhile, &c);
@@ -1131,6 +1181,7 @@ static void every_barrier_covers_what_came_before_it(void)
 	for (int i = 1; i <= 20; i++) {
 		kfree_rcu(new_conn(i), rcu);
 		kvfree_rcu_barrier();
+		/* checks kvfree_rcu_barrier: "Covers every request" */
 		CHECK_EQ(stat_of("rcu_freed"), (uint64_t)i);
 	}
 }

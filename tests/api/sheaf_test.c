@@ -24,19 +24,29 @@ static void a_sheaf_never_fails_until_it_is_empty(void)
 
 	sheaf = kmem_cache_prefill_sheaf(s, GFP_KERNEL, MANY);
 	CHECK(sheaf);
+	/* checks kmem_cache_prefill_sheaf: "a sheaf with @size objects" */
 	CHECK_EQ(kmem_cache_sheaf_size(sheaf), MANY);
 	if (!syscalls_forbid())
 		skip_child("no seccomp");
 	for (int i = 0; i < MANY; i++) {
 		objects[i] = kmem_cache_alloc_from_sheaf(
 			s, i % 2 ? __GFP_ZERO : 0, sheaf);
+		/*
+		 * checks kmem_cache_alloc_from_sheaf: "Never fails while the
+		 * sheaf holds objects", "__GFP_ZERO counts"
+		 */
 		CHECK(objects[i]);
 		CHECK(i % 2 == 0 || all_bytes(objects[i], SIZE, 0));
 		pattern_fill(objects[i], SIZE, (uint64_t)i);
 		CHECK_EQ(kmem_cache_sheaf_size(sheaf), MANY - 1 - i);
 	}
+	/* checks kmem_cache_alloc_from_sheaf: "NULL when the sheaf is empty" */
 	CHECK_FAILS(kmem_cache_alloc_from_sheaf(s, 0, sheaf), ENOMEM);
 	for (int i = 0; i < MANY; i++) {
+		/*
+		 * checks kmem_cache_alloc_from_sheaf: "to be freed as any of
+		 * @s"
+		 */
 		CHECK(pattern_holds(objects[i], SIZE, (uint64_t)i));
 		kmem_cache_free(s, objects[i]);
 	}
@@ -57,6 +67,7 @@ static void what_is_left_goes_back(void)
 	heap_verify();
 	/* What a sheaf holds counts as in use. */
 	sheaf = kmem_cache_prefill_sheaf(s, GFP_KERNEL, 1);
+	/* checks kmem_cache_prefill_sheaf: "what it holds counts as in use" */
 	CHECK_EQ(kmem_cache_shrink(s), 1);
 	kmem_cache_destroy(s);
 	CHECK_EQ(printed_times("Objects remaining on"), 1);
@@ -70,6 +81,9 @@ static void refill_keeps_what_is_there(void)
 	same = sheaf = kmem_cache_prefill_sheaf(s, GFP_KERNEL, 20);
 	CHECK(sheaf);
 	/* As many: left alone.  Fewer, and room for more: the same sheaf. */
+	/*
+	 * checks kmem_cache_refill_sheaf: "one that has as many is left alone"
+	 */
 	CHECK_EQ(kmem_cache_refill_sheaf(s, GFP_KERNEL, &sheaf, 20), 0);
 	CHECK_EQ(kmem_cache_sheaf_size(sheaf), 20);
 	for (int i = 0; i < 15; i++)
@@ -80,6 +94,10 @@ static void refill_keeps_what_is_there(void)
 	CHECK_EQ(sheaf, same);
 	CHECK_EQ(kmem_cache_sheaf_size(sheaf), 20);
 	/* No room: another one, with what the first had. */
+	/*
+	 * checks kmem_cache_refill_sheaf: "another one, with the same objects,
+	 * takes its place"
+	 */
 	CHECK_EQ(kmem_cache_refill_sheaf(s, GFP_KERNEL, &sheaf, 200), 0);
 	CHECK_EQ(kmem_cache_sheaf_size(sheaf), 200);
 	for (int i = 15; i < 215; i++) {
@@ -101,10 +119,15 @@ static void sheaves_that_cannot_be(void)
 	struct kmem_cache *s = kmem_cache_create("sheaf", SIZE, NULL, 0);
 	struct slab_sheaf *sheaf, *same;
 
+	/*
+	 * checks kmem_cache_prefill_sheaf: "EINVAL when @size is 0 or above
+	 * INT_MAX"
+	 */
 	CHECK_FAILS(kmem_cache_prefill_sheaf(s, GFP_KERNEL, 0), EINVAL);
 	CHECK_FAILS(kmem_cache_prefill_sheaf(s, GFP_KERNEL, 1u << 31), EINVAL);
 	CHECK_FAILS(kmem_cache_prefill_sheaf(s, 1u << 30, 5), EINVAL);
 	/* More than there is at hand: all or nothing, and nothing is lost. */
+	/* checks kmem_cache_alloc_bulk: "@n, or 0 on failure" */
 	CHECK_FAILS(kmem_cache_prefill_sheaf(s, GFP_NOWAIT, 400000), ENOMEM);
 	same = sheaf = kmem_cache_prefill_sheaf(s, GFP_KERNEL, 5);
 	CHECK(sheaf);
@@ -113,6 +136,7 @@ static void sheaves_that_cannot_be(void)
 	CHECK_EQ(kmem_cache_refill_sheaf(s, GFP_KERNEL, &sheaf, 1u << 31),
 		 -EINVAL);
 	CHECK_EQ(kmem_cache_refill_sheaf(s, 1u << 30, &sheaf, 50), -EINVAL);
+	/* checks kmem_cache_refill_sheaf: "the sheaf is as before then" */
 	CHECK_EQ(sheaf, same);
 	CHECK_EQ(kmem_cache_sheaf_size(sheaf), 5);
 	kmem_cache_return_sheaf(s, GFP_KERNEL, sheaf);
@@ -167,6 +191,7 @@ static void caches_in_other_words(void)
 
 static void available_after_the_first_allocation(void)
 {
+	/* checks slab_is_available: "The first allocation starts it" */
 	CHECK(!slab_is_available());
 	kfree(kmalloc(1, GFP_KERNEL));
 	CHECK(slab_is_available());

@@ -53,10 +53,20 @@ static void both_forms_of_creation(void)
 	b = kmem_cache_create("defaults", 100, NULL, 0);
 	c = kmem_cache_create("old", 100, 64, SLAB_NO_MERGE, construct);
 	d = kmem_cache_create("old-plain", 100, 0, 0, NULL);
+	/*
+	 * checks kmem_cache_create: "the older form, with an alignment and a
+	 * constructor", "The type of the third argument chooses", "or NULL for
+	 * the defaults"
+	 */
 	CHECK(a && b && c && d);
 	CHECK_EQ(kmem_cache_size(a), 100);
 	CHECK_EQ(kmem_cache_size(d), 100);
 	p = kmem_cache_alloc(a, GFP_KERNEL);
+	/*
+	 * checks kmem_cache_create: "8 bytes, or what @args, @align or
+	 * SLAB_HWCACHE_ALIGN ask for"; kmem_cache_alloc_node: "as the cache was
+	 * created", "is in the constructed state"
+	 */
 	CHECK(p && (uintptr_t)p % 256 == 0 && all_bytes(p, 100, 0x2a));
 	kmem_cache_free(a, p);
 	p = kmem_cache_alloc(c, GFP_KERNEL);
@@ -113,6 +123,7 @@ static void one_shape(unsigned int size, unsigned int align, slab_flags_t flags)
 	CHECK_EQ(kmem_cache_size(s), size);
 	take(s, n);
 	for (int i = 0; i < n; i++) {
+		/* checks kmem_cache_args: "0 for 8" */
 		CHECK_EQ((uintptr_t)objects[i] % least, 0);
 		CHECK(ksize(objects[i]) >= size);
 		pattern_fill(objects[i], size, (uint64_t)i);
@@ -180,6 +191,10 @@ static void ctor_runs_once_and_the_state_stays(void)
 	s = kmem_cache_create("marked", sizeof(struct marked), 0, 0, mark);
 	take(s, MANY);
 	after_first = constructed;
+	/*
+	 * checks kmem_cache_args: "called once for each object when its slab is
+	 * made"
+	 */
 	CHECK(after_first >= MANY);
 	/* What stays keeps its slabs, so nothing is constructed again. */
 	for (int round = 1; round < 10; round++) {
@@ -205,6 +220,10 @@ static void zero_and_a_constructor_warn_once(void)
 	struct kmem_cache *s = kmem_cache_create("ctor", 100, 0, 0, construct);
 	void *p = kmem_cache_zalloc(s, GFP_KERNEL);
 
+	/*
+	 * checks kmem_cache_alloc_node: "__GFP_ZERO warns once there, and has
+	 * no effect"
+	 */
 	CHECK(p && all_bytes(p, 100, 0x2a));
 	CHECK_EQ(printed_times("constructor"), 1);
 	kmem_cache_free(s, p);
@@ -245,6 +264,10 @@ static void zalloc_is_zero_up_to_ksize(void)
 
 static void creation_with_a_mistake(void)
 {
+	/*
+	 * checks kmem_cache_create: "EINVAL when @name is NULL, @size is out of
+	 * range"
+	 */
 	CHECK_FAILS(kmem_cache_create(NULL, 8, 0, 0, NULL), EINVAL);
 	CHECK_FAILS(kmem_cache_create("", 8, 0, 0, NULL), EINVAL);
 	CHECK_FAILS(kmem_cache_create("none", 0, 0, 0, NULL), EINVAL);
@@ -267,6 +290,10 @@ static void panic_aborts(void)
 	struct child c;
 
 	child_run(panic_on_mistake, &c);
+	/*
+	 * checks kmem_cache_create: "With SLAB_PANIC a failure aborts the
+	 * process"
+	 */
 	CHECK(child_killed(&c, SIGABRT));
 	CHECK_HAS(c.text, "SLAB_PANIC");
 }
@@ -290,6 +317,10 @@ static void bulk_is_n_or_none(void)
 	struct kmem_cache *s = kmem_cache_create("bulk", 200, 0, 0, NULL);
 
 	for (int n = 0; n <= 700; n += n < 70 ? 1 : 63) {
+		/*
+		 * checks kmem_cache_alloc_bulk: "@n, or 0 on failure", "room
+		 * for n pointers"
+		 */
 		CHECK_EQ(kmem_cache_alloc_bulk(s, GFP_KERNEL, (size_t)n,
 					       objects),
 			 n);
@@ -326,6 +357,7 @@ static void free_bulk_of_any_caches(void)
 			     i % 3 == 1 ? kmem_cache_alloc(b, GFP_KERNEL) :
 					  kmalloc((size_t)i * 9, GFP_KERNEL);
 	kmem_cache_free_bulk(NULL, 900, objects);
+	/* checks kmem_cache_free_bulk: "NULL for objects of any caches" */
 	CHECK_EQ(kmem_cache_shrink(a), 0);
 	CHECK_EQ(kmem_cache_shrink(b), 0);
 	kmem_cache_destroy(a);
@@ -353,6 +385,7 @@ static void an_object_goes_home_from_the_wrong_cache(void)
 
 	take(a, 10);
 	give(b, 10);
+	/* checks kmem_cache_free: "is freed to that one, and reported" */
 	CHECK(printed_times("mine") >= 1 && printed_times("yours") >= 1);
 	take(b, 500);
 	for (int i = 0; i < 500; i++)
@@ -372,6 +405,7 @@ static void shrink_frees_what_is_not_used(void)
 
 	start_here();
 	s = kmem_cache_create("shrink", 1000, 0, 0, NULL);
+	/* checks kmem_cache_shrink: "0 when no slab is left, 1 otherwise" */
 	CHECK_EQ(kmem_cache_shrink(s), 0);
 	take(s, MANY);
 	with = stat_of("slab_bytes");
@@ -381,6 +415,10 @@ static void shrink_frees_what_is_not_used(void)
 		kmem_cache_free(s, objects[i]);
 	CHECK_EQ(kmem_cache_shrink(s), 1);
 	without = stat_of("slab_bytes");
+	/*
+	 * checks kmem_cache_shrink: "Empties the arrays of all CPUs and frees
+	 * the slabs"
+	 */
 	CHECK(with - without > 900u * MANY);
 	kmem_cache_free(s, objects[0]);
 	CHECK_EQ(kmem_cache_shrink(s), 0);
@@ -405,6 +443,10 @@ static void live_objects_are_reported_and_stay(void)
 	for (int i = 0; i < 3; i++)
 		pattern_fill(objects[i], 100, (uint64_t)i);
 	kmem_cache_destroy(s);
+	/*
+	 * checks kmem_cache_destroy: "are reported, and they and their slabs
+	 * are leaked"
+	 */
 	CHECK_EQ(printed_times("leaky"), 1);
 	CHECK_EQ(printed_times(" @offset="), 3);
 	for (int i = 0; i < 3; i++) {
@@ -529,6 +571,7 @@ static void as_many_caches_as_there_are_numbers(void)
 		fill_one_of_many(nr);
 	}
 	/* What docs/design/magazine.md says, without those of kmalloc. */
+	/* checks kmem_cache_create: "about 1,800 caches exist" */
 	CHECK(nr >= 1650 && nr < NR_CACHES);
 	CHECK_EQ(errno, ENOMEM);
 	for (int c = 0; c < nr; c++)
@@ -580,6 +623,10 @@ static void sheaf_capacity_of_all_kinds(void)
 		struct kmem_cache_args args = {.sheaf_capacity = capacity[i]};
 		struct kmem_cache *s = kmem_cache_create("sheaf", 64, &args, 0);
 
+		/*
+		 * checks kmem_cache_args: "0 for a default that follows from
+		 * the size"
+		 */
 		CHECK(s);
 		for (int round = 0; round < 3; round++) {
 			take(s, 1000);

@@ -12,6 +12,7 @@
 
 static void the_page_size_is_the_machine_s(void)
 {
+	/* checks knuma_page_size: "a power of two" */
 	CHECK_EQ(knuma_page_size(), sysconf(_SC_PAGESIZE));
 	CHECK_EQ((size_t)1 << knuma_page_shift(), knuma_page_size());
 }
@@ -57,6 +58,7 @@ static void the_version_is_the_one_compiled_with(void)
 	snprintf(text, sizeof(text), "%d.%d.%d", KNUMA_VERSION_MAJOR,
 		 KNUMA_VERSION_MINOR, KNUMA_VERSION_PATCH);
 	CHECK(!strcmp(text, KNUMA_VERSION_STRING));
+	/* checks knuma_version: "as KNUMA_VERSION_STRING" */
 	CHECK(!strcmp(knuma_version(), KNUMA_VERSION_STRING));
 }
 

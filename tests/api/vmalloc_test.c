@@ -61,6 +61,11 @@ static void an_area_is_whole_pages(void)
 		p[i] = vmalloc(some_sizes[i]);
 		CHECK(p[i]);
 		CHECK_EQ((uintptr_t)p[i] % knuma_page_size(), 0);
+		/*
+		 * checks is_vmalloc_addr: "true for every address of an area in
+		 * use"; vmalloc_nr_pages: "exact while no other thread";
+		 * __vmalloc_node: "a page, or @align if that is more"
+		 */
 		CHECK(is_vmalloc_addr(p[i]));
 		CHECK(is_vmalloc_addr(p[i] + some_sizes[i] - 1));
 		CHECK(knuma_node_of(p[i]) >= 0);
@@ -81,6 +86,7 @@ static void of_no_bytes(void)
 {
 	CHECK_FAILS(__vmalloc(0, GFP_KERNEL | __GFP_NOWARN), EINVAL);
 	CHECK_EQ(strlen(printed()), 0);
+	/* checks __vmalloc_node: "EINVAL when @size is 0" */
 	CHECK_FAILS(vmalloc(0), EINVAL);
 	CHECK_FAILS(vzalloc(0), EINVAL);
 	CHECK_FAILS(vmalloc_node(0, 0), EINVAL);
@@ -104,6 +110,7 @@ static void arrays(void)
 	const volatile size_t half = SIZE_MAX / 2 + 1;
 	char *p = vcalloc(100, 1000);
 
+	/* checks __vmalloc_array: "vcalloc() give zeroes" */
 	CHECK(p && all_bytes(p, 100000, 0));
 	vfree(p);
 	CHECK_FAILS(vmalloc_array(half, 2), ENOMEM);
@@ -114,12 +121,14 @@ static void arrays(void)
 static void mistakes_in_the_request(void)
 {
 	kfree(kmalloc(1, GFP_KERNEL));
+	/* checks __vmalloc_node: "@align is no power of two" */
 	CHECK_FAILS(__vmalloc_node(4096, 3, GFP_KERNEL, 0, NULL), EINVAL);
 	CHECK_FAILS(__vmalloc_node(4096, 12288, GFP_KERNEL, 0, NULL), EINVAL);
 	CHECK_FAILS(__vmalloc(4096, GFP_KERNEL | (gfp_t)1 << 30), EINVAL);
 	CHECK_FAILS(vmalloc_node(4096, -2), EINVAL);
 	CHECK_FAILS(vzalloc_node(4096, 4096), EINVAL);
 	CHECK_EQ(stat_of("invalid_node"), 2);
+	/* checks __vmalloc_node: "@node is no possible id (each warns once)" */
 	CHECK_EQ(printed_times("not a possible node"), 1);
 }
 
@@ -131,6 +140,7 @@ static void any_alignment(void)
 		for (int i = 0; i < 4; i++) {
 			p[i] = __vmalloc_node(10000, align, GFP_KERNEL,
 					      NUMA_NO_NODE, NULL);
+			/* checks __vmalloc_node: "0 and 1 mean a page" */
 			CHECK(p[i] && (uintptr_t)p[i] % align == 0);
 			CHECK_EQ((uintptr_t)p[i] % knuma_page_size(), 0);
 			mark(p[i], 10000, (char)i);
@@ -172,6 +182,7 @@ static void zeroed_after_dirty_frees(void)
 			memset(p, 0xcc, size);
 			vfree(p);
 			p = vzalloc(some_sizes[i]);
+			/* checks __vmalloc_node: "unless __GFP_ZERO" */
 			CHECK(p && all_bytes(p, size, 0));
 			memset(p, 0xcc, size);
 			vfree(p);
@@ -329,9 +340,17 @@ static void written_or_executed_but_never_both(void)
 	code = vmalloc_exec(3 * 4096 - 7);
 	CHECK(code);
 	put_code(code);
+	/*
+	 * checks vmalloc_exec: "The area is readable and writable", "never
+	 * writable and executable at a time"
+	 */
 	CHECK(child_faults(call_code));
 	CHECK_EQ(set_memory_rox((unsigned long)code, n), 0);
 	call_code();
+	/*
+	 * checks vmalloc_exec: "set_memory_rox() makes it readable and
+	 * executable"
+	 */
 	CHECK(child_faults(write_code));
 	CHECK_EQ(set_memory_rw((unsigned long)code, n), 0);
 	CHECK(child_faults(call_code));
@@ -347,6 +366,7 @@ static void written_or_executed_but_never_both(void)
 		memset(p, i, 3 * 4096 - 7);
 		vfree(p);
 	}
+	/* checks vmalloc_exec: "vfree() takes it in either state" */
 	CHECK_EQ(knuma_trim(), 0);
 	for (int i = 0; i < 20; i++)
 		memset(vmalloc(3 * 4096), i, 3 * 4096);
@@ -374,6 +394,10 @@ static void pages_that_are_not_all_of_an_area(void)
 	char *p = vmalloc_exec(2 * 4096), *q = kmalloc(8192, GFP_KERNEL);
 	const unsigned long at = (unsigned long)p;
 
+	/*
+	 * checks set_memory_rw: "Context, result and errors are those of
+	 * set_memory_rox()"
+	 */
 	CHECK_EQ(set_memory_rox(at, 3), -EINVAL);
 	CHECK_EQ(set_memory_rox(at, 0), -EINVAL);
 	CHECK_EQ(set_memory_rox(at, -1), -EINVAL);
@@ -406,6 +430,7 @@ static void an_unknown_address_is_reported_and_ignored(void)
 
 	misuse_catch();
 	vfree(launder(elsewhere));
+	/* checks vfree: "is reported and otherwise ignored" */
 	CHECK_EQ(printed_times("vfree("), 1);
 	vfree(launder(p + 4096));
 	vfree(launder(p + 1));
@@ -532,6 +557,7 @@ static void untouched_pages_cost_nothing(void)
 	before = resident_bytes();
 	p = vzalloc(100 * MIB);
 	CHECK(p);
+	/* checks vzalloc: "zero as they come and are not written" */
 	CHECK(resident_bytes() < before + 8 * MIB);
 	vfree(p);
 }
@@ -618,12 +644,17 @@ static void vrealloc_keeps_the_content(void)
 		const size_t both = had < chain[i] ? had : chain[i];
 
 		p = vrealloc(p, chain[i], GFP_KERNEL);
+		/*
+		 * checks vrealloc_node_align: "with NULL the call is
+		 * __vmalloc_node()", "else its pages or its content move"
+		 */
 		CHECK(p && is_vmalloc_addr(p));
 		CHECK(pattern_holds(p, both, 3));
 		pattern_fill(p, chain[i], 3);
 		had = chain[i];
 		CHECK_EQ(vmalloc_nr_pages(), pages_of(had));
 	}
+	/* checks vrealloc_node_align: "0 frees @p and returns NULL" */
 	CHECK_EQ(vrealloc(p, 0, GFP_KERNEL), NULL);
 	CHECK_EQ(vmalloc_nr_pages(), 0);
 	heap_verify();
@@ -637,6 +668,9 @@ static void vrealloc_zero_grows_into_zeroes(void)
 
 	for (size_t i = 0; i < sizeof(chain) / sizeof(chain[0]); i++) {
 		p = vrealloc(p, chain[i], GFP_KERNEL | __GFP_ZERO);
+		/*
+		 * checks vrealloc_node_align: "so a later growth reads as zero"
+		 */
 		CHECK(p);
 		if (chain[i] > had)
 			CHECK(all_bytes(p + had, chain[i] - had, 0));
@@ -655,9 +689,18 @@ static void vrealloc_moves_to_an_alignment(void)
 		pattern_fill(p, 10000, align);
 		p = vrealloc_node_align(p, 50000, align, GFP_KERNEL,
 					NUMA_NO_NODE);
+		/*
+		 * checks vrealloc_node_align: "also moves when it is not
+		 * aligned", "0 and 1 mean a page", "a page, or @align if that
+		 * is more"
+		 */
 		CHECK(p && (uintptr_t)p % align == 0);
 		CHECK(pattern_holds(p, 10000, align));
 		/* Small enough already, and in the right place. */
+		/*
+		 * checks vrealloc_node_align: "stays where it is when it is
+		 * large enough"
+		 */
 		CHECK_EQ(vrealloc_node_align(p, 50000, align, GFP_KERNEL,
 					     NUMA_NO_NODE),
 			 p);
@@ -673,6 +716,7 @@ static void vrealloc_moves_to_a_node(void)
 	fake_nodes(2);
 	p = vmalloc_node(10000, 0);
 	CHECK_EQ(knuma_node_of(p), 0);
+	/* checks vrealloc_node_align: "__GFP_THISNODE and it is not of @nid" */
 	CHECK_EQ(vrealloc_node_align(p, 9000, 1, GFP_KERNEL, 1), p);
 	p = vrealloc_node_align(p, 9000, 1, GFP_KERNEL | __GFP_THISNODE, 1);
 	CHECK_EQ(knuma_node_of(p), 1);
@@ -695,6 +739,10 @@ static void vrealloc_with_a_mistake(void)
 	CHECK_FAILS(vrealloc(p, 50000, 1u << 30), EINVAL);
 	CHECK_FAILS(vrealloc(p, 500000, GFP_NOWAIT), ENOMEM);
 	CHECK_FAILS(vrealloc(p, 1ul << 60, GFP_KERNEL | __GFP_NOWARN), ENOMEM);
+	/*
+	 * checks vrealloc_node_align: "NULL on failure, and then @p is as
+	 * before"
+	 */
 	CHECK(pattern_holds(p, 10000, 1));
 	vfree(p);
 	p = vrealloc(NULL, 10000, GFP_KERNEL | __GFP_ZERO);
@@ -711,6 +759,7 @@ static void arrays_with_flags_and_memory_for_the_user(void)
 	memset(p, 0x5a, 30000);
 	vfree(p);
 	p = __vcalloc(3, 10000, GFP_KERNEL);
+	/* checks __vmalloc_array: "__vcalloc() and vcalloc() give zeroes" */
 	CHECK(p && all_bytes(p, 30000, 0));
 	memset(p, 0x5a, 30000);
 	vfree(p);
@@ -734,6 +783,10 @@ static void areas_for_huge_pages(void)
 	start_here();
 	p = vmalloc_huge(3 * MIB, GFP_KERNEL | __GFP_ZERO);
 	CHECK(p);
+	/*
+	 * checks vmalloc_huge_node: "Aligned to 2 MiB if it is as large", "by
+	 * the settings huge_pages and huge_after"
+	 */
 	CHECK_EQ((uintptr_t)p % (2 * MIB), 0);
 	CHECK(kn_span_comes_huge((uintptr_t)p));
 	CHECK(all_bytes(p, 3 * MIB, 0));
@@ -748,6 +801,10 @@ static void areas_for_huge_pages(void)
 	CHECK_EQ(vmalloc_nr_pages(), 1);
 	vfree(p);
 	CHECK_FAILS(vmalloc_huge(0, GFP_KERNEL), EINVAL);
+	/*
+	 * checks vmalloc_huge_node: "Context, result and errors are those of
+	 * __vmalloc_node()"
+	 */
 	CHECK_FAILS(vmalloc_huge_node(MIB, GFP_KERNEL, 70), EINVAL);
 	CHECK_FAILS(vmalloc_huge(4 * MIB, GFP_NOWAIT), ENOMEM);
 	heap_verify();

@@ -11,6 +11,7 @@ import os
 import re
 import shutil
 import subprocess
+import sys
 import tempfile
 import unittest
 
@@ -339,6 +340,13 @@ class Flags(unittest.TestCase):
         shift = int(re.search(r"__GFP_BITS_SHIFT\s+(\d+)",
                               self.header).group(1))
         self.assertIn("Bits %d to 30 are rejected" % (shift + 1), self.page)
+
+
+class Sentences(unittest.TestCase):
+    def test_each_of_the_headers_has_a_check(self):
+        done = subprocess.run([sys.executable, "tests/api/unchecked.py"],
+                              check=False, capture_output=True, text=True)
+        self.assertEqual(done.returncode, 0, done.stderr)
 
 
 class Design(unittest.TestCase):

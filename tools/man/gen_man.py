@@ -17,7 +17,7 @@ import sys
 
 # Macros that are no calls; what begins with kn_ is for the headers themselves.
 NO_CALLS = {"ALIGN", "ALIGN_DOWN", "IS_ALIGNED", "PTR_ALIGN", "ZERO_OR_NULL_PTR"}
-TAGS = ("Alignment", "Context", "Return", "Errors", "Source")
+TAGS = ("Alignment", "Context", "Return", "Errors", "Notes", "Source")
 # What a declaration says to the compiler only.
 ATTRIBUTE = re.compile(
     r"\b(?:KN_SYM|KN_ALLOC|KN_ALLOC_ALIGN|KN_FREED_BY|KN_MALLOC)\([^()]*\)"
@@ -205,12 +205,15 @@ def page(doc, families, version):
             out.append(prose(text))
     if not doc.params and not doc.body:
         out.append(prose(doc.summary[0].upper() + doc.summary[1:] + "."))
-    for tag, title in (("Return", "RETURN VALUE"), ("Errors", "ERRORS"),
-                       ("Alignment", "ALIGNMENT"), ("Source", "NOTES"),
-                       ("Context", "THREAD SAFETY, FORK AND SIGNALS")):
-        if tag in doc.tags:
-            text = doc.tags[tag][1]
-            out += [".SH " + title, prose(text[0].upper() + text[1:])]
+    for title, tags in (("RETURN VALUE", ["Return"]), ("ERRORS", ["Errors"]),
+                        ("ALIGNMENT", ["Alignment"]),
+                        ("NOTES", ["Notes", "Source"]),
+                        ("THREAD SAFETY, FORK AND SIGNALS", ["Context"])):
+        texts = [doc.tags[tag][1] for tag in tags if tag in doc.tags]
+        if texts:
+            out.append(".SH " + title)
+            out.append("\n.PP\n".join(prose(text[0].upper() + text[1:])
+                                      for text in texts))
     out.append(".SH SEE ALSO")
     out += [".BR %s (3knuma)," % f for f in families]
     out.append(".BR knuma (7)")
