@@ -45,7 +45,7 @@ static long keep_elsewhere(int id, void **pages, size_t n, int *where,
 	KN_CHECK(n <= KN_HOMES_MAX);
 	for (size_t i = 0; i < n; i++)
 		where[i] = -ENOENT;
-	ret = n ? kn_machine.page_nodes(n, pages, where) : 0;
+	ret = n ? kn_page_nodes(n, pages, where) : 0;
 	if (ret < 0)
 		return ret;
 	for (size_t i = 0; i < n; i++) {
@@ -102,7 +102,7 @@ static void send_back(void **stay, const int *where, size_t n)
 	int now[KN_HOMES_MAX], nodes[KN_HOMES_MAX];
 	size_t gone = 0;
 
-	if (kn_machine.page_nodes(n, stay, now) < 0)
+	if (kn_page_nodes(n, stay, now) < 0)
 		return;
 	for (size_t i = 0; i < n; i++) {
 		if (now[i] < 0 || now[i] == where[i])

@@ -72,7 +72,7 @@ static size_t pages_at_home(int node, uintptr_t addr, size_t n)
 		pages[i] = (void *)(addr + i * KN_HUGE_SIZE);
 		status[i] = -ENOENT;
 	}
-	err = kn_machine.page_nodes(n, pages, status);
+	err = kn_page_nodes(n, pages, status);
 	if (err < 0) {
 		kn_warn_once("hugetlb: the system does not tell where pages "
 			     "are (move_pages(2), error %d): reserved huge "

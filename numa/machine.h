@@ -12,6 +12,7 @@
 
 #include <sys/types.h>
 
+#include "alloc/base/atomic.h"
 #include "alloc/base/compiler.h"
 
 /* Words of a mask of kernel node ids. */
@@ -77,6 +78,12 @@ struct kn_machine {
 };
 
 extern struct kn_machine kn_machine;
+
+/* kn_machine.page_nodes(); acquire, pairs with the release in load_libnuma(). */
+static inline int kn_page_nodes(size_t n, void **pages, int *status)
+{
+	return kn_load_acquire(&kn_machine.page_nodes)(n, pages, status);
+}
 
 static inline bool kn_is_err(const void *p)
 {

@@ -37,7 +37,7 @@ static int count_chunk(struct count *c, uintptr_t page, size_t nr, size_t size)
 		pages[i] = (void *)(page + i * size);
 		status[i] = -ENOENT;
 	}
-	ret = kn_machine.page_nodes(nr, pages, status);
+	ret = kn_page_nodes(nr, pages, status);
 	if (ret < 0)
 		return ret;
 	for (size_t i = 0; i < nr; i++) {
@@ -108,7 +108,7 @@ static int load_libnuma(void)
 		return -ELIBBAD;
 	if (available() < 0)
 		return -ENOSYS;
-	/* Pairs with nothing: the call depends on the pointer. */
+	/* Release; pairs with the acquire in kn_page_nodes(). */
 	kn_store_release(&kn_machine.page_nodes, libnuma_page_nodes);
 	return 0;
 }

@@ -92,8 +92,9 @@ extern uint32_t kn_node_place[KN_MAX_NODE_IDS];
 
 static kn_always_inline uint32_t kn_region_of(int nid)
 {
-	return likely((unsigned)nid < KN_MAX_NODE_IDS) ? kn_node_place[nid] :
-							 KN_NO_PLACE;
+	return likely((unsigned)nid < KN_MAX_NODE_IDS) ?
+		       kn_load_hot(&kn_node_place[nid]) :
+		       KN_NO_PLACE;
 }
 
 /* Follows kn_cpu_node after it changed. */

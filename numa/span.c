@@ -136,7 +136,7 @@ static void bind_windows(uint64_t usable)
 {
 	if (!kn_span.size || !kn_span.bind_wanted || kn_span.bind_error)
 		return;
-	kn_span.bound &= usable;
+	kn_store(&kn_span.bound, kn_span.bound & usable);
 	for (uint64_t left = usable & ~kn_span.bound; left; left &= left - 1) {
 		const int node = __builtin_ctzll(left);
 		const int err = bind_window(node);
@@ -176,7 +176,7 @@ static void ask_once(void)
 	int status;
 
 	if (kn_span.bound)
-		(void)kn_machine.page_nodes(1, &page, &status);
+		(void)kn_page_nodes(1, &page, &status);
 }
 
 static kn_slow int no_address_space(uint64_t bytes)
@@ -649,7 +649,7 @@ void *kn_meta_alloc(size_t bytes, int node)
 
 	if (!p)
 		return NULL;
-	if (node >= 0 && kn_span.bind_wanted && !kn_span.bind_error)
+	if (node >= 0 && kn_span.bind_wanted && !kn_load(&kn_span.bind_error))
 		kn_machine.mbind_preferred(p, len, kn_topo.kernel_id[node]);
 	/* Tables are sparse: a huge page would fill in the gaps. */
 	if (len >= KN_HUGE_SIZE)

@@ -310,7 +310,7 @@ void knuma_group_destroy(struct knuma_group *g)
 		return;
 	kn_lock(&lock);
 	live = g->live;
-	g->live = false;
+	kn_store(&g->live, false);
 	kn_unlock(&lock);
 	if (!live)
 		kn_bug("knuma_group_destroy(%p): the group was destroyed already",

@@ -203,13 +203,15 @@ static uint64_t cached_bytes(void)
 
 const char *knuma_mode(void)
 {
-	return kn_mag_mode == KN_MAG_RSEQ ? "rseq" : "fallback";
+	return kn_load(&kn_mag_mode) == KN_MAG_RSEQ ? "rseq" : "fallback";
 }
 
 const char *knuma_mode_reason(void)
 {
-	if (kn_mag_reason)
-		return kn_mag_reason;
+	const char *reason = kn_load(&kn_mag_reason);
+
+	if (reason)
+		return reason;
 	return kn_hot.cid_off == kn_hot.rseq_off + 4 ?
 		"magazines are numbered by CPU" :
 		"magazines are numbered by mm_cid";

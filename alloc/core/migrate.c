@@ -48,7 +48,7 @@ static int ask(const struct job *j, int status[CHUNK])
 	memcpy(page, j->page, j->nr * sizeof(page[0]));
 	for (size_t i = 0; i < j->nr; i++)
 		status[i] = -ENOENT;
-	return kn_machine.page_nodes(j->nr, page, status);
+	return kn_page_nodes(j->nr, page, status);
 }
 
 static bool is_wanted(const struct job *j, int node)

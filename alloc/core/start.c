@@ -24,6 +24,7 @@
 #include "alloc/core/shrinker.h"
 #include "alloc/deferred/kfree_rcu.h"
 #include "alloc/magazine/magazine.h"
+#include "alloc/page/large.h"
 #include "alloc/page/page_alloc.h"
 #include "alloc/slab/cache.h"
 #include "alloc/slab/harden.h"
@@ -47,9 +48,10 @@ static void open_fast_paths(void)
 	kn_hot.small_place = kn_kmalloc_place;
 	/* An empty span sends all frees to their slow path. */
 	kn_store_release(&kn_hot.size, kn_harden_frees ? 0 : kn_span.size);
-	/* Release, both: who finds them may look at all that was made above. */
+	/* Release, all: who finds them may look at all that was made above. */
 	kn_store_release(&kn_hot.small_max,
 			 kn_allocs_are_slow() ? 0 : KN_KMALLOC_SMALL_MAX);
+	kn_large_open();
 }
 
 static bool start_layers(void)

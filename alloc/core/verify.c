@@ -75,7 +75,7 @@ static int sample(int node, unsigned long samples, struct knuma_homes *row)
 			status[i] = -ENOENT;
 			at = (at + step) % total;
 		}
-		err = kn_machine.page_nodes(n, asked, status);
+		err = kn_page_nodes(n, asked, status);
 		if (err < 0)
 			return err;
 		count(id, page, status, n, samples, row);

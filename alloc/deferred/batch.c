@@ -218,7 +218,7 @@ static bool push_block(struct pool *pool, struct kn_block *b, uint32_t n,
 	/* Here they are at hand; the round then only reads. */
 	for (uint32_t i = 0; place && i < n; i++)
 		b->obj[i] = object_of((uintptr_t)b->obj[i]);
-	b->nr = block_word(n, node, place);
+	kn_store(&b->nr, block_word(n, node, place));
 	ck_stack_push_upmc(&shard(pool)->blocks, &b->link);
 	return look;
 }
@@ -510,7 +510,7 @@ static void sort_in(struct pool *pool, void *p)
 	bin = bin_of(pool, kn_hot_place(&kn_hot, p));
 	bin->obj[bin->nr++] = p;
 	/* It may have become smaller. */
-	if (bin->nr >= s->mag.batch)
+	if (bin->nr >= kn_load(&s->mag.batch))
 		hand_over(pool, bin);
 }
 
@@ -551,7 +551,7 @@ static void free_alike(struct pool *pool, struct kn_block *b)
 	const uint32_t place = block_place(b);
 	const uint32_t id = id_of_place(place);
 	struct kmem_cache *s = kn_cache_by_id(id);
-	const uint32_t n = block_nr(b), batch = s->mag.batch;
+	const uint32_t n = block_nr(b), batch = kn_load(&s->mag.batch);
 	const int home = block_node(b), node = node_of_place(place);
 	uint32_t kept = 0;
 

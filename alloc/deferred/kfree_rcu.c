@@ -183,7 +183,7 @@ void kvfree_rcu_barrier_on_cache(struct kmem_cache *s)
 static void before_destroy(struct kmem_cache *s)
 {
 	kvfree_rcu_barrier_on_cache(s);
-	if (!(s->flags & SLAB_TYPESAFE_BY_RCU))
+	if (!(kn_load(&s->flags) & SLAB_TYPESAFE_BY_RCU))
 		return;
 	kn_grace_synchronize();
 	ck_pr_and_32(&s->flags, ~SLAB_TYPESAFE_BY_RCU);

@@ -59,6 +59,9 @@ static struct kn_block *make_blocks(int node, uint32_t chunks)
 	if (!b)
 		return NULL;
 	kn_count(&nr_chunks, chunks);
+	/* Release; pairs with the acquire in kn_block_nr(). */
+	for (uint32_t i = 0; i < nr; i++)
+		kn_store_release(&b[i].nr, (uint64_t)0);
 	for (uint32_t i = 1; i < nr; i++)
 		kn_block_put(node, &b[i]);
 	return b;

@@ -38,6 +38,16 @@ struct kn_depot {
 	uint32_t missed;  /* a magazine was empty since one got wider */
 } kn_cacheline;
 
+/*
+ * What others read of a block that they do not have, and read first: the block
+ * may have been made just now, and moved behind the one that led to it.
+ */
+static inline uint32_t kn_block_nr(const struct kn_block *b)
+{
+	return (uint32_t)KN_MIN(kn_load_acquire(&b->nr),
+				(uint64_t)KN_BATCH_MAX);
+}
+
 void kn_depot_put(struct kn_depot *d, struct kn_block *b);
 
 /* NULL when the depot has no more than @keep batches. */

@@ -57,7 +57,7 @@ static struct kn_magazine *magazine(char *bank, int node, uint32_t id)
 
 static int own_number(void)
 {
-	switch (kn_mag_mode) {
+	switch (kn_load(&kn_mag_mode)) {
 	case KN_MAG_RSEQ:
 		return kn_rseq_cid();
 	case KN_MAG_FALLBACK:
@@ -117,7 +117,7 @@ bool kn_mag_open(struct kn_magcache *c, int node, bool may_block)
 	bool opened = false;
 	char *bank;
 
-	if (cid < 0 && kn_mag_mode == KN_MAG_RSEQ)
+	if (cid < 0 && kn_load(&kn_mag_mode) == KN_MAG_RSEQ)
 		kn_stat_add(KN_STAT_fallback_unregistered, 1);
 	if (cid < 0 || !capacity)
 		return false;
@@ -273,7 +273,7 @@ static void empty_and_open(struct kn_magazine *m, uint32_t id, int node)
 		return;
 	empty(m, id, node);
 	if (kn_magcaches[id] && !kn_magcaches[id]->closed) {
-		kn_store_release(&m->end, kn_magcaches[id]->capacity);
+		kn_store_release(&m->end, kn_load(&kn_magcaches[id]->capacity));
 		kn_store_release(&m->beg, 0);
 	}
 }
@@ -294,8 +294,8 @@ static bool fence(void)
 	err = kn_machine.membarrier(MEMBARRIER_CMD_PRIVATE_EXPEDITED_RSEQ);
 	if (!err)
 		return true;
-	kn_mag_mode = KN_MAG_DEPOT;
-	kn_mag_reason = "membarrier was refused while running";
+	kn_store(&kn_mag_mode, KN_MAG_DEPOT);
+	kn_store(&kn_mag_reason, "membarrier was refused while running");
 	kn_warn("%s (error %d): per-CPU magazines are closed for good",
 		kn_mag_reason, -err);
 	return false;
@@ -357,7 +357,8 @@ void kn_depot_trim(struct kn_magcache *c, int node, uint64_t keep_bytes)
 	struct kn_depot *d = &c->depot[node];
 	const int32_t unused = (int32_t)kn_load(&d->least);
 	const uint32_t full = kn_load(&d->nr_full);
-	const uint64_t most = keep_bytes / ((uint64_t)c->batch * c->size);
+	const uint64_t most =
+		keep_bytes / ((uint64_t)kn_load(&c->batch) * c->size);
 	uint32_t keep = full;
 
 	/* Half of what was not needed: an idle depot is empty in a few ticks. */
@@ -593,7 +594,7 @@ uint32_t kn_mag_nr_armed;
 
 bool kn_mag_is_counted(const struct kn_magcache *c)
 {
-	return kn_mag_mode == KN_MAG_RSEQ && c->place &&
+	return kn_load(&kn_mag_mode) == KN_MAG_RSEQ && c->place &&
 	       kn_tun.guard_sample >= KN_SAMPLE_EXACT;
 }
 
@@ -662,7 +663,7 @@ void kn_mag_arm(bool (*due)(uint64_t given))
 		.cid = -1, .node = -1,
 	};
 
-	if (kn_mag_mode != KN_MAG_RSEQ)
+	if (kn_load(&kn_mag_mode) != KN_MAG_RSEQ)
 		return;
 	kn_lock(&drain_lock);
 	is_due = due;

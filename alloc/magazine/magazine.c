@@ -115,7 +115,7 @@ uint64_t kn_mag_in_depot(const struct kn_magcache *c, int node)
 		const struct kn_block *b =
 			kn_container_of(e, struct kn_block, link);
 
-		n += KN_MIN(kn_load(&b->nr), (uint64_t)KN_BATCH_MAX);
+		n += kn_block_nr(b);
 		e = ck_pr_load_ptr(&e->next);
 	}
 	return n;
@@ -125,11 +125,13 @@ uint64_t kn_mag_in_depot(const struct kn_magcache *c, int node)
 
 uint32_t kn_mag_pop_some(struct kn_magcache *c, int node, void **obj, uint32_t n)
 {
+	const enum kn_mag_mode mode = kn_load(&kn_mag_mode);
 	int got;
 
-	if (kn_mag_mode != KN_MAG_RSEQ)
-		return kn_mag_mode == KN_MAG_FALLBACK ?
-			kn_slot_pop_batch(c->id, node, obj, n) : 0;
+	if (mode != KN_MAG_RSEQ)
+		return mode == KN_MAG_FALLBACK ?
+			       kn_slot_pop_batch(c->id, node, obj, n) :
+			       0;
 	for (int i = 0; i < SECTION_TRIES; i++) {
 		got = kn_rseq_pop_batch(&kn_hot, kn_mag_place(node, c->id),
 					obj, n);
@@ -143,13 +145,14 @@ uint32_t kn_mag_pop_some(struct kn_magcache *c, int node, void **obj, uint32_t n
 enum kn_rseq_ret kn_mag_push_some(struct kn_magcache *c, int node,
 				  void *const *obj, uint32_t n)
 {
+	const enum kn_mag_mode mode = kn_load(&kn_mag_mode);
 	const uint32_t place = kn_mag_place(node, c->id);
 	enum kn_rseq_ret ret;
 
-	if (kn_mag_mode != KN_MAG_RSEQ)
-		return kn_mag_mode == KN_MAG_FALLBACK ?
-			kn_slot_push_batch(c->id, node, obj, n) :
-			KN_RSEQ_DECLINED;
+	if (mode != KN_MAG_RSEQ)
+		return mode == KN_MAG_FALLBACK ?
+			       kn_slot_push_batch(c->id, node, obj, n) :
+			       KN_RSEQ_DECLINED;
 	for (int i = 0; i < SECTION_TRIES; i++) {
 		ret = n == 1 ? kn_rseq_push(&kn_hot, place, obj[0]) :
 			       kn_rseq_push_batch(&kn_hot, place, obj, n);

@@ -82,8 +82,9 @@ static kn_slow void *malloc_slow(size_t size, gfp_t gfp)
 static uint32_t medium_place(size_t size)
 {
 	if (size - 1 < KMALLOC_MAX_CACHE_SIZE)
-		return likely(kn_hot.small_max) ?
-			       kn_kmalloc_cache(size)->mag.fast_place :
+		return likely(kn_load_hot(&kn_hot.small_max)) ?
+			       kn_load_hot(
+				       &kn_kmalloc_cache(size)->mag.fast_place) :
 			       0;
 	return size <= kn_load(&kn_tun.kvmalloc_pages_max) ?
 		       kn_large_place(size) :

@@ -52,7 +52,7 @@ static void list_block(struct kn_zone *z, uint32_t pfn, unsigned order,
 	struct page *page = kn_page(pfn);
 
 	kn_store(&page->type, KN_PAGE_FREE);
-	page->order = (uint8_t)order;
+	kn_store(&page->order, (uint8_t)order);
 	page->flags = flags;
 	kn_page_list_add(list_of(z, order, flags), pfn);
 	account(z, order, flags, 1);
@@ -142,7 +142,7 @@ static void split_to(struct kn_zone *z, uint32_t pfn, unsigned order)
 		from--;
 		list_block(z, pfn + (1u << from), from, flags);
 	}
-	page->order = (uint8_t)order;
+	kn_store(&page->order, (uint8_t)order);
 	page->flags = flags;
 }
 

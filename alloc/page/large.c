@@ -28,7 +28,7 @@ static void set_run(uint32_t pfn, uint64_t nr, uint8_t flags, uint32_t id)
 	struct page *page = kn_page(pfn);
 
 	kn_store(&page->type, KN_PAGE_LARGE);
-	page->nr_pages = nr;
+	kn_store(&page->nr_pages, nr);
 	page->flags = flags;
 	kn_map_set(pfn, id);
 }
@@ -123,8 +123,13 @@ void kn_large_init(struct kn_depot *depot)
 		   kn_tun.quarantine || kn_tun.check;
 	for (unsigned class = 0; class < KN_NR_RUNS; class ++)
 		init_one(class, depot + class * (size_t)kn_topo.nr_nodes);
+}
+
+void kn_large_open(void)
+{
 	for (uint32_t nr = 1; !hold_all && nr <= KN_RUN_MOST; nr++)
-		kn_run_place[nr - 1] = runs[kn_run_class(nr)].place;
+		kn_store_release(&kn_run_place[nr - 1],
+				 runs[kn_run_class(nr)].place);
 }
 
 struct kn_magcache *kn_large_cache(uint64_t nr)

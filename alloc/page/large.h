@@ -43,13 +43,19 @@ extern uint32_t kn_run_place[KN_RUN_MOST];
 /* @depot: KN_NR_RUNS arrays of one for each node. */
 void kn_large_init(struct kn_depot *depot);
 
+/*
+ * Fills kn_run_place, a step of the start: release, who finds a place may look at
+ * all that was made before.
+ */
+void kn_large_open(void);
+
 /* The place for @size bytes, 1 at least; 0: none, or the rcu budget says no. */
 static inline uint32_t kn_large_place(size_t size)
 {
 	const size_t at = (size - 1) >> KN_PAGE_SHIFT;
 
 	return likely(at < KN_RUN_MOST && !kn_load(&kn_large_refused)) ?
-		       kn_run_place[at] :
+		       kn_load_hot(&kn_run_place[at]) :
 		       0;
 }
 

@@ -111,7 +111,7 @@ uint32_t kn_pages_get(int node, unsigned order, gfp_t gfp)
 				   kn_zone_alloc(node, order, gfp);
 	if (pfn != KN_PFN_NONE) {
 		kn_store(&kn_page(pfn)->type, KN_PAGE_PAGES);
-		kn_page(pfn)->order = (uint8_t)order;
+		kn_store(&kn_page(pfn)->order, (uint8_t)order);
 	}
 	return pfn;
 }
@@ -338,7 +338,7 @@ static struct page *use_block(void *p, unsigned order)
 	struct page *page = kn_page(kn_pfn(p));
 
 	page->flags &= (uint8_t)~KN_PAGE_ZERO;
-	page->order = (uint8_t)order;
+	kn_store(&page->order, (uint8_t)order);
 	kn_store(&page->type, KN_PAGE_PAGES);
 	kn_map_set(kn_page_pfn(page), KN_ID_PAGES);
 	return page;
@@ -351,7 +351,8 @@ static struct page *use_block(void *p, unsigned order)
 static bool is_plain(gfp_t gfp)
 {
 	return likely(!(gfp & KN_GFP_SLOW) && gfpflags_allow_blocking(gfp) &&
-		      kn_hot.small_max && !kn_load(&kn_large_refused));
+		      kn_load_hot(&kn_hot.small_max) &&
+		      !kn_load(&kn_large_refused));
 }
 
 /* Out of the magazine alone, which the counters of the node do not see. */
@@ -474,16 +475,18 @@ static void wipe_if(const struct page *page, uint64_t nr)
 static const char *wrong_block(const struct page *page, unsigned order)
 {
 	const uint32_t pfn = kn_page_pfn(page);
+	uint8_t type;
 
 	/* The descriptor of a page that was never used cannot be read. */
 	if ((uintptr_t)kn_pfn_address(pfn) >=
 	    kn_load(&kn_zones[kn_pfn_node(pfn)].grown))
 		return "it was never allocated";
-	if (kn_map_id(kn_page_pfn(page)) != KN_ID_PAGES)
-		return page->type == KN_PAGE_PCP || page->type == KN_PAGE_FREE ?
-			"the block is free already" :
-			"it is not the first page of an alloc_pages() block";
-	if (page->order != order)
+	type = kn_load(&page->type);
+	if (kn_map_id(pfn) != KN_ID_PAGES)
+		return type == KN_PAGE_PCP || type == KN_PAGE_FREE ?
+			       "the block is free already" :
+			       "it is not the first page of an alloc_pages() block";
+	if (kn_load(&page->order) != order)
 		return "the order is not the one it was allocated with";
 	return NULL;
 }
@@ -607,7 +610,8 @@ struct page *virt_to_page(const void *p)
 
 /*
  * Blocks are aligned to their order: the head is at one of eleven places.  A
- * page that was never the first of anything has no type.
+ * page that was never the first of anything has no type.  Some of the places are
+ * others', who change them meanwhile.
  */
 struct page *virt_to_head_page(const void *p)
 {
@@ -618,13 +622,13 @@ struct page *virt_to_head_page(const void *p)
 	pfn = kn_pfn(p);
 	for (unsigned order = 0; order <= KN_MAX_ORDER; order++) {
 		struct page *head = kn_page(pfn & ~((1u << order) - 1));
+		const uint8_t type = kn_load(&head->type);
 
-		if ((head->type == KN_PAGE_PAGES ||
-		     head->type == KN_PAGE_SLAB) &&
-		    head->order >= order)
+		if ((type == KN_PAGE_PAGES || type == KN_PAGE_SLAB) &&
+		    kn_load(&head->order) >= order)
 			return head;
-		if (head->type == KN_PAGE_LARGE &&
-		    pfn - kn_page_pfn(head) < head->nr_pages)
+		if (type == KN_PAGE_LARGE &&
+		    pfn - kn_page_pfn(head) < kn_load(&head->nr_pages))
 			return head;
 	}
 	/*
@@ -635,7 +639,8 @@ struct page *virt_to_head_page(const void *p)
 	for (uint32_t back = 1; back < KN_RUN_MOST && back <= before; back++) {
 		struct page *head = kn_page(pfn - back);
 
-		if (head->type == KN_PAGE_LARGE && back < head->nr_pages)
+		if (kn_load(&head->type) == KN_PAGE_LARGE &&
+		    back < kn_load(&head->nr_pages))
 			return head;
 	}
 	return kn_page(pfn);

@@ -31,7 +31,7 @@ static uint32_t isolate(struct kn_zone *z, bool all)
 				continue;
 			kn_buddy_unlist(z, pfn);
 			kn_store(&kn_page(pfn)->type, KN_PAGE_ISOLATED);
-			kn_page(pfn)->order = (uint8_t)o;
+			kn_store(&kn_page(pfn)->order, (uint8_t)o);
 			kn_page_list_add(&z->isolated, pfn);
 			return pfn;
 		}

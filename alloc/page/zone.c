@@ -182,7 +182,7 @@ void kn_zone_free(uint32_t pfn, unsigned order, uint8_t flags, bool may_block)
 	if (!kn_lock_if(&z->lock, may_block)) {
 		struct page *page = kn_page(pfn);
 
-		page->order = (uint8_t)order;
+		kn_store(&page->order, (uint8_t)order);
 		page->flags = flags;
 		ck_stack_push_upmc(&z->deferred, &page->link);
 		return;

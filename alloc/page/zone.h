@@ -133,8 +133,9 @@ extern bool (*kn_give_back_hook)(void);
 
 static inline bool kn_give_back(void)
 {
-	return kn_span.by_steps && kn_load(&kn_give_back_hook) &&
-	       kn_give_back_hook();
+	bool (*hook)(void) = kn_load(&kn_give_back_hook);
+
+	return kn_span.by_steps && hook && hook();
 }
 
 /* What a zone has at one moment. */

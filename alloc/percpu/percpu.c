@@ -154,7 +154,7 @@ static void bind_parts(char *base)
 {
 	int from = 0, to;
 
-	if (!kn_span.bind_wanted || kn_span.bind_error)
+	if (!kn_span.bind_wanted || kn_load(&kn_span.bind_error))
 		return;
 	for (; from < kn_topo.nr_cpus; from = to) {
 		const int node = kn_load(&kn_cpu_node[from]);

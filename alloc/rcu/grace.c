@@ -391,7 +391,7 @@ void kn_grace_barrier(uint32_t mask)
 			continue;
 		if (!kn_load(&g->has_thread) && !kn_grace_owner.waits(i))
 			continue;
-		if (!leave_read_side(g->flavor, &online))
+		if (!leave_read_side(kn_load(&g->flavor), &online))
 			continue;
 		wait_for_round(g);
 		if (online)
@@ -414,7 +414,7 @@ void kn_grace_synchronize_one(const struct rcu_flavor_struct *flavor)
 void kn_grace_synchronize(void)
 {
 	for (int i = 0; i < KN_MAX_FLAVORS && kn_load(&graces[i].flavor); i++)
-		kn_grace_synchronize_one(graces[i].flavor);
+		kn_grace_synchronize_one(kn_load(&graces[i].flavor));
 }
 
 uint64_t kn_grace_periods(void)

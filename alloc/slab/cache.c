@@ -352,7 +352,7 @@ static void fill_class_tables(void)
 
 int kn_cache_init(void)
 {
-	kn_conf_changed = debug_changed;
+	kn_store(&kn_conf_changed, debug_changed);
 	kn_store(&kn_caches_hook, kn_caches_reclaim);
 	kn_fence_init();
 	kn_sample_init();
@@ -484,7 +484,8 @@ static void check_or_zero(const struct kmem_cache *s, void *obj, gfp_t gfp)
 	if (unlikely(s->checks))
 		kn_harden_check(s, obj);
 	else if ((gfp & __GFP_ZERO || kn_tun.init_on_alloc) && !s->ctor &&
-		 !(s->flags & SLAB_TYPESAFE_BY_RCU && !(gfp & __GFP_ZERO)))
+		 !(kn_load(&s->flags) & SLAB_TYPESAFE_BY_RCU &&
+		   !(gfp & __GFP_ZERO)))
 		memset(obj, 0, kn_debug_layout(s) ? kn_debug_requested(s, obj) :
 						    s->size);
 }
@@ -711,7 +712,7 @@ void kmem_cache_destroy(struct kmem_cache *s)
 
 	if (!s)
 		return;
-	if (!s->live || s->flags & KN_SLAB_BUILT_IN) {
+	if (!s->live || kn_load(&s->flags) & KN_SLAB_BUILT_IN) {
 		kn_bug("kmem_cache_destroy(%p): no cache of a program", (void *)s);
 		return;
 	}

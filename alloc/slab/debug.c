@@ -114,7 +114,7 @@ static void fill(const struct kmem_cache *s, char *obj, bool active,
 	const int red = active ? KN_RED_ACTIVE : KN_RED_INACTIVE;
 	uint32_t used = s->object_size;
 
-	if (s->flags & SLAB_RED_ZONE) {
+	if (kn_load(&s->flags) & SLAB_RED_ZONE) {
 		used = active ? requested : s->object_size;
 		memset(obj - s->red_left, red, s->red_left);
 		memset(obj + used, red, s->inuse - used);
@@ -133,7 +133,7 @@ void kn_debug_new_slab(const struct kmem_cache *s, struct page *head)
 {
 	char *const slab = kn_page_addr(head);
 
-	if (s->flags & SLAB_POISON)
+	if (kn_load(&s->flags) & SLAB_POISON)
 		memset(slab, KN_POISON_INUSE, KN_PAGE_SIZE << s->order);
 	for (uint32_t i = 0; i < s->nr_objects; i++) {
 		char *obj = kn_slab_object(s, head, i);
@@ -160,8 +160,8 @@ static struct part part_of(const struct kmem_cache *s, uint8_t *obj,
 			   bool active, int i)
 {
 	const uint8_t red = active ? KN_RED_ACTIVE : KN_RED_INACTIVE;
-	const bool has_red = s->flags & SLAB_RED_ZONE;
-	const bool poison = s->flags & SLAB_POISON;
+	const bool has_red = kn_load(&s->flags) & SLAB_RED_ZONE;
+	const bool poison = kn_load(&s->flags) & SLAB_POISON;
 	const bool content = poisons_objects(s) && !active;
 	const uint32_t size = s->object_size;
 	uint8_t *const behind = obj + size;
@@ -282,16 +282,16 @@ static bool is_right(const struct kmem_cache *s, const uint8_t *obj,
 	const uint32_t size = s->object_size;
 	uint32_t from = size;
 
-	if (s->flags & SLAB_RED_ZONE) {
+	if (kn_load(&s->flags) & SLAB_RED_ZONE) {
 		if (active && knows_requests(s))
 			from = kn_debug_requested(s, obj);
 		if (!all_are(obj - s->red_left, s->red_left, red) ||
 		    !all_are(obj + from, s->inuse - from, red))
 			return false;
 	}
-	if (!(s->flags & SLAB_POISON))
+	if (!(kn_load(&s->flags) & SLAB_POISON))
 		return true;
-	if (!(s->flags & SLAB_RED_ZONE) &&
+	if (!(kn_load(&s->flags) & SLAB_RED_ZONE) &&
 	    !all_are(obj + size, s->inuse - size, KN_POISON_INUSE))
 		return false;
 	if (!active && poisons_objects(s) &&
@@ -347,7 +347,7 @@ void kn_debug_alloc(struct kmem_cache *s, void *obj, size_t size)
 		check_object(s, obj, false);
 		tail->requested = knows_requests(s) ? (uint32_t)size :
 						      s->object_size;
-		if (s->flags & SLAB_STORE_USER)
+		if (kn_load(&s->flags) & SLAB_STORE_USER)
 			track(&tail->allocated);
 		fill(s, obj, true, tail->requested);
 		set_state(tail, ACTIVE);
@@ -466,7 +466,7 @@ void kn_debug_resize(const struct kmem_cache *s, void *obj, size_t size)
 	if (!kn_debug_layout(s) || !knows_requests(s))
 		return;
 	tail->requested = (uint32_t)size;
-	if (s->flags & SLAB_RED_ZONE)
+	if (kn_load(&s->flags) & SLAB_RED_ZONE)
 		memset((char *)obj + size, KN_RED_ACTIVE,
 		       s->object_size - size);
 }
@@ -523,7 +523,7 @@ static uint64_t check_rest(const struct kmem_cache *s, const struct page *head)
 			   (KN_PAGE_SIZE << s->order) - used, KN_POISON_INUSE};
 	bool printed;
 
-	if (!(s->flags & SLAB_POISON) || !bad.nr || !narrow(&bad))
+	if (!(kn_load(&s->flags) & SLAB_POISON) || !bad.nr || !narrow(&bad))
 		return 0;
 	printed = kn_report_begin(s, "Padding overwritten. %p-%p @offset=%td",
 				  (void *)bad.start,

@@ -120,9 +120,9 @@ void *kn_kmalloc_alloc(size_t size, gfp_t gfp, int nid)
 		gfp &= ~__GFP_ACCOUNT;
 	}
 	if (unlikely(kn_fence_every || kn_sample_bytes)) {
-		void *p = nid == NUMA_NO_NODE && !(gfp & KN_GFP_SLOW) &&
-						  s->mag.fast_place ?
-				  kn_rseq_pop(&kn_hot, s->mag.fast_place) :
+		const uint32_t place = kn_load_hot(&s->mag.fast_place);
+		void *p = nid == NUMA_NO_NODE && !(gfp & KN_GFP_SLOW) && place ?
+				  kn_rseq_pop(&kn_hot, place) :
 				  NULL;
 
 		return kn_rseq_popped(p) ?
@@ -169,7 +169,7 @@ kn_fast void *kmalloc_node(size_t size, gfp_t gfp, int nid)
 kn_fast void *kmem_cache_alloc(struct kmem_cache *s, gfp_t gfp)
 {
 	if (likely(!(gfp & KN_GFP_SLOW))) {
-		void *p = kn_rseq_pop(&kn_hot, s->mag.fast_place);
+		void *p = kn_rseq_pop(&kn_hot, kn_load_hot(&s->mag.fast_place));
 
 		if (likely(kn_rseq_popped(p)))
 			return p;
@@ -182,7 +182,8 @@ kn_fast void *kmem_cache_alloc_node(struct kmem_cache *s, gfp_t gfp, int nid)
 	const uint32_t region = kn_region_of(nid);
 
 	if (likely(!(gfp & KN_GFP_SLOW) && region != KN_NO_PLACE)) {
-		void *p = kn_rseq_pop_node(&kn_hot, region + s->mag.fast_place);
+		void *p = kn_rseq_pop_node(
+			&kn_hot, region + kn_load_hot(&s->mag.fast_place));
 
 		if (likely(kn_rseq_popped(p)))
 			return p;
@@ -299,7 +300,7 @@ static kn_slow int alloc_singly(struct kmem_cache *s, gfp_t gfp, size_t n,
 int kmem_cache_alloc_bulk(struct kmem_cache *s, gfp_t gfp, size_t n, void **p)
 {
 	const bool init = kn_tun.init_on_alloc &&
-			  !(s->flags & SLAB_TYPESAFE_BY_RCU);
+			  !(kn_load(&s->flags) & SLAB_TYPESAFE_BY_RCU);
 	const bool zero = (gfp & __GFP_ZERO || init) && !s->ctor;
 	const int node = kn_mag_node();
 	size_t got = 0;

@@ -745,18 +745,21 @@ void kn_slab_put_back(struct kmem_cache *s, struct page *head, void *obj)
 
 static bool verify_slab(const struct kmem_cache *s, const struct page *head)
 {
+	const uint32_t state = kn_load(&head->state);
 	int32_t bits = 0;
 
 	for (uint32_t w = 0; w < nr_words(s); w++) {
-		bits += __builtin_popcountll(head->free_map[w]);
-		if (head->free_map[w] & ~full_word(s, w)) {
+		const uint64_t map = kn_load(&head->free_map[w]);
+
+		bits += __builtin_popcountll(map);
+		if (map & ~full_word(s, w)) {
 			kn_warn("S1: bits past the end of a slab of %s", s->name);
 			return false;
 		}
 	}
-	if (bits != COUNT(head->state)) {
+	if (bits != COUNT(state)) {
 		kn_warn("S2: a slab of %s counts %d free objects and has %d",
-			s->name, COUNT(head->state), bits);
+			s->name, COUNT(state), bits);
 		return false;
 	}
 	return true;
@@ -776,7 +779,7 @@ bool kn_slab_verify(struct kmem_cache *s)
 			ok = verify_slab(s, kn_page(pfn));
 			listed++;
 		}
-		if (listed > s->node[node].nr_slabs) {
+		if (listed > kn_load(&s->node[node].nr_slabs)) {
 			kn_warn("S5: cache %s lists more slabs than it has", s->name);
 			ok = false;
 		}

@@ -62,7 +62,7 @@ static void take_cache(struct kmem_cache *s, void *arg)
 	row->size = s->size;
 	row->per_slab = s->nr_objects;
 	row->order = s->order;
-	row->flags = s->flags;
+	row->flags = kn_load(&s->flags);
 	for (int n = 0; n < kn_topo.nr_nodes; n++) {
 		take_node(s, n, &row->node[n]);
 #define X(name, kind, help) row->total.name += row->node[n].name;
@@ -240,7 +240,7 @@ static void ask_resident(struct kn_node_row *row, const struct range r[3])
 			page[n] = page_at(r, at + (random >> 33) % part);
 			status[n] = -ENOENT;
 		}
-		row->resident_error = kn_machine.page_nodes(n, page, status);
+		row->resident_error = kn_page_nodes(n, page, status);
 		if (row->resident_error < 0)
 			return;
 		for (size_t k = 0; k < n; k++)

@@ -78,10 +78,9 @@ static bool in_depot(const struct kn_magcache *c, int node, const void *obj)
 	for (; e && left; left--, e = ck_pr_load_ptr(&e->next)) {
 		const struct kn_block *b =
 			kn_container_of(e, struct kn_block, link);
-		const uint64_t n =
-			KN_MIN(kn_load(&b->nr), (uint64_t)KN_BATCH_MAX);
+		const uint32_t n = kn_block_nr(b);
 
-		for (uint64_t i = 0; i < n; i++)
+		for (uint32_t i = 0; i < n; i++)
 			if (kn_load(&b->obj[i]) == obj)
 				return true;
 	}
@@ -161,7 +160,7 @@ static void say_guarded(struct kn_text *t, const void *p)
 
 const char *kn_whatis_run_holder(const struct page *head)
 {
-	const struct kn_magcache *c = kn_large_cache(head->nr_pages);
+	const struct kn_magcache *c = kn_large_cache(kn_load(&head->nr_pages));
 	const void *run = kn_page_addr(head);
 	const int node = kn_window_of(run);
 
@@ -187,7 +186,8 @@ const struct page *kn_whatis_block(const void *p, uint64_t *nr)
 			continue;
 		if (id != KN_ID_LARGE && id != KN_ID_PAGES)
 			return NULL;
-		*nr = id == KN_ID_LARGE ? head->nr_pages : 1ull << head->order;
+		*nr = id == KN_ID_LARGE ? kn_load(&head->nr_pages) :
+					  1ull << kn_load(&head->order);
 		return back < *nr ? head : NULL;
 	}
 	return NULL;
@@ -360,7 +360,7 @@ static void say_node(struct kn_text *t, uintptr_t address)
 {
 	void *page = (void *)KN_ALIGN_DOWN(address, KN_PAGE_SIZE);
 	int status = -ENOENT;
-	const int err = kn_machine.page_nodes(1, &page, &status);
+	const int err = kn_page_nodes(1, &page, &status);
 
 	kn_member_key(t, "node");
 	if (err >= 0 && status >= 0)

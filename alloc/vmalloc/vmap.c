@@ -72,7 +72,7 @@ static struct page *last_pages(struct page *first, uint64_t nr)
 	struct page *area = first + front;
 
 	kn_store(&area->type, KN_PAGE_VM_USED);
-	area->capacity = first->capacity - front;
+	kn_store(&area->capacity, first->capacity - front);
 	kn_store(&area->nr_pages, nr);
 	kn_store(&area->caller, NULL);
 	area->flags = first->flags;
@@ -95,7 +95,7 @@ static struct page *whole(struct page *area)
 
 	if (first == area)
 		return area;
-	first->nr_pages = area->front + area->nr_pages;
+	kn_store(&first->nr_pages, area->front + area->nr_pages);
 	first->flags = area->flags;
 	first->moves = area->moves;
 	kn_store(&area->type, KN_PAGE_NONE);

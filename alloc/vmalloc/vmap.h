@@ -69,7 +69,7 @@ struct page *kn_vmap_get_growing(int node, uint64_t nr, uint64_t spare,
 /* What its user has of a used area. */
 static inline uint64_t kn_area_pages(const struct page *area)
 {
-	return area->nr_pages - area->spare;
+	return kn_load(&area->nr_pages) - kn_load(&area->spare);
 }
 
 /* Makes a used area one of @nr pages, more than it has, out of its spare ones. */

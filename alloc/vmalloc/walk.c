@@ -22,7 +22,7 @@ static bool verify_used(const struct page *first)
 			kn_page_addr(area), kn_page_addr(first));
 		return false;
 	}
-	if (area && area->nr_pages >= area->capacity) {
+	if (area && kn_load(&area->nr_pages) >= area->capacity) {
 		kn_warn("V3: no guard behind %p", kn_page_addr(area));
 		return false;
 	}
@@ -43,7 +43,7 @@ static bool look_at_area(const struct page *area, struct kn_vmap_row *row)
 	const uint64_t spare = kn_load_acquire(&area->spare);
 
 	row->start = (uintptr_t)kn_page_addr(area);
-	row->bytes = area->capacity << KN_PAGE_SHIFT;
+	row->bytes = kn_load(&area->capacity) << KN_PAGE_SHIFT;
 	row->nr_pages = all - KN_MIN(spare, all - 1);
 	row->caller = kn_load(&area->caller);
 	return kn_map_id(kn_page_pfn(area)) == KN_ID_VMALLOC;
