@@ -27,6 +27,9 @@
 #define ANSWER_FIRST ((size_t)256 << 10)
 #define ANSWER_MAX   ((size_t)256 << 20)
 
+/* Before what the system refused is asked for again: L5. */
+#define REST_MS	     100
+
 /* A descriptor, and the socket that it was: L2. */
 struct sock {
 	int fd;
@@ -54,7 +57,8 @@ unsigned kn_live_idle_ms = 60000;
 static struct kn_lock lock = KN_LOCK_INIT(live);
 static struct sock listener = {.fd = -1};
 static struct client clients[KN_LIVE_CLIENTS];
-static uint32_t nr_clients; /* lock */
+static uint32_t nr_clients;    /* lock */
+static uint64_t rest_until_ms; /* nobody is taken before */
 
 /* Where: a template with %p, or a folder. */
 static char place[KN_LIVE_PATH];
@@ -194,6 +198,7 @@ static bool is_served(const struct sockaddr_un *a)
 	served = !connect(fd, (const struct sockaddr *)a, sizeof(*a)) ||
 		 errno != ECONNREFUSED;
 	close(fd);
+	errno = EADDRINUSE;
 	return served;
 }
 
@@ -344,7 +349,18 @@ static void turn_away(int fd, int err, const char *why)
 	kn_request_cost.refused++;
 }
 
-/* False: nobody more waits. */
+/* Who connects stays in the queue, and poll(2) says so until there is room. */
+static void rest(int err)
+{
+	rest_until_ms = now_ms() + REST_MS;
+	kn_warn_once("socket %s: nobody can be taken: %s; who connects waits%s",
+		     path, strerrordesc_np(err),
+		     err == EMFILE ? "; raise the limit on open files "
+				     "(ulimit -n)" :
+				     "");
+}
+
+/* False: nobody more waits, or can be taken. */
 static bool accept_one(void)
 {
 	struct client *c = &clients[KN_MIN(nr_clients, KN_LIVE_CLIENTS - 1u)];
@@ -354,7 +370,11 @@ static bool accept_one(void)
 	kn_lock(&lock);
 	fd = accept4(listener.fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
 	if (fd < 0) {
+		const int err = errno;
+
 		kn_unlock(&lock);
+		if (err != EAGAIN)
+			rest(err);
 		return false;
 	}
 	fd = high_fd(fd);
@@ -544,6 +564,8 @@ static int wait_ms(int timeout_ms)
 	if (timeout_ms >= 0)
 		wait = KN_MIN(wait, (uint64_t)timeout_ms);
 
+	if (rest_until_ms > now)
+		wait = KN_MIN(wait, rest_until_ms - now);
 	for (uint32_t i = 0; i < nr_clients; i++) {
 		const uint64_t at = deadline(&clients[i]);
 
@@ -554,13 +576,30 @@ static int wait_ms(int timeout_ms)
 
 static uint32_t fill(struct pollfd *p)
 {
-	p[0] = (struct pollfd){.fd = listener.fd, .events = POLLIN};
+	p[0] = (struct pollfd){
+		.fd = now_ms() < rest_until_ms ? -1 : listener.fd,
+		.events = POLLIN,
+	};
 	for (uint32_t i = 0; i < nr_clients; i++)
 		p[i + 1] = (struct pollfd){
 			.fd = clients[i].sock.fd,
 			.events = clients[i].answer ? POLLOUT : POLLIN,
 		};
 	return nr_clients + 1;
+}
+
+/* It is refused where the limit on open files is below the number of clients. */
+static void wait_for_events(struct pollfd *p, int timeout_ms)
+{
+	const struct timespec t = {.tv_nsec = REST_MS * 1000000L};
+	const uint32_t n = fill(p);
+
+	if (poll(p, n, wait_ms(timeout_ms)) >= 0)
+		return;
+	rest(errno == EINVAL ? EMFILE : errno);
+	nanosleep(&t, NULL);
+	for (uint32_t i = 0; i < n; i++)
+		p[i].revents = 0;
 }
 
 /* False: the program closed the socket, and there is no other: L2. */
@@ -581,8 +620,7 @@ bool kn_live_serve(int timeout_ms)
 	/* Nobody is there, and nobody can come. */
 	if (!listens && !nr_clients && timeout_ms < 0)
 		return false;
-	if (poll(p, fill(p), wait_ms(timeout_ms)) < 0)
-		return listens;
+	wait_for_events(p, timeout_ms);
 	now = now_ms();
 	/* From the last one on: who goes is replaced by the last. */
 	for (uint32_t i = nr_clients; i-- > 0;)

@@ -23,43 +23,7 @@
 #include "tests/support/child.h"
 #include "tests/support/faults.h"
 #include "tests/support/heap.h"
-
-/* Calls that are refused, by the linker's --wrap; 0: none. */
-static int refuse_thread, refuse_socket, refuse_mode, refuse_bind,
-	refuse_listen;
-static int binds_before; /* that are not refused */
-
-#define WRAP(name, refuse, parameters, arguments) \
-	int __real_##name parameters;             \
-	int __wrap_##name parameters;             \
-	int __wrap_##name parameters              \
-	{                                         \
-		const int err = refuse;           \
-                                                  \
-		if (err) {                        \
-			errno = err;              \
-			return -1;                \
-		}                                 \
-		return __real_##name arguments;   \
-	}
-
-WRAP(socket, refuse_socket, (int domain, int type, int protocol),
-     (domain, type, protocol))
-WRAP(fchmod, refuse_mode, (int fd, mode_t mode), (fd, mode))
-WRAP(bind, binds_before-- <= 0 ? refuse_bind : 0,
-     (int fd, const struct sockaddr *a, socklen_t len), (fd, a, len))
-WRAP(listen, refuse_listen, (int fd, int backlog), (fd, backlog))
-
-int __real_pthread_create(pthread_t *thread, const pthread_attr_t *attr,
-			  void *(*fn)(void *), void *arg);
-int __wrap_pthread_create(pthread_t *thread, const pthread_attr_t *attr,
-			  void *(*fn)(void *), void *arg);
-int __wrap_pthread_create(pthread_t *thread, const pthread_attr_t *attr,
-			  void *(*fn)(void *), void *arg)
-{
-	return refuse_thread ? refuse_thread :
-			       __real_pthread_create(thread, attr, fn, arg);
-}
+#include "tests/support/libc/refusals.h"
 
 /* A name in a folder of the process's own; numbers of processes are not. */
 static char folder[64], place[108];
@@ -78,7 +42,7 @@ static void remove_folder(void)
 }
 
 /* Starts with @place, and waits until @message is printed. */
-static void start_and_hear(const char *message)
+static void hear(const char *message)
 {
 	conf("socket", place[0] ? place : path_of("sock"));
 	start_quiet();
@@ -87,6 +51,11 @@ static void start_and_hear(const char *message)
 	CHECK_EQ(printed_times(message), 1);
 	/* The heap is there all the same. */
 	kfree(kmalloc(100, GFP_KERNEL));
+}
+
+static void start_and_hear(const char *message)
+{
+	hear(message);
 	/* And no name that leads nowhere. */
 	CHECK_EQ(unlink(place), -1);
 	remove_folder();
@@ -94,7 +63,7 @@ static void start_and_hear(const char *message)
 
 static void without_a_thread_that_is_said(void)
 {
-	refuse_thread = EAGAIN;
+	libc_refuse(LIBC_pthread_create, 1, LIBC_FOR_EVER, EAGAIN);
 	start_and_hear(
 		"socket, metrics_file: no thread to serve them: Resource "
 		"temporarily unavailable; raise the limit on processes");
@@ -102,26 +71,26 @@ static void without_a_thread_that_is_said(void)
 
 static void without_descriptors_that_is_said(void)
 {
-	refuse_socket = EMFILE;
+	libc_refuse(LIBC_socket, 1, LIBC_FOR_EVER, EMFILE);
 	start_and_hear("cannot be made: Too many open files; socket can be "
 		       "another path, or no");
 }
 
 static void a_name_without_its_mode_is_not_made(void)
 {
-	refuse_mode = EPERM;
+	libc_refuse(LIBC_fchmod, 1, LIBC_FOR_EVER, EPERM);
 	start_and_hear("cannot be made: Operation not permitted");
 }
 
 static void a_refused_name_is_said(void)
 {
-	refuse_bind = EACCES;
+	libc_refuse(LIBC_bind, 1, LIBC_FOR_EVER, EACCES);
 	start_and_hear("cannot be made: Permission denied; socket can be "
 		       "another path, or no");
 }
 
-/* What a process has left behind is removed, and then it cannot be made. */
-static void a_name_that_is_refused_again_is_said(void)
+/* What a process has left behind: a name where nobody listens. */
+static void leave_a_name(void)
 {
 	struct sockaddr_un a = {.sun_family = AF_UNIX};
 	const int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
@@ -129,15 +98,72 @@ static void a_name_that_is_refused_again_is_said(void)
 	strcpy(a.sun_path, path_of("sock"));
 	CHECK_EQ(bind(fd, (struct sockaddr *)&a, sizeof(a)), 0);
 	close(fd);
-	binds_before = 1;
-	refuse_bind = EACCES;
+}
+
+/* It is removed, and then it cannot be made. */
+static void a_name_that_is_refused_again_is_said(void)
+{
+	leave_a_name();
+	libc_refuse(LIBC_bind, 2, LIBC_FOR_EVER, EACCES);
 	start_and_hear("cannot be made: Permission denied");
 }
 
 static void a_socket_that_cannot_listen_is_said(void)
 {
-	refuse_listen = EOPNOTSUPP;
+	libc_refuse(LIBC_listen, 1, LIBC_FOR_EVER, EOPNOTSUPP);
 	start_and_hear("cannot be made: Operation not supported");
+}
+
+/* Who cannot ask whether somebody listens does not take the name away. */
+static void a_name_that_may_be_served_stays(void)
+{
+	leave_a_name();
+	libc_refuse(LIBC_socket, 2, LIBC_FOR_EVER, EMFILE);
+	hear("cannot be made: Too many open files");
+	CHECK_EQ(unlink(place), 0);
+	remove_folder();
+}
+
+static void a_name_that_cannot_be_removed_stays(void)
+{
+	leave_a_name();
+	libc_refuse(LIBC_unlink, 1, 1, EACCES);
+	hear("cannot be made: Permission denied");
+	CHECK_EQ(libc_refused(LIBC_unlink), 1);
+	CHECK_EQ(unlink(place), 0);
+	remove_folder();
+}
+
+/* Somebody listens, whose queue is full. */
+static void a_name_whose_queue_is_full_stays(void)
+{
+	struct sockaddr_un a = {.sun_family = AF_UNIX};
+	const int type = SOCK_STREAM | SOCK_NONBLOCK;
+	const int fd = socket(AF_UNIX, type, 0);
+
+	strcpy(a.sun_path, path_of("sock"));
+	CHECK_EQ(bind(fd, (struct sockaddr *)&a, sizeof(a)), 0);
+	CHECK_EQ(listen(fd, 0), 0);
+	while (!connect(socket(AF_UNIX, type, 0), (struct sockaddr *)&a,
+			sizeof(a)))
+		;
+	CHECK_EQ(errno, EAGAIN);
+	hear("cannot be made: Address already in use; another process or file "
+	     "has that name");
+	CHECK_EQ(unlink(place), 0);
+	remove_folder();
+}
+
+/* The next process takes it for what it is: left behind. */
+static void a_name_that_could_not_be_taken_back_is_taken(void)
+{
+	libc_refuse(LIBC_listen, 1, 1, EOPNOTSUPP);
+	libc_refuse(LIBC_unlink, 1, 1, EACCES);
+	hear("cannot be made: Operation not supported");
+	CHECK_EQ(libc_refused(LIBC_unlink), 1);
+	CHECK(kn_live_open());
+	kn_live_exit();
+	remove_folder();
 }
 
 static void the_process_takes_room_in_a_name(void)
@@ -241,6 +267,21 @@ static void metrics_without_memory_are_said(void)
 	remove_folder();
 }
 
+static void metrics_whose_memory_stays_are_written(void)
+{
+	faults_install();
+	conf("metrics_file", path_of("metrics"));
+	conf("metrics_interval_ms", "100ms");
+	faults_fail(FAULT_MUNMAP, 1, FAULTS_FOR_EVER, ENOMEM);
+	start_quiet();
+	/* The second time the first was written. */
+	for (int i = 0; i < 3000 && faults_failed() < 2; i++)
+		usleep(10000);
+	CHECK(faults_failed() >= 2);
+	CHECK_EQ(strlen(printed()), 0);
+	CHECK_EQ(unlink(place), 0);
+}
+
 static void *no_memory(void *addr, size_t len, int prot, int flags)
 {
 	(void)addr;
@@ -284,120 +325,6 @@ static void a_view_that_needs_more_memory_says_so(void)
 	faults_fail(FAULT_MMAP, 2, 1, ENOMEM);
 	CHECK_HAS(ask("view slabinfo"), "\"code\":\"ENOMEM\"");
 	CHECK_HAS(ask("view slabinfo"), "\\u000akmalloc-64 ");
-}
-
-/* A process with a socket, and a connection to it. */
-static int connected(void)
-{
-	struct sockaddr_un a = {.sun_family = AF_UNIX};
-	const int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-
-	strcpy(a.sun_path, path_of("sock"));
-	conf("socket", a.sun_path);
-	start_quiet();
-	for (int i = 0; i < 3000; i++) {
-		if (!connect(fd, (struct sockaddr *)&a, sizeof(a)))
-			return fd;
-		usleep(10000);
-	}
-	CHECK(!"a connection");
-	return -1;
-}
-
-/* What the server says to @request before it closes. */
-static const char *said_to(int fd, const char *request, size_t len)
-{
-	size_t got = 0;
-	ssize_t n;
-
-	CHECK_EQ(send(fd, request, len, MSG_NOSIGNAL), len);
-	shutdown(fd, SHUT_WR);
-	while ((n = recv(fd, answer + got, sizeof(answer) - 1 - got, 0)) > 0)
-		got += (size_t)n;
-	answer[got] = '\0';
-	close(fd);
-	return answer;
-}
-
-/* The rows can be had, which are more than 256 KiB, but not their text. */
-static int nr_large;
-
-static void *no_second_large(void *addr, size_t len, int prot, int flags)
-{
-	return len > 256 << 10 && nr_large++ ?
-		       (void *)-ENOMEM :
-		       real_mmap(addr, len, prot, flags);
-}
-
-#define NO_MEMORY "no memory for the answer; try again later"
-
-static void a_server_without_memory_says_so(void)
-{
-	const int fd = connected();
-
-	kn_machine.mmap = no_memory;
-	CHECK_HAS(said_to(fd, "version\n", 8), NO_MEMORY);
-	kn_live_exit();
-	remove_folder();
-}
-
-static void also_of_what_is_no_request(void)
-{
-	const int fd = connected();
-
-	kn_machine.mmap = no_memory;
-	CHECK_HAS(said_to(fd, "no\0text\n", 9), NO_MEMORY);
-	kn_live_exit();
-	remove_folder();
-}
-
-static void also_of_a_long_answer(void)
-{
-	const int fd = connected();
-	char name[32];
-
-	/* A row each. */
-	for (int i = 0; i < 1600; i++) {
-		snprintf(name, sizeof(name), "a cache of many, %d", i);
-		CHECK(kmem_cache_create(name, 64, 0, SLAB_NO_MERGE, NULL));
-	}
-	real_mmap = kn_machine.mmap;
-	kn_machine.mmap = no_second_large;
-	CHECK_HAS(said_to(fd, "caches\n", 7), NO_MEMORY);
-	kn_live_exit();
-	remove_folder();
-}
-
-/* The program closes the socket, and another one cannot be had: it ends. */
-static int tasks(void)
-{
-	DIR *dir = opendir("/proc/self/task");
-	int n = 0;
-
-	CHECK(dir);
-	while (readdir(dir))
-		n++;
-	closedir(dir);
-	return n - 2;
-}
-
-static void a_server_without_a_socket_ends(void)
-{
-	int fd;
-
-	kn_live_look_ms = 1;
-	fd = connected();
-	close(fd);
-	CHECK_EQ(tasks(), 2);
-	refuse_socket = EMFILE;
-	for (int i = 200; i < 300; i++)
-		close(i);
-	for (int i = 0; i < 3000 && tasks() > 1; i++)
-		usleep(10000);
-	CHECK_EQ(tasks(), 1);
-	CHECK_EQ(printed_times("cannot be made: Too many open files"), 1);
-	kn_live_exit();
-	remove_folder();
 }
 
 static ssize_t no_file(const char *path, char *buf, size_t len)
@@ -466,7 +393,12 @@ int main(void)
 		child_test(a_name_without_its_mode_is_not_made),
 		child_test(a_refused_name_is_said),
 		child_test(a_name_that_is_refused_again_is_said),
+		child_test(a_name_that_may_be_served_stays),
+		child_test(a_name_that_cannot_be_removed_stays),
+		child_test(a_name_whose_queue_is_full_stays),
+		child_test(a_name_that_could_not_be_taken_back_is_taken),
 		child_test(a_socket_that_cannot_listen_is_said),
+		child_test(metrics_whose_memory_stays_are_written),
 		child_test(the_process_takes_room_in_a_name),
 		child_test(a_name_that_grows_too_long_is_said),
 		child_test(a_folder_that_is_too_long_is_said),
@@ -474,10 +406,6 @@ int main(void)
 		child_test(metrics_without_memory_are_said),
 		child_test(answers_that_need_memory_say_so),
 		child_test(a_view_that_needs_more_memory_says_so),
-		child_test(a_server_without_memory_says_so),
-		child_test(also_of_what_is_no_request),
-		child_test(also_of_a_long_answer),
-		child_test(a_server_without_a_socket_ends),
 		child_test(what_the_system_does_not_say_is_left_out),
 		child_test(a_refused_trim_is_an_error),
 	};

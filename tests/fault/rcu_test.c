@@ -26,6 +26,7 @@
 #include "tests/support/child.h"
 #include "tests/support/faults.h"
 #include "tests/support/heap.h"
+#include "tests/support/libc/refusals.h"
 
 enum {
 	/* More batches than there are blocks from the first chunk. */
@@ -78,28 +79,14 @@ const struct rcu_flavor_struct rcu_flavor = {
 	.update_synchronize_rcu = synchronize,
 };
 
-/* The n-th pthread_create() fails: by the linker's --wrap. */
-
-static int creations, fail_from, fail_to;
-
-int __real_pthread_create(pthread_t *thread, const pthread_attr_t *attr,
-			  void *(*fn)(void *), void *arg);
-int __wrap_pthread_create(pthread_t *thread, const pthread_attr_t *attr,
-			  void *(*fn)(void *), void *arg);
-int __wrap_pthread_create(pthread_t *thread, const pthread_attr_t *attr,
-			  void *(*fn)(void *), void *arg)
+static void refuse_threads(uint64_t times)
 {
-	const int n = __atomic_add_fetch(&creations, 1, __ATOMIC_SEQ_CST);
-
-	if (n >= fail_from && n < fail_to)
-		return EAGAIN;
-	return __real_pthread_create(thread, attr, fn, arg);
+	libc_refuse(LIBC_pthread_create, 1, times, EAGAIN);
 }
 
-static void refuse_threads(int times)
+static uint64_t creations(void)
 {
-	fail_from = creations + 1;
-	fail_to = fail_from + times;
+	return libc_calls(LIBC_pthread_create);
 }
 
 /* What was queued was freed or waits, by number and by bytes. */
@@ -169,12 +156,12 @@ static void without_a_thread_the_background_does_its_work(void)
 	s = KMEM_CACHE(conn, 0);
 	for (int i = 0; i < OBJECTS; i++)
 		conns[i] = kmem_cache_alloc(s, GFP_KERNEL);
-	refuse_threads(1000000);
+	refuse_threads(LIBC_FOR_EVER);
 	queue(0, OBJECTS);
 	for (int i = 0; i < 6000 && stat_of("rcu_freed") < OBJECTS; i++)
 		usleep(10000);
 	CHECK_EQ(stat_of("rcu_freed"), OBJECTS);
-	CHECK(creations >= fail_from);
+	CHECK(libc_refused(LIBC_pthread_create) > 0);
 	end(s);
 }
 
@@ -227,27 +214,27 @@ static void await_freed(uint64_t n)
 	}
 }
 
-static int times;
+static uint64_t times;
 
 /* What makes a thread tries again, without another call of kfree_rcu(). */
 static void no_thread_for_a_while(void)
 {
 	struct kmem_cache *s = start();
-	int before;
+	uint64_t before;
 
 	refuse_threads(times);
-	before = creations;
+	before = creations();
 	queue(0, OBJECTS);
 	kn_rcu_step();
-	CHECK_EQ(creations, before + 1);
+	CHECK_EQ(creations(), before + 1);
 	nothing_is_lost(s, OBJECTS);
 	CHECK_EQ(printed_times("gives no thread"), 1);
 	/* Not at once. */
 	for (int i = 0; i < 100; i++)
 		kn_rcu_step();
-	CHECK(creations < before + 100);
+	CHECK(creations() < before + 100);
 	await_freed(OBJECTS);
-	CHECK_EQ(creations, before + times + 1);
+	CHECK_EQ(creations(), before + times + 1);
 	CHECK_EQ(printed_times("gives no thread"), 1);
 	end(s);
 }
@@ -268,7 +255,7 @@ static void no_thread_at_all(void)
 {
 	struct kmem_cache *s = start();
 
-	refuse_threads(1 << 30);
+	refuse_threads(LIBC_FOR_EVER);
 	queue(0, OBJECTS / 2);
 	kn_rcu_step();
 	kvfree_rcu_barrier();
@@ -288,7 +275,7 @@ static void no_thread_over_the_budget(void)
 
 	conf("rcu_budget", "64K");
 	s = start();
-	refuse_threads(1 << 30);
+	refuse_threads(LIBC_FOR_EVER);
 	queue(0, OBJECTS);
 	CHECK(stat_of("rcu_waiting_bytes") > 64 << 10);
 	CHECK_EQ(stat_of("rcu_sleeps"), 0);
