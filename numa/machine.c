@@ -214,8 +214,11 @@ static int machine_watch(const char *path, const char *trigger,
 static int machine_wait(const struct kn_watch *w, int ms)
 {
 	struct pollfd p = {.fd = w ? w->fd : -1, .events = POLLPRI};
-	const int n = RESULT(int, poll(&p, 1, ms));
+	/* Under RLIMIT_NOFILE = 0 one is too many. */
+	const int n = RESULT(int, poll(&p, w ? 1 : 0, ms));
 
+	if (n < 0 && n != -EINTR)
+		return n;
 	if (n <= 0)
 		return 0;
 	if (p.revents & (POLLERR | POLLNVAL | POLLHUP) || !is_watch(w))

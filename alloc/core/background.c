@@ -6,9 +6,11 @@
 #include <knuma/types.h>
 #include <pthread.h>
 #include <signal.h>
+#include <string.h>
 #include <sys/single_threaded.h>
 #include <time.h>
 
+#include "alloc/base/assert.h"
 #include "alloc/base/atomic.h"
 #include "alloc/base/lock.h"
 #include "alloc/base/probes.h"
@@ -28,7 +30,11 @@
 /* The rate at which memory goes back: bytes a tick and node. */
 #define PURGE_BYTES ((uint64_t)256 << 20)
 
+/* Between tries to make a thread that the system refused. */
+#define RETRY_MS 100
+
 static uint32_t running;	/* the thread exists; atomic */
+static uint64_t retry_ms;	/* none could be made: not before; atomic */
 static uint32_t ticking;	/* a tick is under way; atomic */
 static uint64_t next_ms;	/* of the slow path's tick; atomic */
 
@@ -130,24 +136,38 @@ static void *background(void *unused)
 	return NULL;
 }
 
+static kn_slow void report_no_thread(int err)
+{
+	kn_store(&retry_ms, now_ms() + RETRY_MS);
+	kn_warn_once("no thread for background work: %s; until there is one, "
+		     "allocations do it; raise the limit on processes "
+		     "(ulimit -u)",
+		     strerrordesc_np(err));
+}
+
 void kn_background_start(void)
 {
 	sigset_t all, old;
 	pthread_attr_t attr;
 	pthread_t thread;
+	int err;
 
 	if (likely(kn_load(&running)) || kn_tun.background == KN_CHOICE_NO ||
-	    !kn_load_acquire(&kn_started) || !ck_pr_cas_32(&running, 0, 1))
+	    !kn_load_acquire(&kn_started) || now_ms() < kn_load(&retry_ms) ||
+	    !ck_pr_cas_32(&running, 0, 1))
 		return;
 	sigfillset(&all);
 	pthread_sigmask(SIG_SETMASK, &all, &old);
 	pthread_attr_init(&attr);
 	pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
 	pthread_attr_setstacksize(&attr, 256 << 10);
-	if (pthread_create(&thread, &attr, background, NULL))
-		kn_store(&running, 0);
+	err = pthread_create(&thread, &attr, background, NULL);
 	pthread_attr_destroy(&attr);
 	pthread_sigmask(SIG_SETMASK, &old, NULL);
+	if (err) {
+		report_no_thread(err);
+		kn_store(&running, 0);
+	}
 }
 
 /* The slow path's step: of a page refill that may wait, in no lock. */
@@ -158,13 +178,9 @@ static void slow_path_step(bool from_malloc)
 
 	if (!from_malloc)
 		kn_rcu_step();
-	if (kn_load(&running))
-		return;
-	if (!__libc_single_threaded && !from_malloc) {
+	if (!__libc_single_threaded && !from_malloc)
 		kn_background_start();
-		return;
-	}
-	if (!delay_ms)
+	if (kn_load(&running) || !delay_ms)
 		return;
 	now = now_ms();
 	due = kn_load(&next_ms);
