@@ -135,6 +135,17 @@ void *kn_kmalloc_alloc(size_t size, gfp_t gfp, int nid)
 				     kmem_cache_alloc_node(s, gfp, nid);
 }
 
+/* Below, since it serves caches as well. */
+static kn_noinline void *alloc_rest(struct kmem_cache *s, gfp_t gfp, int nid,
+				    size_t size);
+
+static kn_noinline void *kmalloc_rest(size_t size, gfp_t gfp, int nid)
+{
+	return likely(kn_hot_small(&kn_hot, size)) ?
+		       alloc_rest(kn_kmalloc_cache(size), gfp, nid, size) :
+		       kmalloc_slow(size, gfp, nid);
+}
+
 kn_fast void *kmalloc(size_t size, gfp_t gfp)
 {
 	if (likely(kn_hot_small(&kn_hot, size) && !(gfp & KN_GFP_SLOW))) {
@@ -144,7 +155,7 @@ kn_fast void *kmalloc(size_t size, gfp_t gfp)
 		if (likely(kn_rseq_popped(p)))
 			return p;
 	}
-	return kmalloc_slow(size, gfp, NUMA_NO_NODE);
+	return kmalloc_rest(size, gfp, NUMA_NO_NODE);
 }
 
 kn_fast void *kmalloc_node(size_t size, gfp_t gfp, int nid)
@@ -155,16 +166,40 @@ kn_fast void *kmalloc_node(size_t size, gfp_t gfp, int nid)
 
 		if (unlikely(region == KN_NO_PLACE))
 			return nid == NUMA_NO_NODE ? kmalloc(size, gfp) :
-						     kmalloc_slow(size, gfp, nid);
+						     kmalloc_rest(size, gfp, nid);
 		p = kn_rseq_pop_node(&kn_hot, region +
 				     kn_kmalloc_place[(size - 1) / 16]);
 		if (likely(kn_rseq_popped(p)))
 			return p;
 	}
-	return kmalloc_slow(size, gfp, nid);
+	return kmalloc_rest(size, gfp, nid);
 }
 
 /* kmem_cache */
+
+/*
+ * What the fast paths leave over of @s: @size bytes for kmalloc(), 0 for an object
+ * of a cache.  Where no more is wished for than zeroes, it is a section and a
+ * memset() of all of the place, which was used before; so this is not cold.  A
+ * constructor's work must not be overwritten, and such a call is warned of.
+ */
+static void *alloc_rest(struct kmem_cache *s, gfp_t gfp, int nid, size_t size)
+{
+	const uint32_t region = kn_region_of(nid);
+	void *p = NULL;
+
+	if (likely((gfp & KN_GFP_SLOW) == __GFP_ZERO && !s->ctor)) {
+		if (nid == NUMA_NO_NODE)
+			p = kn_rseq_pop(&kn_hot, s->mag.fast_place);
+		else if (likely(region != KN_NO_PLACE))
+			p = kn_rseq_pop_node(&kn_hot,
+					     region + s->mag.fast_place);
+		if (likely(kn_rseq_popped(p)))
+			return memset(p, 0, s->size);
+	}
+	return size ? kn_kmalloc_alloc(size, gfp, nid) :
+		      kn_cache_alloc_slow(s, gfp, nid);
+}
 
 kn_fast void *kmem_cache_alloc(struct kmem_cache *s, gfp_t gfp)
 {
@@ -174,7 +209,7 @@ kn_fast void *kmem_cache_alloc(struct kmem_cache *s, gfp_t gfp)
 		if (likely(kn_rseq_popped(p)))
 			return p;
 	}
-	return kn_cache_alloc_slow(s, gfp, NUMA_NO_NODE);
+	return alloc_rest(s, gfp, NUMA_NO_NODE, 0);
 }
 
 kn_fast void *kmem_cache_alloc_node(struct kmem_cache *s, gfp_t gfp, int nid)
@@ -188,7 +223,7 @@ kn_fast void *kmem_cache_alloc_node(struct kmem_cache *s, gfp_t gfp, int nid)
 		if (likely(kn_rseq_popped(p)))
 			return p;
 	}
-	return kn_cache_alloc_slow(s, gfp, nid);
+	return alloc_rest(s, gfp, nid, 0);
 }
 
 /* kfree */

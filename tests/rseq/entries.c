@@ -96,6 +96,14 @@ static void by_kzalloc(size_t size, void **obj, size_t n)
 	}
 }
 
+static void by_kzalloc_node(size_t size, void **obj, size_t n)
+{
+	for (size_t i = 0; i < n; i++) {
+		obj[i] = kzalloc_node(size, GFP_KERNEL, near_node());
+		CHECK(all_bytes(obj[i], 100, 0));
+	}
+}
+
 static void by_free_pages(void **obj, size_t n)
 {
 	for (size_t i = 0; i < n; i++)
@@ -134,6 +142,8 @@ const struct entry entries[NR_ENTRIES] = {
 	{"kmalloc, of medium size", 5000, by_kmalloc, by_kfree},
 	{"kmalloc, of whole pages", 16384, by_kmalloc, by_kfree},
 	{"alloc_pages", 16384, by_pages, by_free_pages},
+	{"kzalloc", 112, by_kzalloc, by_kfree},
+	{"kzalloc_node", 112, by_kzalloc_node, by_kfree},
 	{"kzalloc, of whole pages", 12288, by_kzalloc, by_kfree},
 	{"malloc", 64, by_malloc, by_free},
 	{"malloc, of medium size", 5000, by_malloc, by_free},
