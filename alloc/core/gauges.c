@@ -283,6 +283,8 @@ void kn_gauges_init(void)
 	kn_stat_source(KN_STAT_page_managed_bytes, page_managed_bytes);
 	kn_stat_source(KN_STAT_vmalloc_bytes, kn_vmap_used_bytes);
 	kn_stat_source(KN_STAT_vmalloc_areas, kn_vmap_used_areas);
+	kn_stat_source(KN_STAT_vmalloc_new, kn_vmap_nr_new);
+	kn_stat_source(KN_STAT_vmalloc_reused, kn_vmap_nr_reused);
 	kn_stat_source(KN_STAT_vmalloc_cached_bytes, kn_vmap_cached_bytes);
 	kn_stat_source(KN_STAT_away_bytes, away_bytes);
 }

@@ -181,6 +181,12 @@ bool kn_large_is_refused(gfp_t gfp)
 
 void kn_node_account(int wanted, int got)
 {
+	const bool local = got == kn_mag_node();
+
+	if (likely(wanted == got && local)) {
+		kn_node_stat_nearest(got);
+		return;
+	}
 	if (likely(wanted == got)) {
 		kn_node_stat_add(got, KN_NODE_STAT_numa_hit, 1);
 	} else {
@@ -189,8 +195,8 @@ void kn_node_account(int wanted, int got)
 		kn_probe_node_fallback(kn_topo.kernel_id[wanted],
 				       kn_topo.kernel_id[got]);
 	}
-	kn_node_stat_add(got, got == kn_mag_node() ? KN_NODE_STAT_local_node :
-						     KN_NODE_STAT_other_node, 1);
+	kn_node_stat_add(got, local ? KN_NODE_STAT_local_node :
+				      KN_NODE_STAT_other_node, 1);
 }
 
 /* The first node of the zonelist, among those of @mask, that has a block. */

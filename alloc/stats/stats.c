@@ -62,6 +62,8 @@ uint64_t kn_stat_read(enum kn_stat id)
 
 uint64_t kn_node_stat_read(int node, enum kn_node_stat id)
 {
+	const bool both = id == KN_NODE_STAT_numa_hit ||
+			  id == KN_NODE_STAT_local_node;
 	uint64_t (*read)(int) = kn_load_acquire(&node_sources[id]);
 	uint64_t sum;
 
@@ -69,7 +71,8 @@ uint64_t kn_node_stat_read(int node, enum kn_node_stat id)
 		return 0;
 	sum = read ? read(node) : 0;
 	for (int i = 0; i < KN_STAT_STRIPES; i++)
-		sum += kn_load(&kn_node_stats[node][i].count[id]);
+		sum += kn_load(&kn_node_stats[node][i].count[id]) +
+		       (both ? kn_load(&kn_node_stats[node][i].nearest) : 0);
 	return sum;
 }
 

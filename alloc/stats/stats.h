@@ -67,6 +67,7 @@ extern struct kn_stat_stripe kn_stat_stripes[KN_STAT_STRIPES];
 
 struct kn_node_stats {
 	uint64_t count[KN_NR_NODE_STATS];
+	uint64_t nearest; /* numa_hit and local_node at once, mostly both */
 } kn_cacheline;
 
 extern struct kn_node_stats kn_node_stats[KN_STAT_NODES][KN_STAT_STRIPES];
@@ -109,6 +110,13 @@ static inline void kn_node_stat_add(int node, enum kn_node_stat id, uint64_t n)
 {
 	KN_COUNTED(node_statistics);
 	kn_count(&kn_node_stats[node][kn_thread_stripe()].count[id], n);
+}
+
+/* One more of numa_hit and of local_node. */
+static inline void kn_node_stat_nearest(int node)
+{
+	KN_COUNTED(node_statistics);
+	kn_count(&kn_node_stats[node][kn_thread_stripe()].nearest, 1);
 }
 
 /*

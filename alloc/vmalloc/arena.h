@@ -41,9 +41,12 @@ struct kn_arena {
 	uintptr_t base, end;		   /* address space */
 	uintptr_t grown;		   /* usable up to here; lock */
 	uintptr_t top;			   /* handed out up to here; lock */
+	uint64_t cached_pages;		   /* lock; read without */
+	uint64_t used_pages, used_areas;   /* the same, with what is freed_* */
+	uint64_t nr_new, nr_reused;	   /* the same: statistics */
+	uint64_t freed_pages, freed_areas; /* while the lock was taken, ever;
+					      atomic */
 	struct kn_bins cached, extents;	   /* lock */
-	uint64_t used_pages, cached_pages; /* lock; read without */
-	uint64_t used_areas;		   /* as used_pages */
 	struct kn_walk *walks;		   /* under way; lock */
 	ck_stack_t deferred; /* areas freed while the lock was taken */
 	uint32_t growing;    /* somebody is in mprotect(2); set by lock */
@@ -172,7 +175,29 @@ void kn_cached_del(struct kn_arena *a, struct page *area);
  */
 void kn_cached_cut(struct kn_arena *a, struct page *area, uint64_t pages);
 
+/* Counts areas that are used, by differences. */
+static inline void kn_arena_count(struct kn_arena *a, uint64_t pages,
+				  uint64_t areas)
+{
+	kn_store(&a->used_pages, a->used_pages + pages);
+	kn_store(&a->used_areas, a->used_areas + areas);
+}
+
 /* vmap.c; without the lock. */
+
+/* The same of pages of an area that changes. */
+void kn_arena_use(struct kn_arena *a, uint64_t pages);
+
+/*
+ * Pages that are used.  What is freed was counted as used before, so it is read
+ * first: acquire, and the difference is never below 0.
+ */
+static inline uint64_t kn_arena_used(const struct kn_arena *a)
+{
+	const uint64_t freed = kn_load_acquire(&a->freed_pages);
+
+	return kn_load(&a->used_pages) - freed;
+}
 
 /*
  * Puts the guard behind @nr pages; it may be there from the last use.  False

@@ -176,8 +176,7 @@ static void judge(const struct kn_arena *a, uintptr_t grown)
 
 	if (kn_tun.huge_after && grown - a->base >= kn_tun.huge_after)
 		kn_span_judge(a->base, top,
-			      kn_load(&a->used_pages) +
-				      kn_load(&a->cached_pages));
+			      kn_arena_used(a) + kn_load(&a->cached_pages));
 }
 
 int kn_arena_grow(struct kn_arena *a, uint64_t pages, uint64_t align)

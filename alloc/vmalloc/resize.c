@@ -115,7 +115,7 @@ void kn_vmap_use_spare(struct page *area, uint64_t nr)
 {
 	struct kn_arena *a = kn_arena_of(kn_page_pfn(area));
 
-	ck_pr_add_64(&a->used_pages, nr - kn_area_pages(area));
+	kn_arena_use(a, nr - kn_area_pages(area));
 	kn_store(&area->spare, area->nr_pages - nr);
 }
 
@@ -129,7 +129,7 @@ bool kn_vmap_extend(struct page *area, uint64_t nr, uint64_t spare)
 		err = extend(a, area, all + 1);
 	if (area->capacity <= all || !kn_area_guard(area, all))
 		return false;
-	ck_pr_add_64(&a->used_pages, nr - kn_area_pages(area));
+	kn_arena_use(a, nr - kn_area_pages(area));
 	kn_store(&area->nr_pages, all);
 	kn_store(&area->spare, spare);
 	return true;
@@ -181,7 +181,7 @@ void kn_vmap_shrink(struct page *area, uint64_t nr)
 		return;
 	if (unlikely(kn_load(&area->away)))
 		kn_away_forget_slow(area + nr, area->nr_pages - nr);
-	ck_pr_sub_64(&a->used_pages, kn_area_pages(area) - nr);
+	kn_arena_use(a, nr - kn_area_pages(area));
 	kn_store(&area->nr_pages, nr);
 	kn_store(&area->spare, (uint64_t)0);
 	give_tail(a, area, keep);

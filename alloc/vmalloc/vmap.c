@@ -339,6 +339,29 @@ static uint32_t find_fresh(struct kn_arena *a, const struct want *w)
 	return pfn;
 }
 
+static void count_used(struct kn_arena *a, const struct want *w, bool reused)
+{
+	uint64_t *const nr = reused ? &a->nr_reused : &a->nr_new;
+
+	kn_store(nr, *nr + 1);
+	kn_arena_count(a, w->pages - 1 - w->spare, 1);
+}
+
+void kn_arena_use(struct kn_arena *a, uint64_t pages)
+{
+	kn_lock(&a->lock);
+	kn_arena_count(a, pages, 0);
+	kn_unlock(&a->lock);
+}
+
+/* An area of @pages is not used any more, and nothing else changes. */
+static void count_freed(struct kn_arena *a, uint64_t pages)
+{
+	kn_lock(&a->lock);
+	kn_arena_count(a, -pages, (uint64_t)-1);
+	kn_unlock(&a->lock);
+}
+
 /* Address space for an area; the lock is taken for each try. */
 static struct page *find_area(int node, struct kn_arena *a,
 			      const struct want *w, bool *dirty)
@@ -357,6 +380,8 @@ static struct page *find_area(int node, struct kn_arena *a,
 		*dirty = area != NULL;
 		if (!area && room)
 			pfn = find_fresh(a, w);
+		if (area || pfn != KN_PFN_NONE)
+			count_used(a, w, *dirty);
 		kn_unlock(&a->lock);
 		if (area)
 			return area;
@@ -372,18 +397,6 @@ static struct page *find_area(int node, struct kn_arena *a,
 		tries += !err;
 	}
 	return pfn == KN_PFN_NONE ? NULL : kn_page(pfn);
-}
-
-static void count_used(struct kn_arena *a, const struct page *area)
-{
-	ck_pr_add_64(&a->used_pages, kn_area_pages(area));
-	ck_pr_inc_64(&a->used_areas);
-}
-
-static void count_freed(struct kn_arena *a, const struct page *area)
-{
-	ck_pr_sub_64(&a->used_pages, kn_area_pages(area));
-	ck_pr_dec_64(&a->used_areas);
 }
 
 /* V5.  Pieces that moved in are known by where they begin. */
@@ -416,14 +429,13 @@ static struct page *get_from(int node, struct kn_arena *a, const struct want *w,
 		area = last_pages(area, nr);
 	} else if (!kn_area_guard(area, nr)) {
 		kn_lock(&a->lock);
+		kn_arena_count(a, w->spare - nr, (uint64_t)-1);
 		kn_cached_add(a, area);
 		kn_unlock(&a->lock);
 		return NULL;
 	}
 	kn_store(&area->nr_pages, nr);
 	kn_store(&area->spare, w->spare);
-	count_used(a, area);
-	kn_stat_add(*dirty ? KN_STAT_vmalloc_reused : KN_STAT_vmalloc_new, 1);
 	kn_probe_vmalloc(kn_page_addr(area), nr << KN_PAGE_SHIFT,
 			 kn_topo.kernel_id[node], *dirty);
 	kn_map_set(kn_page_pfn(area), KN_ID_VMALLOC);
@@ -568,6 +580,7 @@ static kn_slow void wipe(struct page *area)
 void kn_vmap_put(struct page *area, bool may_block)
 {
 	struct kn_arena *a = kn_arena_of(kn_page_pfn(area));
+	const uint64_t nr = kn_area_pages(area);
 
 	if (unlikely(kn_tun.init_on_free))
 		wipe(area);
@@ -576,14 +589,16 @@ void kn_vmap_put(struct page *area, bool may_block)
 	kn_away_forget(area, area->nr_pages);
 	kn_ext_take(&area->ext, kn_page_addr(area),
 		    area->nr_pages << KN_PAGE_SHIFT);
-	count_freed(a, area);
 	area = whole(area);
 	area->flags &= (uint8_t)~KN_PAGE_EXEC;
 	set_freed(area);
 	if (!kn_lock_if(&a->lock, may_block)) {
+		ck_pr_add_64(&a->freed_pages, nr);
+		ck_pr_inc_64(&a->freed_areas);
 		ck_stack_push_upmc(&a->deferred, &area->link);
 		return;
 	}
+	kn_arena_count(a, -nr, (uint64_t)-1);
 	kn_arena_settle(a);
 	kn_cached_add(a, area);
 	kn_unlock_if(&a->lock, may_block);
@@ -606,7 +621,7 @@ void kn_vmap_drop(struct page *area)
 
 	kn_probe_vfree(kn_page_addr(area), area->nr_pages << KN_PAGE_SHIFT);
 	kn_map_set(kn_page_pfn(area), KN_ID_NONE);
-	count_freed(a, area);
+	count_freed(a, kn_area_pages(area));
 	area = whole(area);
 	set_freed(area);
 	purge(a, area);
@@ -616,7 +631,7 @@ void kn_vmap_lose(struct page *area)
 {
 	kn_probe_vfree(kn_page_addr(area), area->nr_pages << KN_PAGE_SHIFT);
 	kn_map_set(kn_page_pfn(area), KN_ID_NONE);
-	count_freed(kn_arena_of(kn_page_pfn(area)), area);
+	count_freed(kn_arena_of(kn_page_pfn(area)), kn_area_pages(area));
 	kn_warn_once("an area could not move to %p: the process has mapped "
 		     "something there; %llu KiB of address space are not used "
 		     "again", kn_page_addr(area),
@@ -676,12 +691,24 @@ static uint64_t sum(uint64_t (*fn)(const struct kn_arena *a))
 
 static uint64_t used_bytes(const struct kn_arena *a)
 {
-	return kn_load(&a->used_pages) << KN_PAGE_SHIFT;
+	return kn_arena_used(a) << KN_PAGE_SHIFT;
 }
 
 static uint64_t used_areas(const struct kn_arena *a)
 {
-	return kn_load(&a->used_areas);
+	const uint64_t freed = kn_load_acquire(&a->freed_areas);
+
+	return kn_load(&a->used_areas) - freed;
+}
+
+static uint64_t nr_new(const struct kn_arena *a)
+{
+	return kn_load(&a->nr_new);
+}
+
+static uint64_t nr_reused(const struct kn_arena *a)
+{
+	return kn_load(&a->nr_reused);
 }
 
 static uint64_t cached_bytes(const struct kn_arena *a)
@@ -702,6 +729,16 @@ uint64_t kn_vmap_used_bytes(void)
 uint64_t kn_vmap_used_areas(void)
 {
 	return sum(used_areas);
+}
+
+uint64_t kn_vmap_nr_new(void)
+{
+	return sum(nr_new);
+}
+
+uint64_t kn_vmap_nr_reused(void)
+{
+	return sum(nr_reused);
 }
 
 uint64_t kn_vmap_cached_bytes(void)

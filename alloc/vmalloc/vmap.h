@@ -150,6 +150,8 @@ void kn_vmap_each(int node,
 
 uint64_t kn_vmap_used_bytes(void);
 uint64_t kn_vmap_used_areas(void);
+uint64_t kn_vmap_nr_new(void);	  /* ever, from fresh address space */
+uint64_t kn_vmap_nr_reused(void); /* ever, of what had been freed */
 uint64_t kn_vmap_cached_bytes(void);
 uint64_t kn_vmap_grown_bytes(void);
 

@@ -88,6 +88,11 @@ static void counts_add_up(void **state)
 	assert_int_equal(kn_node_stat_read(-1, KN_NODE_STAT_numa_hit), 0);
 	assert_int_equal(
 		kn_node_stat_read(KN_STAT_NODES, KN_NODE_STAT_numa_hit), 0);
+	kn_node_stat_nearest(3);
+	assert_int_equal(kn_node_stat_read(3, KN_NODE_STAT_numa_hit), 8);
+	assert_int_equal(kn_node_stat_read(3, KN_NODE_STAT_local_node), 1);
+	assert_int_equal(kn_node_stat_read(3, KN_NODE_STAT_other_node), 0);
+	assert_int_equal(kn_node_stat_read(2, KN_NODE_STAT_local_node), 0);
 }
 
 static void stripes_share_no_cache_line(void **state)

@@ -2,6 +2,7 @@
 /* Address space of areas: kept ones, free extents, guards, ages. */
 #include "alloc/vmalloc/vmap.h"
 
+#include <errno.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/wait.h>
@@ -161,9 +162,36 @@ static void areas_that_begin_late_may_wait(void)
 		kn_vmap_put(area[i], false);
 	CHECK_EQ(cached_pages(), 0);
 	CHECK_EQ(kn_vmap_used_bytes(), 0);
+	CHECK_EQ(kn_vmap_used_areas(), 0);
 	kn_vmap_unlock_all();
 	CHECK(kn_vmap_verify(0));
 	CHECK_EQ(cached_pages(), 8 * 41);
+	CHECK_EQ(kn_vmap_used_bytes(), 0);
+	CHECK_EQ(kn_vmap_used_areas(), 0);
+}
+
+/* A kept area that does not let go of its guard is not used, and not counted. */
+static void what_cannot_be_used_is_not_counted(void)
+{
+	struct page *area;
+
+	start_here();
+	put(get(100));
+	faults_install();
+	faults_fail(FAULT_MADVISE, 1, FAULTS_FOR_EVER, EINVAL);
+	area = kn_vmap_get(0, 90, 16 * KN_PAGE_SIZE, &was_dirty);
+	CHECK(!area);
+	CHECK(faults_failed() > 0);
+	CHECK_EQ(cached_pages(), 101);
+	CHECK_EQ(kn_vmap_used_bytes(), 0);
+	CHECK_EQ(kn_vmap_used_areas(), 0);
+	faults_fail(FAULT_MADVISE, 0, 0, 0);
+	area = kn_vmap_get(0, 90, 16 * KN_PAGE_SIZE, &was_dirty);
+	CHECK(area && was_dirty);
+	CHECK_EQ(kn_vmap_used_areas(), 1);
+	put(area);
+	CHECK_EQ(kn_vmap_used_bytes(), 0);
+	CHECK(kn_vmap_verify(0));
 }
 
 static void a_kept_area_keeps_its_alignment(void)
@@ -635,6 +663,7 @@ int main(void)
 		child_test(a_kept_area_serves_sizes_near_its_own),
 		child_test(a_kept_guard_stays_where_it_is),
 		child_test(areas_that_begin_late_may_wait),
+		child_test(what_cannot_be_used_is_not_counted),
 		child_test(a_kept_area_keeps_its_alignment),
 		child_test(purged_space_is_one_again),
 		child_test(holes_are_filled),
