@@ -119,7 +119,9 @@ static uint64_t machine_total_ram(void)
 {
 	struct sysinfo info;
 
-	return sysinfo(&info) ? 0 : (uint64_t)info.totalram * info.mem_unit;
+	return RESULT(int, sysinfo(&info)) ?
+		       0 :
+		       (uint64_t)info.totalram * info.mem_unit;
 }
 
 static uint64_t limit_of(int resource)
@@ -151,12 +153,12 @@ static ssize_t machine_read_file(const char *path, char *buf, size_t len)
 {
 	const int fd = RESULT(int, open(path, O_RDONLY | O_CLOEXEC));
 	size_t got = 0;
+	ssize_t n = 0;
 
 	if (fd < 0)
 		return fd;
 	while (got < len - 1) {
-		ssize_t n = RESULT(ssize_t, read(fd, buf + got, len - 1 - got));
-
+		n = RESULT(ssize_t, read(fd, buf + got, len - 1 - got));
 		if (n == -EINTR)
 			continue;
 		if (n <= 0)
@@ -165,7 +167,7 @@ static ssize_t machine_read_file(const char *path, char *buf, size_t len)
 	}
 	buf[got] = '\0';
 	close(fd);
-	return (ssize_t)got;
+	return n < 0 && !got ? n : (ssize_t)got;
 }
 
 /* Above what shells and programs count on. */

@@ -67,7 +67,7 @@ struct kn_machine {
 	int (*watch)(const char *path, const char *trigger, struct kn_watch *w);
 	/*
 	 * Sleeps until @w (or NULL) fires, or @ms are over.  1, 0, or -Exxx when
-	 * @w is no more.
+	 * @w is no more or the system refuses to wait.
 	 */
 	int (*wait)(const struct kn_watch *w, int ms);
 	void (*unwatch)(struct kn_watch *w);
