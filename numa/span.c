@@ -222,8 +222,8 @@ static bool is_vacant(uintptr_t at, uint64_t bytes)
 
 	if (kn_is_err(p))
 		return kn_ptr_err(p) == -ENOMEM;
-	kn_machine.munmap(p, bytes);
-	return p == (void *)at;
+	/* What stays mapped would be in the way of each step. */
+	return !kn_machine.munmap(p, bytes) && p == (void *)at;
 }
 
 /* A place for all but the map; 0: there is none. */

@@ -443,6 +443,88 @@ static void a_step_that_lies_elsewhere_is_refused(void)
 	CHECK(knuma_malloc(MIB));
 }
 
+/* As above, and what lies elsewhere cannot go back either. */
+static void a_step_that_stays_elsewhere_is_refused(void)
+{
+	other_kernel(0, false);
+	faults_install();
+	modest_work();
+	any_address = true;
+	faults_fail(FAULT_MUNMAP, 1, FAULTS_FOR_EVER, ENOMEM);
+	while (knuma_malloc(MIB))
+		;
+	CHECK_EQ(errno, ENOMEM);
+	CHECK(faults_failed() > 0);
+	heap_verify();
+	any_address = false;
+	CHECK(knuma_malloc(MIB));
+}
+
+/* What was mapped to see whether a place is vacant stays there. */
+static void a_place_that_stays_mapped_is_passed_over(void)
+{
+	pretend_a_limit();
+	faults_install();
+	faults_fail(FAULT_MUNMAP, 1, 3, ENOMEM);
+	modest_work();
+	CHECK_EQ(faults_failed(), 3);
+	CHECK(kn_span.by_steps);
+}
+
+static void without_a_place_that_goes_the_span_is_reserved(void)
+{
+	pretend_a_limit();
+	faults_install();
+	/* Eight places, and the map. */
+	faults_fail(FAULT_MUNMAP, 1, 9, ENOMEM);
+	modest_work();
+	CHECK_EQ(faults_failed(), 9);
+	CHECK(!kn_span.by_steps);
+}
+
+static uint64_t munmaps_refused;
+
+static void a_start_by_steps_without_mappings(void)
+{
+	faults_install();
+	faults_fail(FAULT_MMAP, refused_from, FAULTS_FOR_EVER, ENOMEM);
+	/* The first tells that a place is vacant. */
+	faults_fail(FAULT_MUNMAP, 2, munmaps_refused, ENOMEM);
+	if (kmalloc(10, GFP_KERNEL)) {
+		puts("it has started");
+		return;
+	}
+	/* Or it has, and cannot grow. */
+	CHECK_EQ(printed_times("ulimit -v"), !kn_load(&kn_started));
+	faults_fail(FAULT_MMAP, 0, 0, 0);
+	faults_fail(FAULT_MUNMAP, 0, 0, 0);
+	/* In the same place, or where nothing is. */
+	modest_work();
+	CHECK(kn_span.by_steps);
+}
+
+static void each_start_by_steps(void)
+{
+	struct child c = {.text = ""};
+
+	for (refused_from = 1; !strstr(c.text, "it has started");
+	     refused_from++) {
+		child_run(a_start_by_steps_without_mappings, &c);
+		if (!child_passed(&c))
+			check_text(__FILE__, __LINE__, c.text, "passed");
+		CHECK(refused_from < 100);
+	}
+	CHECK(refused_from > 4);
+}
+
+static void starts_by_steps_that_are_refused(void)
+{
+	pretend_a_limit();
+	each_start_by_steps();
+	munmaps_refused = 2;
+	each_start_by_steps();
+}
+
 static void the_map_of_steps_is_refused(void)
 {
 	pretend_a_limit();
@@ -592,6 +674,10 @@ int main(void)
 		child_test(without_a_place_the_span_is_reserved),
 		child_test(a_kernel_that_takes_addresses_as_wishes),
 		child_test(a_step_that_lies_elsewhere_is_refused),
+		child_test(a_step_that_stays_elsewhere_is_refused),
+		child_test(a_place_that_stays_mapped_is_passed_over),
+		child_test(without_a_place_that_goes_the_span_is_reserved),
+		child_test(starts_by_steps_that_are_refused),
 		child_test(the_map_of_steps_is_refused),
 		child_test(nothing_can_be_unmapped),
 		child_test(a_span_of_steps_has_an_end),

@@ -110,10 +110,11 @@ static void an_allocation_inside_the_start_fails(void)
 /* Reservations: the first is too large; the rest of the process has no room. */
 static void *(*real_mmap)(void *addr, size_t len, int prot, int flags);
 static int nr_reserved;
+static unsigned granted = 1u << 2; /* by number */
 
 static void *narrow_mmap(void *addr, size_t len, int prot, int flags)
 {
-	if (prot == PROT_NONE && ++nr_reserved != 2)
+	if (prot == PROT_NONE && !(granted >> ++nr_reserved & 1))
 		return (void *)-ENOMEM;
 	return real_mmap(addr, len, prot, flags);
 }
@@ -133,6 +134,36 @@ static void room_that_goes_while_it_is_divided(void)
 	kfree(kmalloc(8, GFP_KERNEL));
 	CHECK(kn_started);
 	heap_verify();
+}
+
+/* Address space is lost then, and the heap has what is left. */
+static void room_that_cannot_go_back(void)
+{
+	faults_install();
+	real_mmap = kn_machine.mmap;
+	kn_machine.mmap = narrow_mmap;
+	faults_fail(FAULT_MUNMAP, 1, 1, ENOMEM);
+	kfree(kmalloc(8, GFP_KERNEL));
+	CHECK(kn_started);
+	CHECK_EQ(faults_failed(), 1);
+	CHECK_EQ(strlen(printed()), 0);
+	heap_verify();
+}
+
+/* That of the trial, whether as much could still be mapped. */
+static void a_trial_that_cannot_go_back(void)
+{
+	granted = ~0u << 2;
+	room_that_cannot_go_back();
+	CHECK_EQ(nr_reserved, 3);
+}
+
+/* The reservation itself: the second trial, of half as much, is refused. */
+static void a_reservation_that_cannot_go_back(void)
+{
+	granted = ~0u << 4 | 1u << 2;
+	room_that_cannot_go_back();
+	CHECK_EQ(nr_reserved, 4);
 }
 
 /* Tables of many nodes are many mappings: each is refused once. */
@@ -181,6 +212,8 @@ int main(void)
 		child_test(questions_have_an_answer),
 		child_test(an_allocation_inside_the_start_fails),
 		child_test(room_that_goes_while_it_is_divided),
+		child_test(a_trial_that_cannot_go_back),
+		child_test(a_reservation_that_cannot_go_back),
 		cmocka_unit_test(each_table_is_refused_once),
 	};
 
