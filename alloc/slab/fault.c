@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <signal.h>
+#include <stdlib.h>
 #include <ucontext.h>
 
 #include "alloc/base/assert.h"
@@ -45,7 +46,9 @@ static void default_action(int sig)
 	struct sigaction sa = {.sa_handler = SIG_DFL};
 
 	sigemptyset(&sa.sa_mask);
-	sigaction(sig, &sa, NULL);
+	/* With the handler left in place, the instruction would bring it back. */
+	if (sigaction(sig, &sa, NULL))
+		abort();
 }
 
 /* A fault of an instruction cannot be ignored: the kernel ends the process. */

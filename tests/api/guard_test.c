@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -22,6 +23,7 @@
 #include "tests/support/faults.h"
 #include "tests/support/heap.h"
 #include "tests/support/misuse.h"
+#include "tests/support/syscalls.h"
 
 /* Who allocates and who frees stand in sections of their own. */
 #define ALLOCATES __attribute__((noinline, section("alloc_site")))
@@ -456,6 +458,29 @@ static void the_default_is_to_end(void)
 	CHECK(!strstr(c.text, "BUG"));
 	child_run(read_after_free, &c);
 	CHECK(child_killed(&c, SIGSEGV));
+}
+
+static void fault_without_a_way_back(void)
+{
+	static const int nr = SYS_rt_sigaction;
+
+	start_with("1");
+	release(allocate(100));
+	if (!syscalls_refuse(&nr, 1, EPERM))
+		skip_child("no seccomp");
+	write_at(launder((void *)16));
+	_exit(0);
+}
+
+/* The instruction is not run over and over. */
+static void the_end_comes_though_the_default_is_refused(void)
+{
+	struct child c;
+
+	child_run(fault_without_a_way_back, &c);
+	if (child_passed(&c) && strstr(c.text, "skipped"))
+		skip_child("no seccomp");
+	CHECK(child_killed(&c, SIGABRT));
 }
 
 static void off_installs_no_handler(void)
@@ -903,6 +928,7 @@ int main(void)
 		child_test(an_ignored_signal_stays_ignored),
 		child_test(an_action_with_siginfo_is_no_handler),
 		child_test(the_default_is_to_end),
+		child_test(the_end_comes_though_the_default_is_refused),
 		child_test(off_installs_no_handler),
 		child_test(sizes_are_those_asked_for),
 		child_test(resized),
