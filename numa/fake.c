@@ -104,7 +104,10 @@ static void add_meminfo(struct kn_text *t, int i)
 		total = (uint64_t)fake->node[i].total_bytes >> 10;
 		unused = total;
 	} else {
-		kn_sysfs_read_proc("meminfo", meminfo, sizeof(meminfo));
+		/* What is not known is no 0: nothing would be granted. */
+		if (kn_sysfs_read_proc("meminfo", meminfo,
+				       sizeof(meminfo)) <= 0)
+			return;
 		total = kib_of_machine(meminfo, "MemTotal:") /
 			(uint64_t)fake->nr_nodes;
 		unused = kib_of_machine(meminfo, "MemFree:") /

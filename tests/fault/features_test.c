@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What needs more memory than there is, feature by feature. */
 #include <string.h>
+#include <sys/mman.h>
 
 #include <knuma/knuma.h>
 
@@ -150,6 +151,31 @@ static void guards_without_pages(void)
 	plain_objects_only();
 }
 
+/* Closed by protection, as there are no markers, and not to be opened. */
+static void a_page_that_stays_closed_is_passed_over(void)
+{
+	void *p, *q;
+
+	conf("guard_sample", "1");
+	faults_install();
+	faults_refuse_advice(102, EINVAL); /* MADV_GUARD_INSTALL */
+	start_here();
+	p = kmalloc(100, GFP_KERNEL);
+	CHECK(p && is_guarded(p));
+	faults_fail(FAULT_MPROTECT, 1, 1, ENOMEM);
+	q = kmalloc(100, GFP_KERNEL);
+	CHECK(q && !is_guarded(q));
+	CHECK_EQ(stat_of("guarded_skipped"), 1);
+	CHECK_EQ(faults_failed(), 1);
+	kfree(q);
+	/* Its place is free: there are as many as before. */
+	q = kmalloc(100, GFP_KERNEL);
+	CHECK(q && is_guarded(q));
+	kfree(q);
+	kfree(p);
+	heap_verify();
+}
+
 static void places_without_an_object(void)
 {
 	struct kn_fence_view v;
@@ -184,6 +210,53 @@ static void places_without_an_object(void)
 	      printed_times("guard"));
 	kfree(p);
 	heap_verify();
+}
+
+/* Copies for each CPU. */
+
+/* All copies of an object, which are zero, and written. */
+static void use_copies(void)
+{
+	char *p = __alloc_percpu(100, 8);
+	unsigned int cpu;
+
+	CHECK(p);
+	for_each_possible_cpu(cpu)
+	{
+		CHECK(all_bytes(per_cpu_ptr(p, cpu), 100, 0));
+		memset(per_cpu_ptr(p, cpu), (int)cpu + 1, 100);
+	}
+	for_each_possible_cpu(cpu)
+	{
+		CHECK(all_bytes(per_cpu_ptr(p, cpu), 100,
+				(unsigned char)(cpu + 1)));
+	}
+	free_percpu(p);
+	heap_verify();
+}
+
+/* The table is not to be had, and what is for the copies cannot go back. */
+static void copies_without_a_table(void)
+{
+	start_quiet();
+	faults_install();
+	faults_fail(FAULT_MMAP, 2, 1, ENOMEM);
+	faults_fail(FAULT_MUNMAP, 1, 1, ENOMEM);
+	CHECK_FAILS(__alloc_percpu(100, 8), ENOMEM);
+	CHECK_EQ(faults_failed(), 2);
+	use_copies();
+}
+
+/* Of 256 CPUs, so that a huge page would be many copies. */
+static void copies_where_advice_is_refused(void)
+{
+	fake_nodes(1);
+	start_quiet();
+	faults_install();
+	faults_fail(FAULT_MADVISE, 1, FAULTS_FOR_EVER, EINVAL);
+	use_copies();
+	/* That, and as many that should bring pages into memory. */
+	CHECK(faults_failed() > knuma_nr_cpu_ids());
 }
 
 /* Areas. */
@@ -246,6 +319,14 @@ static void shrinking_has_an_end(void)
 	shrinker_free(s);
 }
 
+static long on_node(void *p, int node)
+{
+	long count[2];
+
+	CHECK(knuma_placement(p, MIB, count, 2) > 0);
+	return count[node];
+}
+
 static void an_interleaved_area_needs_space(void)
 {
 	static const unsigned long none[KN_MACHINE_MASK];
@@ -266,6 +347,138 @@ static void an_interleaved_area_needs_space(void)
 	CHECK(p);
 	CHECK_EQ(kn_machine.mbind_interleave(p, MIB, none), -EINVAL);
 	vfree(p);
+	heap_verify();
+}
+
+/* As if another thread had been faster with the table of fake nodes. */
+static void *(*real_mmap)(void *addr, size_t len, int prot, int flags);
+static void *moving;
+
+static void *overtaken(void *addr, size_t len, int prot, int flags)
+{
+	static const int node;
+	int status = -ENOENT;
+
+	if (moving && prot & PROT_WRITE) {
+		void *page = moving;
+
+		moving = NULL;
+		CHECK_EQ(kn_machine.move_pages(1, &page, &node, &status), 0);
+		CHECK_EQ(status, 0);
+	}
+	return real_mmap(addr, len, prot, flags);
+}
+
+static void a_second_table_of_fake_nodes_stays_unused(void)
+{
+	char *p, *q;
+
+	conf("fake_nodes", "2");
+	real_mmap = kn_machine.mmap;
+	kn_machine.mmap = overtaken;
+	faults_install();
+	start_quiet();
+	p = vmalloc_node(MIB, 1);
+	q = vmalloc_node(MIB, 1);
+	CHECK(p && q);
+	memset(p, 1, MIB);
+	memset(q, 1, MIB);
+	if (knuma_placement(p, MIB, NULL, 0) < 0)
+		skip_child("move_pages(2) is refused here");
+	moving = p;
+	faults_fail(FAULT_MUNMAP, 1, 1, ENOMEM);
+	CHECK_EQ(knuma_migrate(q, NUMA_NO_NODE, 0, NULL), 0);
+	CHECK_EQ(faults_failed(), 1);
+	/* What either has written is in the one that counts. */
+	CHECK_EQ(on_node(p, 0), 1);
+	CHECK_EQ(on_node(q, 0), MIB / KN_PAGE_SIZE);
+	vfree(p);
+	vfree(q);
+	heap_verify();
+}
+
+/* Where pages are is not told; what was asked for was done, or was not. */
+static void questions_below_fake_nodes_are_refused(void)
+{
+	int refused = 0;
+	char *p;
+
+	conf("fake_nodes", "2");
+	faults_install();
+	start_quiet();
+	p = vmalloc_node(MIB, 1);
+	CHECK(p);
+	memset(p, 1, MIB);
+	if (knuma_placement(p, MIB, NULL, 0) < 0)
+		skip_child("move_pages(2) is refused here");
+	faults_fail(FAULT_PAGE_NODES, 1, 1, EPERM);
+	CHECK_EQ(knuma_placement(p, MIB, NULL, 0), -EPERM);
+	for (uint64_t nth = 1; nth <= 4; nth++) {
+		int err;
+
+		faults_fail(FAULT_PAGE_NODES, nth, 1, EPERM);
+		err = knuma_migrate(p, NUMA_NO_NODE, 0, NULL);
+		CHECK(!err || err == -EPERM);
+		refused += err != 0;
+		faults_fail(FAULT_PAGE_NODES, 0, 0, 0);
+		CHECK(on_node(p, 0) == 0 || on_node(p, 1) == 0);
+		CHECK_EQ(knuma_migrate(p, 0, 1, NULL), 0);
+		CHECK_EQ(on_node(p, 1), MIB / KN_PAGE_SIZE);
+	}
+	/* That before the pages move, and the one about the move. */
+	CHECK(refused >= 2);
+	vfree(p);
+	heap_verify();
+}
+
+/* What does not go back stays where it was moved to. */
+static void advice_below_fake_nodes_is_refused(void)
+{
+	char *p, *was;
+
+	conf("fake_nodes", "2");
+	faults_install();
+	start_quiet();
+	p = vmalloc_node(MIB, 1);
+	CHECK(p);
+	was = launder(p);
+	memset(p, 1, MIB);
+	if (knuma_placement(p, MIB, NULL, 0) < 0)
+		skip_child("move_pages(2) is refused here");
+	CHECK_EQ(knuma_migrate(p, NUMA_NO_NODE, 0, NULL), 0);
+	CHECK_EQ(on_node(p, 0), MIB / KN_PAGE_SIZE);
+	faults_fail(FAULT_MADVISE, 1, FAULTS_FOR_EVER, EPERM);
+	CHECK_EQ(kn_machine.madvise(p, MIB, MADV_DONTNEED), -EPERM);
+	CHECK_EQ(on_node(p, 0), MIB / KN_PAGE_SIZE);
+	vfree(p);
+	CHECK_EQ(knuma_trim(), -EPERM);
+	faults_fail(FAULT_MADVISE, 0, 0, 0);
+	CHECK_EQ(knuma_trim(), 0);
+	p = vmalloc_node(MIB, 1);
+	CHECK_EQ(p, was);
+	memset(p, 1, MIB);
+	CHECK_EQ(on_node(p, 1), MIB / KN_PAGE_SIZE);
+	vfree(p);
+	heap_verify();
+}
+
+/* The nodes are made up all the same, with the CPU that there must be. */
+static void files_below_fake_nodes_are_refused(void)
+{
+	conf("fake_nodes", "2");
+	faults_install();
+	faults_fail(FAULT_READ_FILE, 1, FAULTS_FOR_EVER, EACCES);
+	start_quiet();
+	CHECK(faults_failed() > 0);
+	CHECK_EQ(knuma_nr_nodes(), 2);
+	CHECK_EQ(knuma_distance(0, 1), 20);
+	for (int node = 0; node < 2; node++) {
+		void *p = kmalloc_node(100, GFP_KERNEL | __GFP_THISNODE, node);
+
+		CHECK(p);
+		CHECK_EQ(knuma_node_of(p), node);
+		kfree(p);
+	}
 	heap_verify();
 }
 
@@ -334,10 +547,17 @@ int main(void)
 		child_test(single_objects_need_a_slab),
 		child_test(guards_that_cannot_be_set),
 		child_test(guards_without_pages),
+		child_test(a_page_that_stays_closed_is_passed_over),
 		child_test(places_without_an_object),
+		child_test(copies_without_a_table),
+		child_test(copies_where_advice_is_refused),
 		child_test(a_group_is_of_what_begins_there),
 		child_test(shrinking_has_an_end),
 		child_test(an_interleaved_area_needs_space),
+		child_test(a_second_table_of_fake_nodes_stays_unused),
+		child_test(questions_below_fake_nodes_are_refused),
+		child_test(advice_below_fake_nodes_is_refused),
+		child_test(files_below_fake_nodes_are_refused),
 		child_test(areas_are_wiped_without_a_look),
 		child_test(a_protected_area_that_stays_is_told),
 		child_test(an_area_does_not_grow_on_a_full_node),
