@@ -471,7 +471,31 @@ static void no_memory_for_guards(void)
 	faults_install();
 	faults_fail(FAULT_MPROTECT, 1, 1, ENOMEM);
 	CHECK_EQ(kn_meta_alloc(5000, -1), NULL);
+	CHECK_EQ(faults_calls(FAULT_MUNMAP), 1);
+	/* Not opened, and not given back. */
+	faults_fail(FAULT_MPROTECT, 1, 1, ENOMEM);
+	faults_fail(FAULT_MUNMAP, 1, 1, ENOMEM);
+	CHECK_EQ(kn_meta_alloc(5000, -1), NULL);
+	CHECK_EQ(faults_failed(), 3);
 	CHECK(kn_meta_alloc(5000, -1));
+}
+
+/* Nobody has it any more, and nobody gets it. */
+static void a_table_that_stays(void)
+{
+	char *p, *q;
+
+	start_here();
+	faults_install();
+	p = kn_meta_alloc(5000, -1);
+	CHECK(p);
+	faults_fail(FAULT_MUNMAP, 1, 1, ENOMEM);
+	kn_meta_free(p, 5000);
+	CHECK_EQ(faults_failed(), 1);
+	q = kn_meta_alloc(5000, -1);
+	CHECK(q && (q + 8192 <= p || p + 8192 <= q));
+	CHECK(!is_closed(p));
+	heap_verify();
 }
 
 static bool is(const char *name, const char *value)
@@ -546,6 +570,7 @@ int main(void)
 		child_test(map_and_descriptors_stand_apart),
 		child_test(where_they_begin_is_not_to_be_foreseen),
 		child_test(no_memory_for_guards),
+		child_test(a_table_that_stays),
 		child_test(secure_sets_them_all),
 		child_test(no_is_nothing),
 		child_test(no_memory_for_the_quarantine),

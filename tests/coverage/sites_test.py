@@ -27,10 +27,12 @@ class Sites(unittest.TestCase):
 					  2, 3);
 	(void)!send(fd, p, 1, 0);
 	err = pthread_create(&t, NULL, g, NULL);
+	return real.mmap(NULL, 1);
 }
 """
         self.assertEqual(calls(text), [
-            (3, "munmap"), (4, "madvise"), (6, "send"), (7, "pthread_create")])
+            (3, "munmap"), (4, "madvise"), (6, "send"), (7, "pthread_create"),
+            (8, "mmap")])
 
     def test_what_is_no_call_or_cannot_fail(self):
         self.assertEqual(calls("""int open(const char *path);

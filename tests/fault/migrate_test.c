@@ -624,6 +624,51 @@ static void a_part_of_a_huge_page_that_is_held(void)
 	heap_verify();
 }
 
+static bool no_way_back;
+
+static int moves_home_only(size_t n, void **pages, const int *nodes,
+			   int *status)
+{
+	if (no_way_back && nodes[0] != 1)
+		return -ENOMEM;
+	return moves_whole(n, pages, nodes, status);
+}
+
+/* What went along with others, and cannot go back, is at home. */
+static void what_went_along_stays(void)
+{
+	struct knuma_homes row[4];
+	unsigned long pages;
+	void *p, *other;
+
+	fake_start();
+	p = kmalloc_node(5000, GFP_KERNEL, 1);
+	other = kmalloc_node(5000, GFP_KERNEL, 1);
+	pattern_fill(p, 5000, 5);
+	memset(other, 1, 5000);
+	pages = pages_of(p, 5000);
+	below = kn_machine;
+	kn_machine.move_pages = moves_home_only;
+	kn_machine.madvise = cold_splits;
+	held = whole = true;
+	CHECK_EQ(knuma_migrate(p, NUMA_NO_NODE, 3, NULL), 0);
+	CHECK(knuma_verify_placement(1ul << 30, row, 4) > (long)pages);
+	no_way_back = true;
+	CHECK_EQ(knuma_trim(), 0);
+	lies_on(p, 5000, 1);
+	lies_on(other, 5000, 1);
+	CHECK(pattern_holds(p, 5000, 5));
+	CHECK_EQ(knuma_verify_placement(1ul << 30, row, 4), 0);
+	/* Until it is freed it may be anywhere. */
+	CHECK_EQ(stat_of("away_bytes"), pages * page_size);
+	kn_machine = below;
+	kfree(p);
+	kfree(other);
+	CHECK_EQ(knuma_trim(), 0);
+	away_is(0, 0);
+	heap_verify();
+}
+
 static void strays_are_found(void)
 {
 	struct knuma_homes row[3];
@@ -705,6 +750,7 @@ int main(void)
 		child_test(a_node_that_fills_up),
 		child_test(a_filter_that_refuses),
 		child_test(a_part_of_a_huge_page_that_is_held),
+		child_test(what_went_along_stays),
 		child_test(strays_are_found),
 		child_test(a_sample_touches_nothing),
 		child_test(bad_samples),

@@ -174,6 +174,17 @@ static void what_cannot_be_read_limits_nothing(void)
 	CHECK_EQ(kn_cgroup_read(&c), 0);
 }
 
+/* What was read counts, though the buffer cannot go back. */
+static void a_buffer_that_stays(void)
+{
+	on_v2();
+	fake_sysfs_file("/sys/fs/cgroup/a.slice/memory.max", "4096000\n");
+	faults_install();
+	faults_fail(FAULT_MUNMAP, 1, 1, ENOMEM);
+	limit_is(4096000, "/sys/fs/cgroup/a.slice");
+	CHECK_EQ(faults_failed(), 1);
+}
+
 static void a_path_that_is_too_long_is_not_found(void)
 {
 	char groups[400] = "0::/", mounts[] = V2_MOUNT;
@@ -280,6 +291,7 @@ int main(void)
 		child_test(in_a_container),
 		child_test(paths_with_blanks),
 		child_test(what_cannot_be_read_limits_nothing),
+		child_test(a_buffer_that_stays),
 		child_test(a_path_that_is_too_long_is_not_found),
 		child_test(what_is_used_is_without_file_pages),
 		child_test(and_in_version_1),

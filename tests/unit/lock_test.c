@@ -5,10 +5,12 @@
 #include <errno.h>
 #include <pthread.h>
 #include <signal.h>
+#include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "tests/support/child.h"
+#include "tests/support/syscalls.h"
 
 static struct kn_lock one = KN_LOCK_INIT(zone);
 static struct kn_lock later = KN_LOCK_INIT(map);
@@ -119,6 +121,46 @@ static void a_sleeper_wakes_by_itself(void)
 		sleepers_need_no_wake(true);
 }
 
+static void refuse_futex(void)
+{
+	static const int nr = SYS_futex;
+
+	if (!syscalls_refuse(&nr, 1, ENOSYS))
+		skip_child("no seccomp");
+}
+
+static void *wait_without_futex(void *errno_kept)
+{
+	refuse_futex();
+	return wait_for_it(errno_kept);
+}
+
+/* Neither can sleep nor be woken: the lock is one all the same. */
+static void a_system_that_refuses_to_wait(void)
+{
+	static bool errno_kept;
+	pthread_t thread;
+
+	kn_lock(&one);
+	CHECK_EQ(pthread_create(&thread, NULL, wait_without_futex, &errno_kept),
+		 0);
+	/* What joins a thread waits for a futex. */
+	CHECK_EQ(pthread_detach(thread), 0);
+	refuse_futex();
+	while (__atomic_load_n(&one.word, __ATOMIC_SEQ_CST) != 2)
+		usleep(100);
+	CHECK_EQ(__atomic_load_n(&got_it, __ATOMIC_SEQ_CST), 0);
+	errno = 18;
+	kn_unlock(&one);
+	CHECK_EQ(errno, 18);
+	while (!__atomic_load_n(&got_it, __ATOMIC_SEQ_CST))
+		usleep(100);
+	CHECK(errno_kept);
+	kn_lock(&one);
+	kn_unlock(&one);
+	CHECK_EQ(one.word, 0);
+}
+
 static void a_reset_forgets_its_holder(void)
 {
 	kn_lock(&one);
@@ -214,6 +256,7 @@ int main(void)
 		child_test(one_at_a_time),
 		child_test(a_sleeper_is_woken),
 		child_test(a_sleeper_wakes_by_itself),
+		child_test(a_system_that_refuses_to_wait),
 		child_test(a_reset_forgets_its_holder),
 		child_test(nothing_waits_while_forking),
 		child_test(ranks_are_held_in_order),

@@ -22,7 +22,9 @@
 
 #include "alloc/base/start.h"
 #include "numa/machine.h"
+#include "tests/support/child.h"
 #include "tests/support/fake_sysfs.h"
+#include "tests/support/syscalls.h"
 
 #define MACHINE(possible, cpus, nodes, allowed)                              \
 	fake_sysfs_machine(possible, cpus, nodes, (int)KN_ARRAY_SIZE(nodes), \
@@ -462,6 +464,22 @@ static void all_files_missing(void **state)
 	assert_string_equal(zonelists_text(), "0: 0\n");
 }
 
+/* Nobody tells how many CPUs there are: as many as there can be. */
+static void no_file_and_no_mask(void)
+{
+	static const int nr = SYS_sched_getaffinity;
+
+	if (!syscalls_refuse(&nr, 1, EPERM))
+		skip_child("no seccomp");
+	fake_sysfs_start();
+	errno = 4711;
+	kn_topology_init();
+	CHECK_EQ(errno, 4711);
+	CHECK_EQ(kn_topo.nr_cpus, KN_MAX_CPUS);
+	for (int cpu = 0; cpu < kn_topo.nr_cpus; cpu++)
+		CHECK_EQ(kn_cpu_node[cpu], 0);
+}
+
 static void only_possible_is_there(void **state)
 {
 	(void)state;
@@ -813,7 +831,7 @@ static void meminfo(void **state)
 	assert_int_equal(kn_node_free_bytes(0), 16 << 10);
 }
 
-static const char *printed(enum kn_fmt fmt)
+static const char *formatted(enum kn_fmt fmt)
 {
 	static char buf[8192];
 	struct kn_text t = {buf, sizeof(buf), 0};
@@ -835,7 +853,7 @@ static void printed_forms(void **state)
 	MACHINE("0-2\n", "0-4\n", nodes, "0");
 	init();
 	assert_string_equal(
-		printed(KN_FMT_TEXT),
+		formatted(KN_FMT_TEXT),
 		"3 nodes possible, 2 online; 5 CPUs possible; distances from "
 		"sysfs\n\n"
 		"node memory allowed  total MiB   free MiB latency ns      "
@@ -848,7 +866,7 @@ static void printed_forms(void **state)
 		"   0   10   20\n   2   20   10\n"
 		"\nzonelist\n   0: 0\n   2: 0\n");
 	assert_string_equal(
-		printed(KN_FMT_JSON),
+		formatted(KN_FMT_JSON),
 		"{\"schema\":1,\"source\":\"sysfs\",\"fake_nodes\":false,"
 		"\"nodes_possible\":3,\"cpus_possible\":5,\"nodes\":[\n"
 		"{\"node\":0,\"window\":0,\"has_memory\":true,"
@@ -862,13 +880,13 @@ static void printed_forms(void **state)
 		"\"bandwidth_mib_s\":null,\"distance\":[20,10],"
 		"\"zonelist\":[0]}\n]}\n");
 	assert_string_equal(
-		printed(KN_FMT_CSV),
+		formatted(KN_FMT_CSV),
 		"node,window,has_memory,allowed,total_mib,free_mib,latency_ns,"
 		"bandwidth_mib_s,cpus,distance,zonelist,source\n"
 		"0,0,1,1,4096,1000,,,\"0-1,4\",10 20,0,sysfs\n"
 		"2,1,1,0,4096,1002,,,\"\",20 10,0,sysfs\n");
 	kn_topology_print(&none, KN_FMT_TEXT);
-	assert_int_equal(none.len, strlen(printed(KN_FMT_TEXT)));
+	assert_int_equal(none.len, strlen(formatted(KN_FMT_TEXT)));
 }
 
 /* The machine that runs the test. */
@@ -909,6 +927,7 @@ int main(void)
 		cmocka_unit_test(of_200_nodes_those_in_use_are_numbered),
 		cmocka_unit_test(nodes_in_use_are_kept_even_when_more_than_64),
 		cmocka_unit_test(all_files_missing),
+		child_test(no_file_and_no_mask),
 		cmocka_unit_test(only_possible_is_there),
 		cmocka_unit_test(garbage_is_survived),
 		cmocka_unit_test(every_truncation_is_survived),
