@@ -598,6 +598,12 @@ int kn_span_grow(uintptr_t addr, size_t len, unsigned flags, size_t *pool)
 	return 0;
 }
 
+void kn_span_split(uintptr_t addr, size_t len)
+{
+	/* As every advice that a whole huge page cannot follow. */
+	(void)kn_machine.madvise((void *)addr, len, MADV_COLD);
+}
+
 int kn_span_purge(uintptr_t addr, size_t len)
 {
 	int err = kn_machine.madvise((void *)addr, len, MADV_DONTNEED);

@@ -134,6 +134,12 @@ bool kn_span_is_huge(int node);
 bool kn_span_set_huge(int node, bool on);
 
 /*
+ * Has the system split the huge page that this is a part of, if it is one: else a
+ * purge of the part would leave all of it in memory until memory is short.
+ */
+void kn_span_split(uintptr_t addr, size_t len);
+
+/*
  * Gives the memory back to the operating system; it reads as zero again.
  * 0, or -Exxx and it may be as it was.
  */

@@ -18,6 +18,7 @@ enum { FREE, TAKEN, WAITED_FOR };
 static int spins = SPINS;
 
 kn_tls bool kn_forking;
+static kn_tls int nr_held;
 static uint64_t nr_contended;
 
 #ifdef KN_DEBUG
@@ -98,11 +99,33 @@ static kn_slow void lock_slow(struct kn_lock *l)
 		kn_sleep_while(&l->word, WAITED_FOR, 1);
 }
 
+/*
+ * Counted before a lock is taken and after it is free: a handler in between sees
+ * one too many, and never one too few.
+ */
+static void hold(void)
+{
+	kn_store(&nr_held, nr_held + 1);
+	__atomic_signal_fence(__ATOMIC_SEQ_CST);
+}
+
+static void let_go(void)
+{
+	__atomic_signal_fence(__ATOMIC_SEQ_CST);
+	kn_store(&nr_held, nr_held - 1);
+}
+
+bool kn_lock_is_held(void)
+{
+	return kn_forking || nr_held > 0;
+}
+
 void kn_lock(struct kn_lock *l)
 {
 	if (kn_forking)
 		return;
 	rank_check(l);
+	hold();
 	if (!take(l))
 		lock_slow(l);
 	rank_take(l);
@@ -110,6 +133,7 @@ void kn_lock(struct kn_lock *l)
 
 void kn_lock_next(struct kn_lock *l)
 {
+	hold();
 	if (!take(l))
 		lock_slow(l);
 	rank_take(l);
@@ -119,7 +143,9 @@ bool kn_trylock(struct kn_lock *l)
 {
 	if (kn_forking)
 		return true;
+	hold();
 	if (!take(l)) {
+		let_go();
 		kn_count(&nr_contended, 1);
 		KN_COUNTED(waits);
 		return false;
@@ -135,6 +161,7 @@ void kn_unlock(struct kn_lock *l)
 	rank_drop(l);
 	if (__atomic_exchange_n(&l->word, FREE, __ATOMIC_RELEASE) == WAITED_FOR)
 		kn_wake_one(&l->word);
+	let_go();
 }
 
 void kn_unlock_quiet(struct kn_lock *l)
@@ -143,6 +170,7 @@ void kn_unlock_quiet(struct kn_lock *l)
 		return;
 	rank_drop(l);
 	kn_store_release(&l->word, FREE);
+	let_go();
 }
 
 bool kn_lock_if(struct kn_lock *l, bool may_block)
@@ -186,6 +214,7 @@ void kn_lock_reset(struct kn_lock *l)
 {
 	rank_drop(l);
 	kn_store(&l->word, FREE);
+	nr_held = 0;
 }
 
 uint64_t kn_lock_contended(void)

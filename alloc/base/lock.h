@@ -70,6 +70,12 @@ void kn_lock_may_spin(bool may);
 /* Forgets holder and sleepers: in a fork child, where neither exists. */
 void kn_lock_reset(struct kn_lock *l);
 
+/*
+ * Whether this thread holds a lock: in a signal handler, that it interrupted who
+ * does, and waiting for any would never end.
+ */
+bool kn_lock_is_held(void);
+
 /* True in the thread that is inside fork(), between prepare and its end. */
 extern kn_tls bool kn_forking;
 

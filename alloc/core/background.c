@@ -19,6 +19,7 @@
 #include "alloc/core/pressure.h"
 #include "alloc/core/shrinker.h"
 #include "alloc/core/start.h"
+#include "alloc/core/surplus.h"
 #include "alloc/deferred/kfree_rcu.h"
 #include "alloc/magazine/drain.h"
 #include "alloc/page/page_alloc.h"
@@ -232,4 +233,24 @@ void knuma_thread_created(void)
 {
 	if (unlikely(!kn_load(&running)))
 		kn_background_start();
+}
+
+/*
+ * Called by the preload library after a free that the fast path did not take: in a
+ * process with one thread there may be no later moment.  free(3) is for no signal
+ * handler, yet one that frees all the same must not wait for what it interrupted.
+ */
+void knuma_freed(void) KN_API;
+void knuma_freed(void)
+{
+	int saved_errno;
+
+	if (!__libc_single_threaded || kn_load(&running) ||
+	    !kn_load(&kn_tun.trim_delay_ms) || likely(!kn_surplus_is_there()) ||
+	    kn_lock_is_held() || !ck_pr_cas_32(&ticking, 0, 1))
+		return;
+	saved_errno = errno;
+	kn_surplus_give_back(now_ms());
+	errno = saved_errno;
+	kn_store_release(&ticking, 0);
 }

@@ -7,7 +7,8 @@
  * thread does it where there may be one: from the first pthread_create() on, or
  * the first allocation after it (tunable background).  In a process with one thread it is a
  * step of the slow path, at most once a tick: such a process may still unshare(2)
- * or setns(2), and glibc's shortcuts for one thread stay in force.
+ * or setns(2), and glibc's shortcuts for one thread stay in force.  What it frees
+ * before it sleeps goes back by the frees of the preload, see surplus.h.
  */
 #ifndef KN_CORE_BACKGROUND_H
 #define KN_CORE_BACKGROUND_H

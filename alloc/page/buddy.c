@@ -33,8 +33,23 @@ static enum kn_zone_kind kind_of(uint8_t flags)
 	return flags & KN_PAGE_WARM ? KN_ZONE_WARM : KN_ZONE_COLD;
 }
 
+/* Whether nothing there asks for huge pages, ever. */
+static bool is_base_part(const struct kn_zone *z, uint32_t pfn)
+{
+	return !kn_tun.huge_pages ||
+	       (uintptr_t)kn_pfn_address(pfn) <
+		       kn_window_base((int)(z - kn_zones)) + kn_tun.huge_after;
+}
+
+/* Whether a warm block can go back: it is no part of a huge page. */
+static bool is_loose(const struct kn_zone *z, uint32_t pfn, unsigned order)
+{
+	return order >= KN_HUGE_ORDER || is_base_part(z, pfn);
+}
+
 /* Counts a block in (@sign 1) or out (-1) of the free lists. */
-static void account(struct kn_zone *z, unsigned order, uint8_t flags, int sign)
+static void account(struct kn_zone *z, uint32_t pfn, unsigned order,
+		    uint8_t flags, int sign)
 {
 	const uint64_t n = (uint64_t)sign << order;
 
@@ -42,6 +57,8 @@ static void account(struct kn_zone *z, unsigned order, uint8_t flags, int sign)
 	kn_store(&z->nr_free, z->nr_free + n);
 	if (flags & KN_PAGE_WARM)
 		kn_store(&z->nr_warm, z->nr_warm + n);
+	if (flags & KN_PAGE_WARM && is_loose(z, pfn, order))
+		kn_store(&z->nr_loose, z->nr_loose + n);
 	if (flags & KN_PAGE_SURE)
 		kn_store(&z->nr_sure, z->nr_sure + n);
 }
@@ -55,7 +72,7 @@ static void list_block(struct kn_zone *z, uint32_t pfn, unsigned order,
 	kn_store(&page->order, (uint8_t)order);
 	page->flags = flags;
 	kn_page_list_add(list_of(z, order, flags), pfn);
-	account(z, order, flags, 1);
+	account(z, pfn, order, flags, 1);
 }
 
 void kn_buddy_unlist(struct kn_zone *z, uint32_t pfn)
@@ -63,7 +80,7 @@ void kn_buddy_unlist(struct kn_zone *z, uint32_t pfn)
 	struct page *page = kn_page(pfn);
 
 	kn_page_list_del(list_of(z, page->order, page->flags), pfn);
-	account(z, page->order, page->flags, -1);
+	account(z, pfn, page->order, page->flags, -1);
 	kn_store(&page->type, KN_PAGE_NONE);
 }
 
@@ -180,9 +197,7 @@ bool kn_buddy_is_huge_part(const struct kn_zone *z, uint32_t pfn)
 {
 	const uintptr_t at = (uintptr_t)kn_pfn_address(pfn);
 
-	return kn_tun.huge_pages &&
-	       at >= kn_window_base((int)(z - kn_zones)) + kn_tun.huge_after &&
-	       !kn_span_is_sparse(at);
+	return !is_base_part(z, pfn) && !kn_span_is_sparse(at);
 }
 
 /*
@@ -203,6 +218,7 @@ static uint32_t warm_up(struct kn_zone *z, unsigned order)
 		split_to(z, pfn, part);
 		flags = kn_page(pfn)->flags | KN_PAGE_WARM;
 		list_block(z, pfn, part, flags);
+		kn_store(&z->warmed, z->warmed + (1u << part));
 		kn_store(&z->may_fault,
 			 z->may_fault - KN_MIN(z->may_fault, 1u << part));
 		return pfn;
@@ -325,6 +341,17 @@ static bool verify_list(struct kn_zone *z, unsigned order, uint8_t kind,
 	return true;
 }
 
+static uint64_t count_loose(const struct kn_zone *z)
+{
+	uint64_t nr = 0;
+
+	for (unsigned o = 0; o < KN_NR_ORDERS; o++)
+		for (uint32_t pfn = z->warm[o]; pfn != KN_PFN_NONE;
+		     pfn = kn_page(pfn)->next)
+			nr += is_loose(z, pfn, o) ? 1u << o : 0;
+	return nr;
+}
+
 bool kn_buddy_verify(struct kn_zone *z)
 {
 	uint64_t cold = 0, warm = 0, pool = 0, sure = 0;
@@ -335,7 +362,7 @@ bool kn_buddy_verify(struct kn_zone *z)
 		     verify_list(z, o, KN_PAGE_WARM, &warm, &sure) &&
 		     verify_list(z, o, KN_PAGE_POOL, &pool, &sure);
 	if (ok && (cold + warm + pool != z->nr_free || warm != z->nr_warm ||
-		   sure != z->nr_sure)) {
+		   sure != z->nr_sure || count_loose(z) != z->nr_loose)) {
 		kn_warn("Z2, Z4: node %d counts do not match its lists",
 			(int)(z - kn_zones));
 		ok = false;

@@ -6,16 +6,23 @@
 #include "alloc/page/grow.h"
 #include "alloc/stats/stats.h"
 
+/* What a trim takes. */
+struct trim {
+	bool all;   /* whatever is free */
+	bool split; /* parts of huge pages, too */
+};
+
 /* The least block that a trim takes: small ones cost more than they give. */
-static unsigned least_order(const struct kn_zone *z, uint32_t pfn, bool all)
+static unsigned least_order(const struct kn_zone *z, uint32_t pfn,
+			    const struct trim *t)
 {
-	if (kn_buddy_is_huge_part(z, pfn))
-		return KN_HUGE_ORDER; /* part of a huge page frees nothing */
-	return all ? 0 : 3;
+	if (!t->split && kn_buddy_is_huge_part(z, pfn))
+		return KN_HUGE_ORDER;
+	return t->all ? 0 : 3;
 }
 
 /* Takes a warm block to purge off its list; KN_PFN_NONE when there is none. */
-static uint32_t isolate(struct kn_zone *z, bool all)
+static uint32_t isolate(struct kn_zone *z, const struct trim *t)
 {
 	const uint64_t keep = kn_tun.reserve >> KN_PAGE_SHIFT;
 
@@ -25,7 +32,7 @@ static uint32_t isolate(struct kn_zone *z, bool all)
 		for (; pfn != KN_PFN_NONE; pfn = kn_page(pfn)->next) {
 			const bool sure = kn_page(pfn)->flags & KN_PAGE_SURE;
 
-			if ((unsigned)o < least_order(z, pfn, all))
+			if ((unsigned)o < least_order(z, pfn, t))
 				continue;
 			if (sure && z->nr_sure < keep + (1u << o))
 				continue;
@@ -55,8 +62,19 @@ static void purge_descriptors(uint32_t pfn, unsigned order)
 		(void)kn_span_purge(from, to - from);
 }
 
+/* Of a block that is off all lists. */
+static int purge_block(const struct kn_zone *z, uint32_t pfn)
+{
+	const unsigned order = kn_page(pfn)->order;
+	const uintptr_t at = (uintptr_t)kn_pfn_address(pfn);
+
+	if (order < KN_HUGE_ORDER && kn_buddy_is_huge_part(z, pfn))
+		kn_span_split(at, KN_PAGE_SIZE << order);
+	return kn_span_purge(at, KN_PAGE_SIZE << order);
+}
+
 /* Gives one block back.  The lock is not held over the system call. */
-static uint64_t purge_one(struct kn_zone *z, bool all)
+static uint64_t purge_one(struct kn_zone *z, const struct trim *t)
 {
 	size_t bytes;
 	uint32_t pfn;
@@ -65,12 +83,12 @@ static uint64_t purge_one(struct kn_zone *z, bool all)
 
 	kn_lock(&z->lock);
 	kn_buddy_take_deferred(z);
-	pfn = isolate(z, all);
+	pfn = isolate(z, t);
 	kn_unlock(&z->lock);
 	if (pfn == KN_PFN_NONE)
 		return 0;
 	bytes = KN_PAGE_SIZE << kn_page(pfn)->order;
-	err = kn_span_purge((uintptr_t)kn_pfn_address(pfn), bytes);
+	err = purge_block(z, pfn);
 	if (!err)
 		purge_descriptors(pfn, kn_page(pfn)->order);
 	/* Refused: the block stays what it was, warm. */
@@ -85,6 +103,10 @@ static uint64_t purge_one(struct kn_zone *z, bool all)
 uint64_t kn_zone_trim(int node, uint64_t most, bool all)
 {
 	struct kn_zone *z = &kn_zones[node];
+	const struct trim t = {
+		.all = all,
+		.split = kn_zone_is_hollow(z),
+	};
 	uint64_t done = 0, got;
 
 	if (kn_tun.lock_memory)
@@ -95,7 +117,7 @@ uint64_t kn_zone_trim(int node, uint64_t most, bool all)
 		/* So that most of a burst of any size is gone in ten ticks. */
 		most = KN_MIN(KN_MAX(most, idle / 4), idle);
 	}
-	while (done < most && (got = purge_one(z, all)) != 0)
+	while (done < most && (got = purge_one(z, &t)) != 0)
 		done += got;
 	kn_lock(&z->lock);
 	kn_store(&z->least_warm, z->nr_warm);

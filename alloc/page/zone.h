@@ -22,6 +22,7 @@
  *   Z1  A free block is on exactly one list, that of its kind and order, and
  *       its first page says so.
  *   Z2  nr_free = the pages on all lists; nr_warm = those on the warm ones;
+ *       nr_loose = those that can go back: not parts of a huge page;
  *       nr_blocks = the blocks on each list;
  *       the list of a block is that of the mapping behind it.
  *   Z3  No two free buddies of one kind and order below 10 exist.
@@ -58,6 +59,7 @@ struct kn_zone {
 	uint32_t pool[KN_NR_ORDERS];
 	uint32_t nr_blocks[KN_NR_ZONE_KINDS][KN_NR_ORDERS]; /* lock */
 	uint64_t nr_free, nr_warm, nr_sure; /* pages; lock */
+	uint64_t nr_loose;	/* of the warm ones, those that can go; lock */
 	uint64_t least_warm;	/* lowest nr_warm since the last trim; lock */
 	uint32_t isolated;	/* list of blocks being purged; lock */
 	ck_stack_t deferred;	/* frees that could not wait */
@@ -69,6 +71,7 @@ struct kn_zone {
 	uint32_t pool_shut;	/* inherited by a fork: not given out; lock */
 	uint32_t filling;	/* somebody fills the reserve; atomic */
 	uint64_t may_fault;	/* pages left of the last look; lock */
+	uint64_t warmed;	/* pages that turned warm since the start; lock */
 } kn_cacheline;
 
 extern struct kn_zone kn_zones[KN_MAX_NODES];
@@ -111,6 +114,23 @@ void kn_zone_free_range(uint32_t pfn, uint32_t nr, uint8_t flags,
  * memory when last looked at.  Always on a machine of one node.
  */
 bool kn_zone_take_room(int node, uint64_t pages);
+
+/*
+ * Whether more of the huge pages that are in use is free than is used: then a trim
+ * takes what is free out of them, and they are no huge pages any more.
+ */
+static inline bool kn_zone_is_hollow(const struct kn_zone *z)
+{
+	const uint64_t used = kn_load(&z->managed) - kn_load(&z->nr_free);
+
+	return kn_load(&z->nr_warm) > kn_load(&z->nr_loose) + used;
+}
+
+/* Free pages that a trim gives back.  A hint without the lock. */
+static inline uint64_t kn_zone_idle(const struct kn_zone *z)
+{
+	return kn_load(kn_zone_is_hollow(z) ? &z->nr_warm : &z->nr_loose);
+}
 
 /*
  * Gives warm memory that was not needed since the last call back to the

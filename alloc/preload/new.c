@@ -64,7 +64,7 @@ static kn_slow void nobody_throws(void)
 		if (runtime)                                                 \
 			runtime arguments;                                   \
 		else                                                         \
-			knuma_free(p);                                       \
+			kn_free(p);                                          \
 	}
 #pragma GCC diagnostic ignored "-Wunused-parameter"
 #include "alloc/preload/operators.def"

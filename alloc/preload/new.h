@@ -11,6 +11,9 @@
 
 #include <stdbool.h>
 
+/* free(3), which is here where the program has one of its own, too. */
+void kn_free(void *p);
+
 /*
  * The program has an operator new or delete of its own: what is defined by
  * calls of others has to call it.  Set before any constructor but ours.

@@ -21,12 +21,27 @@
 #include <unistd.h>
 
 #include "alloc/base/compiler.h"
+#include "alloc/preload/new.h"
 #include "numa/hot.h"
 
 /* Of libknuma, for this library alone. */
 void knuma_thread_created(void);
 bool knuma_thread_refused(void);
 void knuma_free_slow(void *p);
+void knuma_freed(void);
+
+/* Here free(3) may do what a free of the kernel's interface may not: call the system. */
+static kn_slow void free_slow(void *p)
+{
+	knuma_free_slow(p);
+	knuma_freed();
+}
+
+kn_fast void kn_free(void *p)
+{
+	if (unlikely(!kn_hot_push(&knuma_hot_1, p)))
+		free_slow(p);
+}
 
 /* All that follows is for the program; preload.lds lists it. */
 #pragma GCC visibility push(default)
@@ -45,7 +60,7 @@ kn_fast void *malloc(size_t size)
 kn_fast void free(void *p)
 {
 	if (unlikely(!kn_hot_push(&knuma_hot_1, p)))
-		knuma_free_slow(p);
+		free_slow(p);
 }
 
 void *calloc(size_t n, size_t size)
@@ -72,14 +87,14 @@ void *reallocarray(void *p, size_t n, size_t size)
 void cfree(void *p);
 void cfree(void *p)
 {
-	knuma_free(p);
+	kn_free(p);
 }
 
 void free_sized(void *p, size_t size);
 void free_sized(void *p, size_t size)
 {
 	(void)size;
-	knuma_free(p);
+	kn_free(p);
 }
 
 void free_aligned_sized(void *p, size_t align, size_t size);
@@ -87,7 +102,7 @@ void free_aligned_sized(void *p, size_t align, size_t size)
 {
 	(void)align;
 	(void)size;
-	knuma_free(p);
+	kn_free(p);
 }
 
 /* Alignment */

@@ -44,6 +44,7 @@ struct kn_arena {
 	uint64_t cached_pages;		   /* lock; read without */
 	uint64_t used_pages, used_areas;   /* the same, with what is freed_* */
 	uint64_t nr_new, nr_reused;	   /* the same: statistics */
+	uint64_t fresh_pages;		   /* the same: of new areas */
 	uint64_t freed_pages, freed_areas; /* while the lock was taken, ever;
 					      atomic */
 	struct kn_bins cached, extents;	   /* lock */

@@ -344,6 +344,9 @@ static void count_used(struct kn_arena *a, const struct want *w, bool reused)
 	uint64_t *const nr = reused ? &a->nr_reused : &a->nr_new;
 
 	kn_store(nr, *nr + 1);
+	if (!reused)
+		kn_store(&a->fresh_pages,
+			 a->fresh_pages + w->pages - 1 - w->spare);
 	kn_arena_count(a, w->pages - 1 - w->spare, 1);
 }
 
@@ -716,6 +719,11 @@ static uint64_t cached_bytes(const struct kn_arena *a)
 	return kn_load(&a->cached_pages) << KN_PAGE_SHIFT;
 }
 
+static uint64_t fresh_pages(const struct kn_arena *a)
+{
+	return kn_load(&a->fresh_pages);
+}
+
 static uint64_t grown_bytes(const struct kn_arena *a)
 {
 	return kn_load(&a->grown) - a->base;
@@ -744,6 +752,11 @@ uint64_t kn_vmap_nr_reused(void)
 uint64_t kn_vmap_cached_bytes(void)
 {
 	return sum(cached_bytes);
+}
+
+uint64_t kn_vmap_fresh_pages(void)
+{
+	return sum(fresh_pages);
 }
 
 uint64_t kn_vmap_grown_bytes(void)

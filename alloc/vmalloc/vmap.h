@@ -153,6 +153,8 @@ uint64_t kn_vmap_used_areas(void);
 uint64_t kn_vmap_nr_new(void);	  /* ever, from fresh address space */
 uint64_t kn_vmap_nr_reused(void); /* ever, of what had been freed */
 uint64_t kn_vmap_cached_bytes(void);
+/* Pages of areas that came without memory, since the start. */
+uint64_t kn_vmap_fresh_pages(void);
 uint64_t kn_vmap_grown_bytes(void);
 
 /* Checks V1-V3 and V5 of a quiet node; for tests. */

@@ -22,7 +22,7 @@ MAN = sorted(glob.glob("docs/man/*"))
 MADE = sorted(glob.glob("man3/*"))
 
 # Exported for what is compiled into programs and for the preload library.
-NO_CALLS = {"knuma_hot_1", "knuma_free_slow", "knuma_thread_created",
+NO_CALLS = {"knuma_hot_1", "knuma_free_slow", "knuma_freed", "knuma_thread_created",
             "knuma_thread_refused"}
 
 

@@ -137,6 +137,17 @@ check "a limit of its own leaves the heap as it is" \
 check "a limit of its own, below that at the start" \
 	lowers "heap yes, threads yes" prlimit --as=8000000000 $run
 
+# --- one thread that sleeps after its load: nobody comes to give memory back
+
+for size in 500 2000 20000 400000; do
+	check "64 MiB of up to $size bytes go back when they are freed" \
+		$run tests/preload/ebb burst 16384 "$size"
+done
+keeps() { ! KNUMA_TRIM_KEEP=1G $run tests/preload/ebb burst 16384 2000; }
+check "with trim_keep they stay" keeps
+check "what is needed again stays" env KNUMA_TRIM_DELAY_MS=3600s \
+	$run tests/preload/ebb waves
+
 # --- how it comes into a process, and when not
 
 check "LD_PRELOAD without a path" env LD_PRELOAD=libknuma_malloc.so.0 \

@@ -461,13 +461,39 @@ static void cold_memory_turns_warm_by_huge_pages(void)
 	pfn = get(0);
 	CHECK_EQ(z->nr_warm, (KN_HUGE_SIZE >> KN_PAGE_SHIFT) - 1);
 	put(pfn, 0);
-	/* And goes back by them. */
+	/* And goes back by them, where most of them is used. */
 	pfn = get(9);
+	get(9);
 	CHECK_EQ(z->nr_warm, 0);
 	kn_zone_free_range(pfn, 500, 0, true);
+	CHECK_EQ(z->nr_loose, 0);
+	CHECK_EQ(kn_zone_idle(z), 0);
 	CHECK_EQ(kn_zone_trim(0, UINT64_MAX, true), 0);
 	kn_zone_free_range(pfn + 500, 12, 0, true);
+	CHECK_EQ(kn_zone_idle(z), KN_HUGE_SIZE >> KN_PAGE_SHIFT);
 	CHECK_EQ(kn_zone_trim(0, UINT64_MAX, true), KN_HUGE_SIZE);
+	CHECK(kn_zone_verify(0));
+}
+
+static void a_huge_page_that_is_mostly_free_is_split(void)
+{
+	struct kn_zone *z;
+	uint32_t pfn;
+
+	conf("huge_after", "0");
+	z = begin();
+	pfn = get(9);
+	for (uint32_t i = 0; i < 512; i++)
+		*(volatile char *)kn_pfn_address(pfn + i) = 1;
+	kn_zone_free_range(pfn, 256, 0, true);
+	CHECK_EQ(kn_zone_idle(z), 0);
+	CHECK_EQ(kn_zone_trim(0, UINT64_MAX, true), 0);
+	kn_zone_free_range(pfn + 256, 250, 0, true);
+	CHECK_EQ(kn_zone_idle(z), 506);
+	CHECK_EQ(kn_zone_trim(0, UINT64_MAX, true), 506 * KN_PAGE_SIZE);
+	CHECK(!is_present(kn_pfn_address(pfn), 1));
+	CHECK(is_present(kn_pfn_address(pfn + 506), 6 * KN_PAGE_SIZE));
+	CHECK_EQ(z->nr_warm, 0);
 	CHECK(kn_zone_verify(0));
 }
 
@@ -713,6 +739,7 @@ int main(void)
 		child_test(runs_while_the_lock_is_taken),
 		child_test(it_grows_when_it_must),
 		child_test(cold_memory_turns_warm_by_huge_pages),
+		child_test(a_huge_page_that_is_mostly_free_is_split),
 		child_test(the_reserve_is_for_urgent_calls),
 		child_test(the_reserve_is_filled_once),
 		child_test(calls_that_may_wait_leave_the_reserve),
