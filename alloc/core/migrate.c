@@ -111,16 +111,19 @@ static void mark_and_count(struct job *j, const int before[CHUNK],
 
 static void flush(struct job *j)
 {
-	int before[CHUNK], after[CHUNK], err;
+	int before[CHUNK], after[CHUNK], err, unknown;
 
 	if (!j->nr || (j->err && j->err != -ENOMEM))
 		return;
 	err = ask(j, before);
 	if (!err) {
 		err = move(j, before);
-		if (ask(j, after))
+		/* What has moved is not marked then, and comes home. */
+		unknown = ask(j, after);
+		if (unknown)
 			memcpy(after, before, sizeof(after));
 		mark_and_count(j, before, after);
+		err = err ?: unknown;
 	}
 	if (!j->err)
 		j->err = err;

@@ -532,6 +532,37 @@ static void a_node_that_fills_up(void)
 	away_is(0, 0);
 }
 
+/* A migration is not said to be done that nobody could look at. */
+static int second_question;
+
+static int refuses_the_second(size_t n, void **pages, int *status)
+{
+	return second_question-- == 1 ? -ENOMEM :
+					below.page_nodes(n, pages, status);
+}
+
+static void where_it_is_now_is_not_told(void)
+{
+	struct knuma_migrated m;
+	char *p;
+
+	fake_start();
+	p = vmalloc_node(100 * page_size, 1);
+	memset(p, 1, 100 * page_size);
+	below = kn_machine;
+	second_question = 2;
+	kn_machine.page_nodes = refuses_the_second;
+	CHECK_EQ(knuma_migrate(p, NUMA_NO_NODE, 3, &m), -ENOMEM);
+	CHECK_EQ(m.after, 0);
+	CHECK_EQ(stat_of("away_bytes"), 0);
+	kn_machine = below;
+	/* It comes home, since nothing says that it was moved on purpose. */
+	lies_on(p, 100 * page_size, 3);
+	CHECK_EQ(knuma_trim(), 0);
+	lies_on(p, 100 * page_size, 1);
+	vfree(p);
+}
+
 static void a_filter_that_refuses(void)
 {
 	struct knuma_migrated m;
@@ -748,6 +779,7 @@ int main(void)
 		child_test(bad_nodes_are_refused),
 		child_test(what_is_no_allocation_is_refused),
 		child_test(a_node_that_fills_up),
+		child_test(where_it_is_now_is_not_told),
 		child_test(a_filter_that_refuses),
 		child_test(a_part_of_a_huge_page_that_is_held),
 		child_test(what_went_along_stays),
