@@ -25,19 +25,26 @@
 struct rows {
 	struct knuma_group_stat *st;
 	size_t nr, bytes;
+	int err; /* there are some, and no memory for their rows */
 };
 
-/* Groups that are made between counting and copying are left out. */
+/*
+ * False when there are no rows to print.  Groups that are made between counting
+ * and copying are left out.
+ */
 static bool take(struct rows *r)
 {
+	r->err = 0;
 	r->nr = knuma_groups_read(NULL, 0);
 	if (!r->nr)
 		return false;
 	r->bytes = KN_ALIGN_UP(r->nr * sizeof(*r->st), KN_PAGE_SIZE);
 	r->st = kn_machine.mmap(NULL, r->bytes, PROT_READ | PROT_WRITE,
 				MAP_PRIVATE | MAP_ANONYMOUS);
-	if (kn_is_err(r->st))
+	if (kn_is_err(r->st)) {
+		r->err = kn_ptr_err(r->st);
 		return false;
+	}
 	r->nr = KN_MIN(r->nr, knuma_groups_read(r->st, r->nr));
 	return true;
 }
@@ -59,8 +66,11 @@ void kn_groups_text(struct kn_text *t)
 {
 	struct rows r;
 
-	if (!take(&r))
+	if (!take(&r)) {
+		if (r.err)
+			kn_text_add(t, "\ngroups: no memory for the rows\n");
 		return;
+	}
 	kn_text_add(t, "\n%-22s %13s %13s %13s %9s %9s %9s\n", "groups",
 		    "usage_bytes", "peak_bytes", "limit_bytes", "objects",
 		    "refused", "forced");
@@ -98,16 +108,17 @@ void kn_groups_json(struct kn_text *t)
 	struct rows r;
 
 	kn_member_key(t, "groups");
-	kn_text_add(t, "[");
-	if (take(&r)) {
-		for (size_t i = 0; i < r.nr; i++) {
-			kn_text_add(t, "%s{\"group\":", i ? "," : "");
-			json_group(t, &r.st[i]);
-			kn_text_add(t, "}");
-		}
-		drop(&r);
+	if (!take(&r)) {
+		kn_text_add(t, r.err ? "null" : "[]");
+		return;
 	}
-	kn_text_add(t, "]");
+	for (size_t i = 0; i < r.nr; i++) {
+		kn_text_add(t, "%s{\"group\":", i ? "," : "[");
+		json_group(t, &r.st[i]);
+		kn_text_add(t, "}");
+	}
+	kn_text_add(t, "%s]", r.nr ? "" : "[");
+	drop(&r);
 }
 
 /* Destroyed groups are left out: another one may have their name. */

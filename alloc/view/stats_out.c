@@ -16,30 +16,6 @@
 #include "numa/machine.h"
 #include "numa/span.h"
 
-/*
- * OpenMetrics is the longest format: under 250 bytes for each row, and for a
- * row of nodes under 60 more for each of them.
- */
-#define TEXT_MAX (128u << 10)
-#define NODE_ROW (250u + KN_STAT_NODES * 60u)
-KN_STATIC_ASSERT(KN_NR_STATS * 250u + KN_NR_NODE_STATS * NODE_ROW < TEXT_MAX,
-		 "the statistics fit into one mapping");
-
-void kn_stats_write(int fd, enum kn_view_fmt fmt)
-{
-	char *buf = kn_machine.mmap(NULL, TEXT_MAX, PROT_READ | PROT_WRITE,
-				    MAP_PRIVATE | MAP_ANONYMOUS);
-	struct kn_text t = {buf, TEXT_MAX, 0};
-
-	if (kn_is_err(buf)) {
-		kn_print("no memory to print the statistics");
-		return;
-	}
-	kn_stats_format(&t, fmt);
-	kn_write_all(fd, buf, KN_MIN(t.len, (size_t)TEXT_MAX - 1));
-	kn_machine.munmap(buf, TEXT_MAX);
-}
-
 /* A device, a pipe: something that must not be replaced by a file. */
 static bool is_special(const char *path)
 {
@@ -127,19 +103,36 @@ void kn_text_unmap(const struct kn_text *t)
 	kn_machine.munmap(t->buf, t->size);
 }
 
+static int print_stats(struct kn_text *t, const void *fmt)
+{
+	kn_stats_format(t, *(const enum kn_view_fmt *)fmt);
+	return 0;
+}
+
+void kn_stats_write(int fd, enum kn_view_fmt fmt)
+{
+	struct kn_text t;
+	const int err = kn_text_map(&t, print_stats, &fmt);
+
+	if (err) {
+		kn_print("the statistics cannot be printed: %s",
+			 strerrordesc_np(-err));
+		return;
+	}
+	kn_write_all(fd, t.buf, t.len);
+	kn_text_unmap(&t);
+}
+
 int kn_stats_save(const char *path)
 {
-	char *buf = kn_machine.mmap(NULL, TEXT_MAX, PROT_READ | PROT_WRITE,
-				    MAP_PRIVATE | MAP_ANONYMOUS);
-	struct kn_text t = {buf, TEXT_MAX, 0};
-	int err;
+	const enum kn_view_fmt fmt = KN_VIEW_PROM;
+	struct kn_text t;
+	int err = kn_text_map(&t, print_stats, &fmt);
 
-	if (kn_is_err(buf))
-		return kn_ptr_err(buf);
-	kn_stats_format(&t, KN_VIEW_PROM);
-	err = kn_text_save(path, 0644, buf,
-			   KN_MIN(t.len, (size_t)TEXT_MAX - 1));
-	kn_machine.munmap(buf, TEXT_MAX);
+	if (err)
+		return err;
+	err = kn_text_save(path, 0644, t.buf, t.len);
+	kn_text_unmap(&t);
 	return err;
 }
 

@@ -9,6 +9,7 @@
 #include <knuma/stats.h>
 #include <knuma/vmalloc.h>
 
+#include "alloc/view/stats_view.h"
 #include "tests/support/child.h"
 #include "tests/support/faults.h"
 #include "tests/support/heap.h"
@@ -96,22 +97,50 @@ static void what_is_not_had_is_not_charged(void)
 	knuma_group_leave(0);
 }
 
-/* Without memory for the rows there are none; the rest is told. */
-static void a_view_without_memory(void)
+/* That there are none is another answer. */
+static void no_memory_for_the_rows(void)
 {
-	char text[65536];
+	static char text[1 << 18];
+
+	start_quiet();
+	CHECK(knuma_stats_json(text, sizeof(text)) < sizeof(text));
+	CHECK_HAS(text, "\"groups\":[]");
+	entered();
+	faults_install();
+	faults_fail(FAULT_MMAP, 1, 2, ENOMEM);
+	CHECK(knuma_stats_json(text, sizeof(text)) < sizeof(text));
+	CHECK_HAS(text, "\"groups\":null");
+	CHECK(knuma_stats_text(text, sizeof(text)) < sizeof(text));
+	CHECK_HAS(text, "\ngroups: no memory for the rows\n");
+	CHECK_EQ(faults_failed(), 2);
+	/* Rows that stay mapped were printed. */
+	faults_fail(FAULT_MUNMAP, 1, 2, ENOMEM);
+	CHECK(knuma_stats_json(text, sizeof(text)) < sizeof(text));
+	CHECK_HAS(text, "\"groups\":[{\"group\":\"poor\",");
+	CHECK(knuma_stats_text(text, sizeof(text)) < sizeof(text));
+	CHECK_HAS(text, "\npoor ");
+	CHECK_EQ(faults_failed(), 4);
+}
+
+/* Families are left out that there is no memory for, and all others are there. */
+static void no_memory_for_metrics(void)
+{
+	static char buf[1 << 18];
+	struct kn_text t = {buf, sizeof(buf), 0};
 
 	start_quiet();
 	entered();
-	CHECK(knuma_stats_json(text, sizeof(text)) < sizeof(text));
-	CHECK_HAS(text, "\"group\":\"poor\"");
 	faults_install();
-	faults_fail(FAULT_MMAP, 1, FAULTS_FOR_EVER, ENOMEM);
-	CHECK(knuma_stats_json(text, sizeof(text)) < sizeof(text));
-	CHECK_HAS(text, "\"groups\":[]}");
-	CHECK(knuma_stats_text(text, sizeof(text)) < sizeof(text));
-	CHECK(!strstr(text, "poor"));
-	knuma_group_leave(0);
+	faults_fail(FAULT_MMAP, 1, 2, ENOMEM);
+	kn_metrics_format(&t);
+	CHECK_EQ(faults_failed(), 2);
+	CHECK_HAS(buf, "\nknuma_allocated_bytes ");
+	CHECK(!strstr(buf, "knuma_cache_") && !strstr(buf, "knuma_group_"));
+	CHECK_EQ(strcmp(buf + t.len - 6, "# EOF\n"), 0);
+	t.len = 0;
+	kn_metrics_format(&t);
+	CHECK_HAS(buf, "\nknuma_cache_bytes{");
+	CHECK_HAS(buf, "\nknuma_group_usage_bytes{group=\"poor\"} ");
 }
 
 int main(void)
@@ -119,7 +148,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		child_test(no_table),
 		child_test(what_is_not_had_is_not_charged),
-		child_test(a_view_without_memory),
+		child_test(no_memory_for_the_rows),
+		child_test(no_memory_for_metrics),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -326,9 +326,11 @@ static void a_fork_while_an_answer_waits(void)
 	CHECK_EQ(write(fd, "version\n", 8), 8);
 	CHECK(soon(answer_waits));
 	faults_install();
+	faults_fail(FAULT_MUNMAP, 1, 1, ENOMEM);
 	pid = fork();
 	CHECK(pid >= 0);
 	if (!pid) {
+		CHECK_EQ(faults_failed(), 1);
 		/* The descriptors of the parent are gone. */
 		CHECK_EQ(entries("/proc/self/fd"), quiet_fds);
 		kfree(kmalloc(100, GFP_KERNEL));
@@ -337,6 +339,7 @@ static void a_fork_while_an_answer_waits(void)
 	}
 	CHECK_EQ(waitpid(pid, &status, 0), pid);
 	CHECK_EQ(status, 0);
+	faults_fail(FAULT_MUNMAP, 0, 0, 0);
 	libc_allow(LIBC_send);
 	CHECK_HAS(rest_of(fd), "\"pid\":");
 	end();

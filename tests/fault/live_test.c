@@ -267,19 +267,32 @@ static void metrics_without_memory_are_said(void)
 	remove_folder();
 }
 
+static void written_again(void)
+{
+	CHECK_EQ(unlink(place), 0);
+	for (int i = 0; i < 3000 && access(place, F_OK); i++)
+		usleep(10000);
+	CHECK_EQ(access(place, F_OK), 0);
+}
+
 static void metrics_whose_memory_stays_are_written(void)
 {
-	faults_install();
+	uint64_t before;
+
 	conf("metrics_file", path_of("metrics"));
 	conf("metrics_interval_ms", "100ms");
-	faults_fail(FAULT_MUNMAP, 1, FAULTS_FOR_EVER, ENOMEM);
+	/* A first one, to be written anew. */
+	fclose(fopen(place, "w"));
 	start_quiet();
-	/* The second time the first was written. */
-	for (int i = 0; i < 3000 && faults_failed() < 2; i++)
-		usleep(10000);
-	CHECK(faults_failed() >= 2);
+	written_again();
+	faults_install();
+	faults_fail(FAULT_MUNMAP, 1, FAULTS_FOR_EVER, ENOMEM);
+	before = faults_failed();
+	/* The last goes before the memory of its text does. */
+	for (int i = 0; i < 3; i++)
+		written_again();
+	CHECK(faults_failed() >= before + 1);
 	CHECK_EQ(strlen(printed()), 0);
-	CHECK_EQ(unlink(place), 0);
 }
 
 static void *no_memory(void *addr, size_t len, int prot, int flags)
@@ -341,6 +354,41 @@ static int no_nodes(size_t n, void **pages, int *status)
 	(void)pages;
 	(void)status;
 	return -EPERM;
+}
+
+static ssize_t (*real_read_file)(const char *path, char *buf, size_t len);
+
+static ssize_t no_policies(const char *path, char *buf, size_t len)
+{
+	return strstr(path, "numa_maps") ? -EACCES :
+					   real_read_file(path, buf, len);
+}
+
+static void a_policy_that_is_not_told_is_left_out(void)
+{
+	void *obj;
+	char request[64];
+
+	start_quiet();
+	obj = kmalloc(100, GFP_KERNEL);
+	snprintf(request, sizeof(request), "whatis %p", obj);
+	real_read_file = kn_machine.read_file;
+	kn_machine.read_file = no_policies;
+	CHECK_HAS(ask(request), "\"mapped\":true");
+	CHECK(!strstr(answer, "\"policy\""));
+	kfree(obj);
+}
+
+/* Rows, a text, smaps: each was read before its memory had to go. */
+static void what_stays_mapped_is_answered(void)
+{
+	start_quiet();
+	faults_install();
+	faults_fail(FAULT_MUNMAP, 1, FAULTS_FOR_EVER, ENOMEM);
+	CHECK_HAS(ask("caches"), "\"cache\":\"kmalloc-64\"");
+	CHECK_HAS(ask("stats text"), "allocated_bytes");
+	CHECK_HAS(ask("whatis 0x1000"), "\"mapped\":false");
+	CHECK_EQ(faults_failed(), 3);
 }
 
 static void what_the_system_does_not_say_is_left_out(void)
@@ -407,6 +455,8 @@ int main(void)
 		child_test(answers_that_need_memory_say_so),
 		child_test(a_view_that_needs_more_memory_says_so),
 		child_test(what_the_system_does_not_say_is_left_out),
+		child_test(a_policy_that_is_not_told_is_left_out),
+		child_test(what_stays_mapped_is_answered),
 		child_test(a_refused_trim_is_an_error),
 	};
 

@@ -13,9 +13,11 @@
 #include <knuma/knuma.h>
 
 #include "alloc/view/stats_view.h"
+#include "alloc/view/views.h"
 #include "tests/support/child.h"
 #include "tests/support/faults.h"
 #include "tests/support/heap.h"
+#include "tests/support/libc/refusals.h"
 
 static char folder[64];
 
@@ -63,6 +65,77 @@ static void files_that_cannot_be_written(void)
 	free(longer);
 }
 
+/* The file that takes the place of the old one, and is no more. */
+
+static const char *temporary(void)
+{
+	static char whole[160];
+
+	snprintf(whole, sizeof(whole), "%s.%d.tmp", path("file"), getpid());
+	return whole;
+}
+
+static void is_saved(const char *text)
+{
+	CHECK_EQ(kn_text_save(path("file"), 0600, text, strlen(text)), 0);
+	CHECK_EQ(access(temporary(), F_OK), -1);
+}
+
+static void contains(const char *text)
+{
+	char buf[100];
+	FILE *f = fopen(path("file"), "r");
+
+	CHECK(f && fgets(buf, sizeof(buf), f));
+	fclose(f);
+	CHECK_EQ(strcmp(buf, text), 0);
+}
+
+static void old_text_remains(int err)
+{
+	CHECK_EQ(kn_text_save(path("file"), 0600, "new", 3), -err);
+	contains("old");
+}
+
+static void an_old_file_stays_where_a_new_one_is_refused(void)
+{
+	begin();
+	is_saved("old");
+	libc_refuse(LIBC_open, 1, 1, EROFS);
+	old_text_remains(EROFS);
+	libc_refuse(LIBC_write, 1, 1, EDQUOT);
+	old_text_remains(EDQUOT);
+	libc_refuse(LIBC_rename, 1, 1, EACCES);
+	old_text_remains(EACCES);
+	CHECK_EQ(access(temporary(), F_OK), -1);
+	is_saved("new");
+	contains("new");
+	CHECK_EQ(unlink(path("file")), 0);
+	end();
+}
+
+/* Left behind, by a process of that number or by a refusal, it is no obstacle. */
+static void a_temporary_file_that_stays_is_replaced(void)
+{
+	begin();
+	is_saved("old");
+	libc_refuse(LIBC_rename, 1, 1, EACCES);
+	libc_refuse(LIBC_unlink, 1, 2, EACCES);
+	old_text_remains(EACCES);
+	CHECK_EQ(access(temporary(), F_OK), 0);
+	/* Nor can the next one remove it. */
+	old_text_remains(EACCES);
+	CHECK_EQ(libc_refused(LIBC_unlink), 2);
+	/* It is removed, but not made. */
+	libc_refuse(LIBC_open, 2, 1, ENOSPC);
+	old_text_remains(ENOSPC);
+	CHECK_EQ(access(temporary(), F_OK), -1);
+	is_saved("new");
+	contains("new");
+	CHECK_EQ(unlink(path("file")), 0);
+	end();
+}
+
 static void statistics_without_memory_to_print_them(void)
 {
 	begin();
@@ -72,6 +145,35 @@ static void statistics_without_memory_to_print_them(void)
 	CHECK_EQ(kn_stats_save(path("stats")), -ENOMEM);
 	CHECK_EQ(kn_stats_save(path("stats")), 0);
 	CHECK_EQ(unlink(path("stats")), 0);
+	faults_fail(FAULT_MMAP, 1, 1, ENOMEM);
+	errno = 4711;
+	knuma_stats_print(STDERR_FILENO);
+	CHECK_EQ(errno, 4711);
+	CHECK_EQ(printed_times("the statistics cannot be printed: Cannot "
+			       "allocate memory\n"),
+		 1);
+	CHECK_EQ(printed_times("allocated_bytes"), 0);
+	faults_fail(FAULT_MMAP, 1, 1, ENOMEM);
+	CHECK_EQ(kn_views_save(path("views")), -ENOMEM);
+	CHECK_EQ(access(path("views"), F_OK), -1);
+	end();
+}
+
+/* What was printed is in the file, whether its memory goes or not. */
+static void text_that_stays_mapped_was_printed(void)
+{
+	begin();
+	start_quiet();
+	faults_install();
+	faults_fail(FAULT_MUNMAP, 1, FAULTS_FOR_EVER, ENOMEM);
+	for (uint64_t n = 1; n <= 3; n++) {
+		CHECK_EQ(kn_stats_save(path("stats")), 0);
+		CHECK_EQ(faults_failed(), n);
+		CHECK_EQ(unlink(path("stats")), 0);
+	}
+	knuma_stats_print(STDERR_FILENO);
+	CHECK_EQ(faults_failed(), 4);
+	CHECK(printed_times("allocated_bytes") > 0);
 	end();
 }
 
@@ -140,6 +242,31 @@ static void a_number_that_is_closed_is_none(void)
 	CHECK_EQ(printed_times("allocated_bytes"), 0);
 }
 
+/* Nothing is kept then; the program ends as it would. */
+static void nothing_is_kept(enum libc_call call, int err)
+{
+	conf("stats", "yes");
+	libc_refuse(call, 1, 1, err);
+	start_quiet();
+	CHECK_EQ(libc_refused(call), 1);
+	CHECK_HAS(printed(), "version ");
+	end_without_stderr();
+	CHECK_EQ(printed_times("allocated_bytes"), 0);
+	/* An open one is printed to. */
+	kn_stats_exit();
+	CHECK(printed_times("allocated_bytes") > 0);
+}
+
+static void no_descriptor_for_the_last_words(void)
+{
+	nothing_is_kept(LIBC_fcntl, EMFILE);
+}
+
+static void nobody_knows_what_was_kept(void)
+{
+	nothing_is_kept(LIBC_fstat, EOVERFLOW);
+}
+
 static void what_was_kept_has_the_last_words(void)
 {
 	conf("stats", "yes");
@@ -152,10 +279,15 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		child_test(files_that_cannot_be_written),
+		child_test(an_old_file_stays_where_a_new_one_is_refused),
+		child_test(a_temporary_file_that_stays_is_replaced),
 		child_test(statistics_without_memory_to_print_them),
+		child_test(text_that_stays_mapped_was_printed),
 		child_test(a_number_that_is_another_file_is_left_alone),
 		child_test(also_one_of_another_file_system),
 		child_test(a_number_that_is_closed_is_none),
+		child_test(no_descriptor_for_the_last_words),
+		child_test(nobody_knows_what_was_kept),
 		child_test(what_was_kept_has_the_last_words),
 	};
 

@@ -379,7 +379,8 @@ static void without_memory_there_is_a_message(void **state)
 	text[n > 0 ? n : 0] = '\0';
 	close(fd[0]);
 	wait(NULL);
-	assert_string_equal(text, "knuma: no memory to print the statistics\n");
+	assert_string_equal(text, "knuma: the statistics cannot be printed: "
+				  "Cannot allocate memory\n");
 }
 
 /* What a child's exit prints, with stderr open or closed by then. */
