@@ -1,11 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Shared libraries that are not there or not as expected, and calls of libc. */
 #include <dlfcn.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/auxv.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
+#include <urcu/static/urcu-memb.h>
 #include <urcu/urcu-memb.h>
 
 #include <knuma/knuma.h>
@@ -16,6 +20,8 @@
 #include "numa/placement.h"
 #include "tests/support/child.h"
 #include "tests/support/heap.h"
+#include "tests/support/libc/refusals.h"
+#include "tests/support/syscalls.h"
 
 /* By the linker's --wrap: what is not there, or another function for it. */
 static const char *no_library, *no_symbol;
@@ -163,6 +169,82 @@ static void readers_are_not_found_where_liburcu_hides(void)
 	CHECK_EQ(kn_readers_find(&urcu_memb_flavor, &found), 0);
 }
 
+/* This thread is in a section that began before a grace period, as it were. */
+static void is_waited_for(void)
+{
+	struct kn_readers found;
+
+	urcu_memb_register_thread();
+	urcu_memb_read_lock();
+	urcu_memb_gp.ctr ^= URCU_GP_CTR_PHASE;
+	CHECK_EQ(kn_readers_find(&urcu_memb_flavor, &found), 0);
+	CHECK_EQ(found.nr, 1);
+	CHECK_EQ(found.tid[0], gettid());
+}
+
+static void finds(int err)
+{
+	struct kn_readers found = {.nr = 7};
+
+	errno = 4711;
+	CHECK_EQ(kn_readers_find(&urcu_memb_flavor, &found), err);
+	CHECK_EQ(found.nr, 0);
+	CHECK_EQ(errno, 4711);
+}
+
+/* The memory of the process, then the folder of its threads. */
+static void readers_are_not_found_where_files_are_refused(void)
+{
+	is_waited_for();
+	for (uint64_t nth = 1; nth <= 2; nth++) {
+		libc_refuse(LIBC_open, nth, 1, EACCES);
+		finds(-EACCES);
+		libc_refuse(LIBC_open, nth, 1, ENOENT);
+		finds(-ENODEV);
+	}
+	CHECK_EQ(libc_refused(LIBC_open), 4);
+	/* A thread whose state cannot be read is none, as far as is known. */
+	libc_refuse(LIBC_pread, 1, LIBC_FOR_EVER, EIO);
+	finds(0);
+	CHECK(libc_refused(LIBC_pread) > 0);
+}
+
+static void nor_where_a_call_is_refused(int nr)
+{
+	is_waited_for();
+	if (!syscalls_refuse(&nr, 1, EPERM))
+		skip_child("no seccomp");
+	finds(-EPERM);
+}
+
+static void nor_where_folders_are_not_listed(void)
+{
+	nor_where_a_call_is_refused(SYS_getdents64);
+}
+
+static void nor_where_threads_are_not_told_of(void)
+{
+	nor_where_a_call_is_refused(SYS_get_robust_list);
+}
+
+static void a_reader_without_a_name_has_a_number(void)
+{
+	const struct kn_readers found = {.nr = 1, .tid = {(uint32_t)gettid()}};
+	static const enum libc_call calls[] = {LIBC_open, LIBC_read};
+	char text[64], expected[64];
+
+	pthread_setname_np(pthread_self(), "sleepy");
+	snprintf(expected, sizeof(expected), "thread %d", gettid());
+	for (int i = 0; i < 2; i++) {
+		libc_refuse(calls[i], 1, 1, EACCES);
+		kn_readers_print(&found, text, sizeof(text));
+		CHECK_EQ(libc_refused(calls[i]), 1);
+		CHECK_EQ(strcmp(text, expected), 0);
+	}
+	kn_readers_print(&found, text, sizeof(text));
+	CHECK_HAS(text, " (sleepy)");
+}
+
 /* libc. */
 
 static void constants_are_copied_where_headers_are_hidden(void)
@@ -208,6 +290,10 @@ int main(void)
 		child_test(libnuma_may_be_another_one),
 		child_test(hwloc_may_be_missing_or_another_one),
 		child_test(readers_are_not_found_where_liburcu_hides),
+		child_test(readers_are_not_found_where_files_are_refused),
+		child_test(nor_where_folders_are_not_listed),
+		child_test(nor_where_threads_are_not_told_of),
+		child_test(a_reader_without_a_name_has_a_number),
 		child_test(constants_are_copied_where_headers_are_hidden),
 		child_test(a_handler_that_is_hidden),
 		child_test(a_handler_that_cannot_be_set),

@@ -7,6 +7,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/syscall.h>
 #include <sys/time.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -22,11 +23,13 @@
 
 #include "alloc/deferred/kfree_rcu.h"
 #include "alloc/magazine/magazine.h"
+#include "alloc/rcu/grace.h"
 #include "alloc/slab/slab.h"
 #include "tests/support/child.h"
 #include "tests/support/faults.h"
 #include "tests/support/heap.h"
 #include "tests/support/libc/refusals.h"
+#include "tests/support/syscalls.h"
 
 enum {
 	/* More batches than there are blocks from the first chunk. */
@@ -268,6 +271,41 @@ static void no_thread_at_all(void)
 	CHECK_EQ(printed_times("gives no thread"), 1);
 }
 
+/* It runs as others do then, which is no matter of a message. */
+static void no_short_slice_for_the_thread(void)
+{
+	const int nr = SYS_sched_setattr;
+	struct kmem_cache *s = start();
+
+	if (!syscalls_refuse(&nr, 1, EPERM))
+		skip_child("no seccomp");
+	queue(0, OBJECTS);
+	await_freed(OBJECTS);
+	CHECK_EQ(strlen(printed()), 0);
+	end(s);
+}
+
+/* The thread looks by itself, only later. */
+static void a_wake_up_that_is_refused(void)
+{
+	const int nr = SYS_futex;
+	struct kmem_cache *s = start();
+
+	queue(0, OBJECTS / 2);
+	await_freed(OBJECTS / 2);
+	CHECK(kn_grace_has_thread(0));
+	/* In this thread only. */
+	if (!syscalls_refuse(&nr, 1, EPERM))
+		skip_child("no seccomp");
+	queue(OBJECTS / 2, OBJECTS);
+	errno = EBADF;
+	kn_grace_wake(kn_grace_of(&rcu_flavor));
+	CHECK_EQ(errno, EBADF);
+	await_freed(OBJECTS);
+	nothing_is_lost(s, 0);
+	heap_verify();
+}
+
 /* Over the budget there is nobody to wake, so nobody sleeps. */
 static void no_thread_over_the_budget(void)
 {
@@ -453,6 +491,8 @@ int main(void)
 		child_test(no_memory_for_a_head),
 		child_test(the_first_threads_are_refused),
 		child_test(no_thread_at_all),
+		child_test(no_short_slice_for_the_thread),
+		child_test(a_wake_up_that_is_refused),
 		child_test(no_thread_over_the_budget),
 		child_test(the_fence_is_refused),
 		child_test(the_fence_is_refused_in_a_round),
