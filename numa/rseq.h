@@ -115,6 +115,15 @@ static kn_always_inline bool kn_rseq_popped(const void *obj)
 	return (uintptr_t)obj > (uintptr_t)KN_RSEQ_POP_ABORTED;
 }
 
+/* kn_rseq_exchange() returns the word that was there, or one of these. */
+#define KN_RSEQ_KEPT	     ((uint64_t)2) /* declined */
+#define KN_RSEQ_KEPT_ABORTED ((uint64_t)4)
+
+static kn_always_inline bool kn_rseq_exchanged(uint64_t was)
+{
+	return was - 1 >= KN_RSEQ_KEPT_ABORTED;
+}
+
 /*
  * @hot is kn_hot, by the name that the caller's library has for it.
  *
@@ -125,6 +134,10 @@ static kn_always_inline bool kn_rseq_popped(const void *obj)
  * kn_rseq_pop_batch(hot, place, buf, n):  moves up to @n (>= 1) objects to @buf;
  *	how many, 0 when declined, -1 when aborted
  * kn_rseq_push_batch(hot, place, buf, n):  moves all @n (>= 1) or none
+ * kn_rseq_exchange(hot, place, i, word, keep):  puts @word into slot @i, below cur,
+ *	of a magazine of the node of the running CPU, @place is that on node 0;
+ *	the word before, which is no small number but 0.  Declines to replace one
+ *	that has a bit of @keep
  * kn_rseq_cpu_add_8(hot, p, n):  adds *@n to the running CPU's copy of a word of
  *	8 bits, whose copy of CPU 0 is at @p; *@n becomes the value before.  Also
  *	_16, _32, _64

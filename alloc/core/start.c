@@ -52,6 +52,7 @@ static void open_fast_paths(void)
 	kn_store_release(&kn_hot.small_max,
 			 kn_allocs_are_slow() ? 0 : KN_KMALLOC_SMALL_MAX);
 	kn_large_open();
+	kn_harden_open();
 }
 
 static bool start_layers(void)

@@ -27,7 +27,8 @@ enum {
 	KN_NR_RUNS = 24,
 	KN_ID_RCU = KN_ID_RUN + KN_NR_RUNS, /* what waits: one id a flavour */
 	KN_NR_RCU = 16,
-	KN_ID_FIRST_CACHE = KN_ID_RCU + KN_NR_RCU,
+	KN_ID_QUARANTINE = KN_ID_RCU + KN_NR_RCU, /* see alloc/slab/harden.h */
+	KN_ID_FIRST_CACHE,
 	KN_NR_IDS = KN_REGION_BYTES / sizeof(struct kn_magazine),
 };
 

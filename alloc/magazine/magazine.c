@@ -163,6 +163,23 @@ enum kn_rseq_ret kn_mag_push_some(struct kn_magcache *c, int node,
 	return KN_RSEQ_DECLINED;
 }
 
+uint64_t kn_mag_exchange(struct kn_magcache *c, uint32_t i, uint64_t word)
+{
+	uint64_t was;
+
+	if (kn_mag_mode != KN_MAG_RSEQ)
+		return kn_mag_mode == KN_MAG_FALLBACK ?
+			kn_slot_exchange(c->id, kn_mag_node(), i, word) :
+			KN_RSEQ_KEPT;
+	for (int n = 0; n < SECTION_TRIES; n++) {
+		was = kn_rseq_exchange(&kn_hot, c->place, i, word, 0);
+		if (was != KN_RSEQ_KEPT_ABORTED)
+			return was;
+		kn_stat_add(KN_STAT_rseq_aborts, 1);
+	}
+	return KN_RSEQ_KEPT;
+}
+
 /* Whether the magazine, opened if need be, takes @n objects. */
 static bool into_magazine(struct kn_magcache *c, int node, void **obj, uint32_t n,
 			  bool may_block)

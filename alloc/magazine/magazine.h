@@ -145,6 +145,12 @@ enum kn_rseq_ret kn_mag_push_some(struct kn_magcache *c, int node,
 				  void *const *obj, uint32_t n);
 
 /*
+ * Puts @word into slot @i of the running CPU's magazine on its own node, if there
+ * are that many objects in it: the word before, or KN_RSEQ_KEPT.
+ */
+uint64_t kn_mag_exchange(struct kn_magcache *c, uint32_t i, uint64_t word);
+
+/*
  * Gives a batch straight to the depot, past the caller's magazine; to its source
  * when the depot is full, or the batch so small that it is not worth a block.
  * May wait, for memory for a block.

@@ -125,3 +125,19 @@ enum kn_rseq_ret kn_slot_push(uint32_t id, int node, const void *obj)
 
 	return kn_slot_push_batch(id, node, &one, 1);
 }
+
+uint64_t kn_slot_exchange(uint32_t id, int node, uint32_t i, uint64_t word)
+{
+	uint64_t was = KN_RSEQ_KEPT;
+	int slot;
+	struct kn_magazine *m = enter(id, node, &slot);
+
+	if (!m)
+		return was;
+	if (i < count_of(m) && kn_load(&m->end)) {
+		was = (uintptr_t)m->slot[i];
+		kn_store(&m->slot[i], (void *)(uintptr_t)word);
+	}
+	leave(slot);
+	return was;
+}

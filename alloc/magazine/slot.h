@@ -18,6 +18,7 @@ uint32_t kn_slot_pop_batch(uint32_t id, int node, void **buf, uint32_t n);
 enum kn_rseq_ret kn_slot_push(uint32_t id, int node, const void *obj);
 enum kn_rseq_ret kn_slot_push_batch(uint32_t id, int node, void *const *buf,
 				    uint32_t n);
+uint64_t kn_slot_exchange(uint32_t id, int node, uint32_t i, uint64_t word);
 
 /* Number of the caller's magazines. */
 int kn_slot_number(void);

@@ -91,9 +91,21 @@ static uint32_t medium_place(size_t size)
 		       0;
 }
 
+/* Before the heap has started, and where objects are looked at. */
+static kn_noinline void *malloc_closed(size_t size, gfp_t gfp)
+{
+	void *p = kn_harden_alloc(size);
+
+	return likely(p) ? p : malloc_slow(size, gfp);
+}
+
 static kn_noinline void *malloc_medium(size_t size)
 {
-	const uint32_t place = medium_place(size);
+	uint32_t place;
+
+	if (unlikely(!kn_hot.small_max))
+		return malloc_closed(size, GFP_MALLOC);
+	place = medium_place(size);
 
 	if (likely(place)) {
 		void *p = kn_rseq_pop(&kn_hot, place);
@@ -130,7 +142,7 @@ kn_fast void *knuma_calloc(size_t n, size_t size)
 		if (likely(kn_rseq_popped(p)))
 			return memset(p, 0, bytes);
 	}
-	return malloc_slow(bytes, GFP_MALLOC | __GFP_ZERO);
+	return malloc_closed(bytes, GFP_MALLOC | __GFP_ZERO);
 }
 
 /* What free() of the preload library leaves over; for that library alone. */
@@ -140,16 +152,11 @@ void knuma_free_slow(void *p) KN_API;
  * Memory of the loader from before the preload, or of another allocator: what
  * is not of this heap is reported once and left alone.
  */
-kn_slow void knuma_free_slow(void *p)
+static kn_slow void free_slow(void *p)
 {
+	const int saved_errno = errno;
 	struct page *area;
-	int saved_errno;
 
-	if (ZERO_OR_NULL_PTR(p))
-		return;
-	if (kn_harden_frees && kn_span_has(p) && kn_harden_free(p))
-		return;
-	saved_errno = errno;
 	if (!kn_span_has(p)) {
 		kn_stat_add(KN_STAT_invalid_free, 1);
 		kn_warn_once("free(%p): the pointer is not of this heap; it and "
@@ -162,6 +169,14 @@ kn_slow void knuma_free_slow(void *p)
 	else
 		kn_free_slow(p, "free");
 	errno = saved_errno;
+}
+
+kn_noinline void knuma_free_slow(void *p)
+{
+	if (kn_harden_frees && kn_harden_free(p))
+		return;
+	if (!ZERO_OR_NULL_PTR(p))
+		free_slow(p);
 }
 
 kn_fast void knuma_free(void *p)

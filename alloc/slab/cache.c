@@ -40,20 +40,10 @@ struct kmem_cache **const kn_kmalloc_cg_caches = kn_kmalloc_caches + NR_CLASSES;
 static struct kmem_cache *vector_caches[6];
 void (*kn_destroy_hook)(struct kmem_cache *s);
 
-/*
- * A cache lives in the slot of its id.  Slots, with their depots and per-node
- * parts, are never given back: a late reader of an id finds a cache, live or
- * not, and the next cache of that id takes them over.
- */
-static struct kmem_cache slots[KN_NR_IDS - KN_ID_FIRST_CACHE];
+struct kmem_cache kn_cache_slots[KN_NR_IDS - KN_ID_FIRST_CACHE];
 static uint32_t nr_slots;		/* ever used; list_lock */
 static struct kn_list caches = { &caches, &caches };
 static struct kn_lock list_lock = KN_LOCK_INIT(cache_list);
-
-struct kmem_cache *kn_cache_by_id(uint32_t id)
-{
-	return &slots[id - KN_ID_FIRST_CACHE];
-}
 
 /* Small zeroed tables that are never given back; list_lock or start-up. */
 static void *table_alloc(size_t bytes)
@@ -93,10 +83,10 @@ static struct kmem_cache *take_slot(void)
 	struct kmem_cache *s = NULL;
 
 	for (uint32_t i = 0; i < nr_slots && !s; i++)
-		if (SLOT_IS_FREE(&slots[i]))
-			s = &slots[i];
-	if (!s && nr_slots < KN_ARRAY_SIZE(slots))
-		s = &slots[nr_slots];
+		if (SLOT_IS_FREE(&kn_cache_slots[i]))
+			s = &kn_cache_slots[i];
+	if (!s && nr_slots < KN_ARRAY_SIZE(kn_cache_slots))
+		s = &kn_cache_slots[nr_slots];
 	if (!s)
 		return NULL;
 	if (!s->mag.depot)
@@ -105,7 +95,7 @@ static struct kmem_cache *take_slot(void)
 		s->node = table_alloc(nr * sizeof(*s->node));
 	if (!s->mag.depot || !s->node)
 		return NULL;
-	nr_slots = KN_MAX(nr_slots, (uint32_t)(s - slots) + 1);
+	nr_slots = KN_MAX(nr_slots, (uint32_t)(s - kn_cache_slots) + 1);
 	return s;
 }
 
@@ -180,7 +170,7 @@ static struct kmem_cache *make_cache(const struct cache_shape *shape,
 	if (!s)
 		return NULL;
 	kn_cache_conf_of(shape->name, &conf);
-	id = (uint16_t)(KN_ID_FIRST_CACHE + (s - slots));
+	id = (uint16_t)(KN_ID_FIRST_CACHE + (s - kn_cache_slots));
 	s->object_size = shape->size;
 	s->align = shape->align;
 	s->own_flags = shape->flags;
@@ -194,13 +184,10 @@ static struct kmem_cache *make_cache(const struct cache_shape *shape,
 			(kn_load(&kn_ext_always) || kn_tun.sample_bytes));
 	snprintf(s->name, sizeof(s->name), "%s", shape->name);
 	place = kn_debug_lay_out(s);
-	/* Patterns of a debugged cache are its own. */
-	s->wipes = kn_tun.init_on_free && !place && !shape->ctor &&
-		   !(shape->flags & SLAB_TYPESAFE_BY_RCU);
-	s->checks = s->wipes && kn_tun.check_on_reuse;
 	kn_slab_geometry(s, place ? place :
 				    KN_MAX(KN_ALIGN_UP(shape->size, shape->align),
 					   16u));
+	kn_harden_cache(s, place != 0);
 	if (kn_cache_conf_has(&conf, KN_CACHE_KEY_slab_order))
 		kn_slab_set_order(s, (uint32_t)conf.slab_order);
 	for (int node = 0; node < kn_topo.nr_nodes; node++)
@@ -356,8 +343,7 @@ int kn_cache_init(void)
 	kn_store(&kn_caches_hook, kn_caches_reclaim);
 	kn_fence_init();
 	kn_sample_init();
-	if (!kn_harden_init())
-		return -ENOMEM;
+	kn_harden_init();
 	if (!make_kmalloc_caches()) {
 		forget_caches();
 		return -ENOMEM;
@@ -428,9 +414,9 @@ static bool begin_ext(const struct kmem_cache *s, gfp_t gfp, uint64_t *ext)
 }
 
 /* Whether what is in a magazine is as good as what the slow path gives. */
-static bool may_pop(const struct kmem_cache *s, gfp_t gfp, int nid)
+static bool may_pop(const struct kmem_cache *s, gfp_t gfp)
 {
-	if (nid != NUMA_NO_NODE || gfp & (~KN_GFP_KNOWN | __GFP_ACCOUNT))
+	if (gfp & (~KN_GFP_KNOWN | __GFP_ACCOUNT))
 		return false;
 	if (kn_sample_bytes && kn_load(&otel_memory_alloc_semaphore))
 		return false;
@@ -445,16 +431,7 @@ static bool may_pop(const struct kmem_cache *s, gfp_t gfp, int nid)
  */
 static void *pop_past_gate(const struct kmem_cache *s, gfp_t gfp, int nid)
 {
-	void *obj;
-
-	if (!may_pop(s, gfp, nid))
-		return NULL;
-	obj = kn_rseq_pop(&kn_hot, s->mag.place);
-	if (!kn_rseq_popped(obj))
-		return NULL;
-	if (s->checks)
-		kn_harden_check(s, obj);
-	return obj;
+	return may_pop(s, gfp) ? kn_harden_pop(s, nid) : NULL;
 }
 
 /*
@@ -618,7 +595,7 @@ static struct kmem_cache *create(struct cache_shape *shape)
 		kn_lock(&list_lock);
 		taken = name_taken(shape->name);
 		s = make_cache(shape, &spec);
-		full = nr_slots == KN_ARRAY_SIZE(slots);
+		full = nr_slots == KN_ARRAY_SIZE(kn_cache_slots);
 		kn_unlock(&list_lock);
 		if (taken)
 			kn_warn("kmem_cache_create(%s): another cache has that "
@@ -626,7 +603,7 @@ static struct kmem_cache *create(struct cache_shape *shape)
 		if (!s && full)
 			kn_warn("kmem_cache_create(%s): there are %zu caches, "
 				"and no more can be made", shape->name,
-				KN_ARRAY_SIZE(slots));
+				KN_ARRAY_SIZE(kn_cache_slots));
 		if (!s)
 			errno = ENOMEM;
 	}
@@ -791,7 +768,6 @@ void kn_caches_reclaim(void)
 		.last_id = KN_NR_IDS - 1, .cid = -1, .node = -1,
 	};
 
-	kn_harden_flush();
 	kn_lock(&list_lock);
 	kn_drain(&all);
 	reap_all();

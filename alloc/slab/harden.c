@@ -8,19 +8,20 @@
 #include "alloc/base/lock.h"
 #include "alloc/base/random.h"
 #include "alloc/config/tunables.h"
+#include "alloc/magazine/drain.h"
 #include "alloc/slab/debug.h"
 #include "alloc/slab/kmalloc.h"
 #include "alloc/stats/stats.h"
 
-/* Larger objects do not wait: all places together hold 1 MiB at most. */
+/* Larger objects do not wait. */
 #define WAITS_MAX 1024
 
 /*
- * A place for a thread, and those that share its stripe: who puts an object in
- * gets the one that was there.  One exchange, so any context may do it.
+ * The places of each CPU are the slots of a magazine, which is full at all times:
+ * of what waits, or of NULL.  So who reaches magazines reaches them.
  */
-static uint64_t *waiting; /* [KN_STAT_STRIPES][nr_waiting] */
-static uint32_t nr_waiting;
+static struct kn_magcache places;
+static uint32_t nr_places;
 static uint64_t secret; /* odd */
 
 /* H3, by stripe. */
@@ -30,83 +31,122 @@ static struct hand {
 
 bool kn_harden_frees;
 
-bool kn_harden_init(void)
+struct kn_looked kn_looked[KN_KMALLOC_SMALL_MAX / 16] kn_cacheline;
+size_t kn_looked_most;
+
+static void *object_of(uint64_t waits)
 {
-	nr_waiting = (uint32_t)kn_tun.quarantine;
-	secret = kn_random() | 1;
-	kn_harden_frees = kn_tun.init_on_free || nr_waiting;
-	if (!nr_waiting || waiting)
-		return true;
-	waiting = kn_meta_alloc(KN_STAT_STRIPES * nr_waiting * sizeof(*waiting),
-				-1);
-	return waiting != NULL;
+	return (void *)(uintptr_t)(waits & ~(uint64_t)KN_WAITS_COUNTED);
 }
 
-static kn_slow void report_spoilt(const struct kmem_cache *s, const char *obj,
-				  size_t at)
+/* What waited on a CPU, when its magazines are drained. */
+static void flush_places(struct kn_magcache *c, int node, void **obj,
+			 uint32_t n)
 {
+	(void)c;
+	(void)node;
+	for (uint32_t i = 0; i < n; i++) {
+		void *p = object_of((uintptr_t)obj[i]);
+
+		if (p)
+			kn_slab_flush(&kn_cache_by_id(kn_id_of(p))->mag,
+				      kn_window_of(p), &p, 1);
+	}
+}
+
+void kn_harden_init(void)
+{
+	kn_zero_init();
+	nr_places = (uint32_t)kn_tun.quarantine;
+	secret = kn_random() | 1;
+	kn_harden_frees = kn_tun.init_on_free || nr_places;
+	if (!nr_places)
+		return;
+	places = (struct kn_magcache){
+		.id = KN_ID_QUARANTINE,
+		.place = kn_mag_place(0, KN_ID_QUARANTINE),
+		.name = "quarantine",
+		.capacity = (uint16_t)nr_places,
+		.flush = flush_places,
+	};
+	kn_magcaches[places.id] = &places;
+}
+
+void kn_harden_cache(struct kmem_cache *s, bool patterns)
+{
+	/* Patterns of a debugged cache are its own. */
+	s->wipes = kn_tun.init_on_free && !patterns && !s->ctor &&
+		   !(s->own_flags & SLAB_TYPESAFE_BY_RCU);
+	s->checks = s->wipes && kn_tun.check_on_reuse;
+	/* What is charged to somebody is not held up. */
+	s->waits = 0;
+	if (nr_places && s->size <= WAITS_MAX && !s->remembers)
+		s->waits = s->own_flags & KN_SLAB_BUILT_IN ?
+				   KN_WAITS_HERE :
+				   KN_WAITS_HERE | KN_WAITS_COUNTED;
+}
+
+void kn_harden_open(void)
+{
+	if (!kn_tun.init_on_free || !kn_tun.check_on_reuse ||
+	    kn_tun.sample_bytes ||
+	    (kn_tun.guard_sample && kn_tun.guard_sample < KN_SAMPLE_EXACT))
+		return;
+	for (size_t i = 0; i < KN_ARRAY_SIZE(kn_looked); i++) {
+		const struct kmem_cache *s = kn_kmalloc_cache(16 * i + 1);
+
+		/* Place 0 never opens. */
+		if (s->checks)
+			kn_looked[i] =
+				(struct kn_looked){s->mag.place, s->size};
+	}
+	kn_store_release(&kn_looked_most, KN_KMALLOC_SMALL_MAX);
+}
+
+kn_slow void *kn_harden_spoilt(void *obj)
+{
+	const struct kmem_cache *s = kn_cache_by_id(kn_id_of(obj));
+	const char *byte = obj;
+	size_t at = 0;
+
+	while (!byte[at] && at < s->size - 1)
+		at++;
 	kn_stat_add(KN_STAT_written_free, 1);
 	kn_bug("use after free: byte %zu of object %p of cache %s was written to "
 	       "after it was freed",
-	       at, (const void *)obj, s->name);
+	       at, obj, s->name);
+	/* A test has taken the abort's place. */
+	return memset(obj, 0, s->size);
 }
 
-/* Two words, which every processor compares and stores at once. */
-typedef uint64_t pair __attribute__((vector_size(16), aligned(8), may_alias));
-
-/* Places are multiples of 8. */
-static inline bool is_zero(const void *obj, size_t size)
+kn_noinline void *kn_harden_checked(void *obj, size_t size)
 {
-	const pair *p = obj;
-	pair bits = {0, 0};
-
-	for (; size >= 4 * sizeof(pair); size -= 4 * sizeof(pair), p += 4)
-		bits |= (p[0] | p[1]) | (p[2] | p[3]);
-	for (; size >= sizeof(pair); size -= sizeof(pair))
-		bits |= *p++;
-	return !(bits[0] | bits[1] | (size ? *(const uint64_t *)p : 0));
-}
-
-/* The call of memset() takes longer than this. */
-#define WIPE_HERE 256
-
-static inline void wipe(const struct kmem_cache *s, void *obj)
-{
-	const pair zero = {0, 0};
-	size_t size = s->size;
-	pair *p = obj;
-
-	if (size > WIPE_HERE) {
-		memset(obj, 0, size);
-		return;
-	}
-	for (; size >= sizeof(pair); size -= sizeof(pair)) {
-		*p++ = zero;
-		/* Else this is known for a memset(), and becomes one. */
-		__asm__ volatile("" ::: "memory");
-	}
-	if (size)
-		*(uint64_t *)p = 0;
+	return likely(kn_is_zero(obj, size)) ? obj : kn_harden_spoilt(obj);
 }
 
 void kn_harden_check(const struct kmem_cache *s, void *obj)
 {
-	const char *byte = obj;
-	size_t at = 0;
+	kn_harden_checked(obj, s->size);
+}
 
-	if (likely(is_zero(obj, s->size)))
-		return;
-	while (!byte[at])
-		at++;
-	report_spoilt(s, obj, at);
-	/* A test has taken the abort's place: as promised from here on. */
-	memset(obj, 0, s->size);
+void *kn_harden_pop(const struct kmem_cache *s, int nid)
+{
+	const uint32_t region = kn_region_of(nid);
+	void *obj = NULL;
+
+	if (nid == NUMA_NO_NODE)
+		obj = kn_rseq_pop(&kn_hot, s->mag.place);
+	else if (likely(region != KN_NO_PLACE))
+		obj = kn_rseq_pop_node(&kn_hot, region + s->mag.place);
+	if (unlikely(!kn_rseq_popped(obj)))
+		return NULL;
+	return likely(s->checks) ? kn_harden_checked(obj, s->size) : obj;
 }
 
 void kn_harden_wipe(const struct kmem_cache *s, void *obj)
 {
 	if (s->wipes)
-		wipe(s, obj);
+		memset(obj, 0, s->size);
 }
 
 void kn_harden_shuffle(void **obj, uint32_t n)
@@ -120,64 +160,48 @@ void kn_harden_shuffle(void **obj, uint32_t n)
 	}
 }
 
-/*
- * The place of @obj among those of a stripe: always the same one, so that its
- * second free meets it; which one cannot be foreseen.
- */
-static uint64_t *place_of(uint32_t stripe, const void *obj)
-{
-	const uint64_t hash = (uintptr_t)obj * secret;
+/* Both are true: there is nothing to free. */
 
-	return &waiting[stripe * nr_waiting +
-			(hash >> 32) * nr_waiting / (1ull << 32)];
-}
-
-static kn_slow void report_double(const struct kmem_cache *s, const void *obj)
+static kn_slow bool report_double(const void *obj)
 {
 	kn_stat_add(KN_STAT_double_free, 1);
 	kn_bug("double free: object %p of cache %s was free already", obj,
-	       s->name);
+	       kn_cache_by_id(kn_id_of(obj))->name);
+	return true;
 }
 
-static kn_slow void report_interior(const struct kmem_cache *s, const void *obj)
+static kn_slow bool report_interior(const struct kmem_cache *s, const void *obj)
 {
 	kn_stat_add(KN_STAT_invalid_free, 1);
 	kn_bug("invalid free: %p is not the start of an object of cache %s",
 	       obj, s->name);
+	return true;
 }
 
-/* H1 holds for debugged caches, too; what is no object is for them to report. */
-static kn_slow void wipe_if_used(const struct kmem_cache *s, void *obj)
+/*
+ * H1 holds for debugged caches, too; what is no object is for them to report.
+ * False: they free it.
+ */
+static kn_slow bool wipe_if_used(const struct kmem_cache *s, void *obj)
 {
 	const struct page *head = kn_slab_head(s, obj);
 
 	if (kn_slab_is_object(s, head, obj) && !kn_debug_is_free(s, head, obj))
 		kn_harden_wipe(s, obj);
+	return false;
 }
 
-static void free_slowly(void *obj)
+static kn_noinline void free_slowly(void *obj)
 {
 	kn_stat_add(KN_STAT_free_slow, 1);
 	kn_free_object(kn_cache_by_id(kn_id_of(obj)), obj);
 }
 
-/* One section for all who come by. */
-static kn_noinline void put_back(void *obj)
+/* The end of a free, for objects that did not wait, or did. */
+static inline void put_back(void *obj, uint32_t place)
 {
-	if (unlikely(kn_rseq_push(&kn_hot, kn_map_place(obj), obj) !=
-		     KN_RSEQ_DONE))
+	if (unlikely(kn_rseq_push(&kn_hot, place, obj) != KN_RSEQ_DONE))
 		free_slowly(obj);
-}
-
-/* Of a place: its object, and in bit 0 whether H3 speaks of that. */
-static uint64_t waiting_as(const struct kmem_cache *s, const void *obj)
-{
-	return (uintptr_t)obj | !(s->own_flags & KN_SLAB_BUILT_IN);
-}
-
-static void *object_of(uint64_t waits)
-{
-	return (void *)(uintptr_t)(waits & ~(uint64_t)1);
 }
 
 /*
@@ -192,76 +216,126 @@ static void *object_of(uint64_t waits)
 #define WITH_IN_HAND()	    ((void)0)
 #endif
 
-/* Puts @waits into a place, and frees what was there. */
-static inline void exchange(uint64_t *place, uint32_t stripe, uint64_t waits)
+/*
+ * The place of @obj: always the same one, so that its second free meets it;
+ * which one cannot be foreseen.
+ */
+static uint32_t place_of(const void *obj)
 {
-	struct hand *hand = &hands[stripe];
-	uint64_t old = kn_load(place);
-	bool counted = false;
+	const uint64_t hash = (uintptr_t)obj * secret;
 
-	do {
-		if (unlikely((old & 1) != counted)) {
-			HAND_COUNT(hand, counted ? -1 : 1);
-			counted = !counted;
-		}
-	} while (!ck_pr_cas_64_value(place, old, waits, &old));
-	if (likely(old)) {
-		WITH_IN_HAND();
-		put_back(object_of(old));
+	return (uint32_t)((hash >> 32) * nr_places >> 32);
+}
+
+/* Gives the running CPU its places, if it has none yet, or was drained. */
+static void make_places(void)
+{
+	static void *const none[KN_MAG_SLOTS];
+	const int node = kn_mag_node();
+
+	kn_mag_open(&places, node, false);
+	kn_mag_push_some(&places, node, none, nr_places);
+}
+
+/*
+ * What the first section declined: no places, none to be had here, or in the place
+ * is what counts while it is in hand.  Without a place an object does not wait.
+ */
+static kn_noinline bool wait_slowly(uint32_t at, uint64_t waits)
+{
+	struct hand *hand = &hands[kn_thread_stripe()];
+	uint64_t old;
+
+	HAND_COUNT(hand, 1);
+	old = kn_mag_exchange(&places, at, waits);
+	if (!kn_rseq_exchanged(old)) {
+		make_places();
+		old = kn_mag_exchange(&places, at, waits);
 	}
-	if (unlikely(counted))
-		HAND_COUNT(hand, -1);
+	if (old == waits) {
+		report_double(object_of(waits));
+	} else if (old) {
+		WITH_IN_HAND();
+		free_slowly(object_of(kn_rseq_exchanged(old) ? old : waits));
+	}
+	HAND_COUNT(hand, -1);
+	return true;
+}
+
+/* Puts @obj, which is free, where it waits; then frees what was there.  True. */
+static kn_noinline bool give(const struct kmem_cache *s, void *obj,
+			     uint32_t place)
+{
+	if (s->waits) {
+		const uint32_t at = place_of(obj);
+		const uint64_t waits = (uintptr_t)obj |
+				       (s->waits & KN_WAITS_COUNTED);
+		const uint64_t old = kn_rseq_exchange(
+			&kn_hot, kn_mag_place(0, KN_ID_QUARANTINE), at, waits,
+			KN_WAITS_COUNTED);
+
+		if (unlikely(!kn_rseq_exchanged(old)))
+			return wait_slowly(at, waits);
+		if (unlikely(old == waits))
+			return report_double(obj);
+		if (!old)
+			return true;
+		obj = object_of(old);
+		place = kn_map_place(obj);
+	}
+	put_back(obj, place);
+	return true;
+}
+
+/* Objects that are long, or not wiped. */
+static kn_noinline bool give_other(const struct kmem_cache *s, void *obj,
+				   uint32_t place)
+{
+	kn_harden_wipe(s, obj);
+	return give(s, obj, place);
 }
 
 bool kn_harden_free(void *p)
 {
-	const uint32_t id = kn_id_of(p);
 	const struct kmem_cache *s;
-	uint32_t stripe;
-	uint64_t *place;
+	uint32_t place, id;
 
-	if (id < KN_ID_FIRST_CACHE)
+	if (unlikely(!kn_span_has(p)))
+		return false;
+	place = kn_map_place(p);
+	id = place % (uint32_t)KN_REGION_BYTES /
+	     (uint32_t)sizeof(struct kn_magazine);
+	if (unlikely(id < KN_ID_FIRST_CACHE))
 		return false;
 	s = kn_cache_by_id(id);
 	/* Those have checks of their own, and an order of them. */
-	if (unlikely(kn_debug_on(s))) {
-		wipe_if_used(s, p);
-		return false;
-	}
+	if (unlikely(kn_debug_on(s)))
+		return wipe_if_used(s, p);
 	/* What is wiped must be an object, and one object. */
-	if (unlikely(!kn_slab_is_object(s, kn_slab_head(s, p), p))) {
-		report_interior(s, p);
-		return true;
-	}
-	/* What is charged to somebody is not held up. */
-	if (!nr_waiting || s->size > WAITS_MAX || unlikely(s->remembers)) {
-		kn_harden_wipe(s, p);
-		put_back(p);
-		return true;
-	}
-	stripe = kn_thread_stripe();
-	place = place_of(stripe, p);
-	if (unlikely(object_of(kn_load(place)) == p)) {
-		report_double(s, p);
-		return true;
-	}
-	kn_harden_wipe(s, p);
-	exchange(place, stripe, waiting_as(s, p));
-	return true;
+	if (unlikely(!kn_slab_is_start(s, p)))
+		return report_interior(s, p);
+	if (unlikely(s->size > KN_ZERO_HERE || !s->wipes))
+		return give_other(s, p, place);
+	kn_zero_here(p, s->size);
+	return give(s, p, place);
 }
+
+static const struct kn_drain_set everywhere = {
+	.first_id = KN_ID_QUARANTINE,
+	.last_id = KN_ID_QUARANTINE,
+	.cid = -1,
+	.node = -1,
+};
 
 void kn_harden_flush(void)
 {
-	const uint32_t stripe = kn_thread_stripe();
-
-	for (uint32_t i = 0; i < KN_STAT_STRIPES * nr_waiting; i++)
-		if (kn_load(&waiting[i]))
-			exchange(&waiting[i], stripe, 0);
+	if (nr_places)
+		(void)kn_drain(&everywhere);
 }
 
 void kn_harden_settle(void)
 {
-	for (int i = 0; nr_waiting && i < KN_STAT_STRIPES; i++)
+	for (int i = 0; nr_places && i < KN_STAT_STRIPES; i++)
 		kn_wait_clear(&hands[i].nr);
 }
 
@@ -271,10 +345,21 @@ void kn_harden_reset(void)
 		hands[i].nr = 0;
 }
 
+/* Of kn_harden_waits(); the drain lock is held. */
+static const void *wanted;
+
+static uint64_t has_wanted(const struct kn_magazine *m)
+{
+	const uint64_t n = kn_load(&m->cur) & 0xffff;
+	uint64_t found = 0;
+
+	for (uint64_t i = 0; i < n; i++)
+		found += object_of((uintptr_t)kn_load(&m->slot[i])) == wanted;
+	return found;
+}
+
 bool kn_harden_waits(const void *obj)
 {
-	for (uint32_t i = 0; nr_waiting && i < KN_STAT_STRIPES; i++)
-		if (object_of(kn_load(place_of(i, obj))) == obj)
-			return true;
-	return false;
+	wanted = obj;
+	return nr_places && kn_drain_sum(&everywhere, has_wanted);
 }

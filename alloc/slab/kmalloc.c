@@ -139,11 +139,23 @@ void *kn_kmalloc_alloc(size_t size, gfp_t gfp, int nid)
 static kn_noinline void *alloc_rest(struct kmem_cache *s, gfp_t gfp, int nid,
 				    size_t size);
 
+/* Sizes that the fast paths are not open for, or not at all. */
+static kn_noinline void *kmalloc_closed(size_t size, gfp_t gfp, int nid)
+{
+	if (nid == NUMA_NO_NODE && !(gfp & KN_GFP_SLOW & ~__GFP_ZERO)) {
+		void *p = kn_harden_alloc(size);
+
+		if (p)
+			return p;
+	}
+	return kmalloc_slow(size, gfp, nid);
+}
+
 static kn_noinline void *kmalloc_rest(size_t size, gfp_t gfp, int nid)
 {
 	return likely(kn_hot_small(&kn_hot, size)) ?
 		       alloc_rest(kn_kmalloc_cache(size), gfp, nid, size) :
-		       kmalloc_slow(size, gfp, nid);
+		       kmalloc_closed(size, gfp, nid);
 }
 
 kn_fast void *kmalloc(size_t size, gfp_t gfp)
@@ -251,14 +263,14 @@ kn_slow void kn_free_slow(const void *p, const char *call)
 {
 	uint32_t id;
 
+	if (unlikely(kn_harden_frees) && kn_harden_free((void *)p))
+		return;
 	if (ZERO_OR_NULL_PTR(p))
 		return;
 	if (!kn_span_has(p)) {
 		report_foreign(call, p);
 		return;
 	}
-	if (unlikely(kn_harden_frees) && kn_harden_free((void *)p))
-		return;
 	kn_stat_add(KN_STAT_free_slow, 1);
 	id = kn_map_id(kn_pfn(p));
 	if (id >= KN_ID_FIRST_CACHE)

@@ -69,6 +69,7 @@ struct kmem_cache {
 	bool remembers;		/* slabs have a vector, F3; never a magazine */
 	bool wipes;		/* what is free is zero: alloc/slab/harden.h */
 	bool checks;		/* and that is looked at */
+	uint8_t waits;		/* what is free waits: KN_WAITS_* of it */
 	uint32_t flags;		/* SLAB_*; those of debug.h atomic */
 	uint32_t own_flags;	/* the same, without those of slab_debug */
 	uint16_t magazine;	/* objects that its creator wanted in one; or 0 */
@@ -83,7 +84,7 @@ struct kmem_cache {
 	struct kn_slab_node *node; /* by dense id */
 	struct kn_list list;	/* cache list lock */
 	char name[48];
-};
+} kn_cacheline;
 
 /* Chooses order and number of objects for places of @size bytes. */
 void kn_slab_geometry(struct kmem_cache *s, uint32_t size);
@@ -91,8 +92,18 @@ void kn_slab_geometry(struct kmem_cache *s, uint32_t size);
 /* Another order, after that: room for an object, at most 256 of them. */
 void kn_slab_set_order(struct kmem_cache *s, uint32_t order);
 
+/*
+ * A cache lives in the slot of its id.  Slots, with their depots and per-node
+ * parts, are never given back: a late reader of an id finds a cache, live or
+ * not, and the next cache of that id takes them over.
+ */
+extern struct kmem_cache kn_cache_slots[KN_NR_IDS - KN_ID_FIRST_CACHE];
+
 /* Cache by id; valid for ids found in the map. */
-struct kmem_cache *kn_cache_by_id(uint32_t id);
+static inline struct kmem_cache *kn_cache_by_id(uint32_t id)
+{
+	return &kn_cache_slots[id - KN_ID_FIRST_CACHE];
+}
 
 /* The refill and flush of a slab cache's kn_magcache. */
 uint32_t kn_slab_refill(struct kn_magcache *c, int node, gfp_t gfp,
@@ -187,6 +198,16 @@ static inline bool kn_slab_is_object(const struct kmem_cache *s,
 	const uint32_t i = kn_slab_index(s, head, p);
 
 	return i < s->nr_objects && kn_slab_object(s, head, i) == p;
+}
+
+/* The same of any @p in a slab of @s: slabs are aligned to their size. */
+static inline bool kn_slab_is_start(const struct kmem_cache *s, const void *p)
+{
+	const uint64_t offset = ((uintptr_t)p - kn_span.base) &
+				((KN_PAGE_SIZE << s->order) - 1);
+	const uint32_t i = (uint32_t)(offset * s->reciprocal >> 32);
+
+	return i < s->nr_objects && (uint64_t)i * s->size + s->red_left == offset;
 }
 
 /* Checks S1, S2, S5 of a quiet cache; for tests. */

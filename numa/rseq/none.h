@@ -47,6 +47,17 @@ kn_rseq_push_batch(const struct kn_hot *hot, uint64_t place, void *const *buf,
 	return KN_RSEQ_DECLINED;
 }
 
+static inline uint64_t kn_rseq_exchange(const struct kn_hot *hot, uint64_t place,
+					uint64_t i, uint64_t word, uint64_t keep)
+{
+	(void)hot;
+	(void)place;
+	(void)i;
+	(void)word;
+	(void)keep;
+	return KN_RSEQ_KEPT;
+}
+
 #define KN_RSEQ_CPU_OPS(bits)                                             \
 	static inline enum kn_rseq_ret kn_rseq_cpu_add_##bits(            \
 		const struct kn_hot *hot, void *p, uint##bits##_t *n)     \

@@ -258,6 +258,43 @@ aborted:
 	return KN_RSEQ_ABORTED;
 }
 
+static kn_always_inline uint64_t
+kn_rseq_exchange(const struct kn_hot *hot, uint64_t place, uint64_t i,
+		 uint64_t word, uint64_t keep)
+{
+	uint64_t was;
+
+	__asm__ __volatile__(
+		KN_RSEQ_ARM
+		KN_RSEQ_BANK_LOCAL
+		KN_RSEQ_LOAD("12")
+		"testl	%%ecx, %%ecx\n\t"		/* closed */
+		"jz	5f\n\t"
+		"cmpl	%k[i], %%eax\n\t"
+		"jbe	5f\n\t"
+		"movq	16(%%rdx, %[i], 8), %%rax\n\t"
+		"testq	%[keep], %%rax\n\t"
+		"jnz	5f\n\t"
+		"movq	%[word], 16(%%rdx, %[i], 8)\n"	/* commit */
+		"2:\n\t"
+		".pushsection __rseq_abort, \"ax\"\n\t"
+		".byte	0x0f, 0xb9, 0x3d\n\t"
+		".long	0x53053053\n"
+		"4:	movl	%[aborted], %%eax\n\t"
+		"jmp	6f\n"
+		"5:	movl	%[kept], %%eax\n\t"
+		"jmp	6f\n\t"
+		".popsection\n"
+		"6:\n\t"
+		: "=&a" (was)
+		: KN_RSEQ_INPUTS, [place] "r" (place), [i] "r" (i),
+		  [word] "r" (word), [keep] "re" (keep),
+		  [kept] "i" (KN_RSEQ_KEPT),
+		  [aborted] "i" (KN_RSEQ_KEPT_ABORTED)
+		: "rcx", "rdx", "r8", "memory", "cc");
+	return was;
+}
+
 /*
  * One instruction on the copy of the running CPU of a word: @p is that of CPU 0,
  * and 1 << KN_PERCPU_SHIFT bytes lie between two.  It needs no lock prefix, since

@@ -6,15 +6,19 @@
 #include <knuma/knuma.h>
 #include <knuma/malloc.h>
 
+#include <errno.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "alloc/base/random.h"
+#include "alloc/base/start.h"
+#include "alloc/magazine/drain.h"
 #include "alloc/slab/harden.h"
 #include "alloc/view/whatis.h"
 #include "numa/machine.h"
 #include "tests/support/child.h"
+#include "tests/support/fake_nodes.h"
 #include "tests/support/faults.h"
 #include "tests/support/heap.h"
 #include "tests/support/misuse.h"
@@ -212,20 +216,38 @@ static void constructed_objects_stay_so(void)
 	heap_verify();
 }
 
+/* By each way to allocate that has a path of its own. */
+static void *again(unsigned way, size_t size, int node)
+{
+	switch (way % 4) {
+	case 0:
+		return kmalloc(size, GFP_KERNEL);
+	case 1:
+		return kmalloc_node(size, GFP_KERNEL, node);
+	case 2:
+		return knuma_malloc(size);
+	default:
+		return knuma_calloc(1, size);
+	}
+}
+
 /* The object that is freed last is handed out next. */
 static void a_write_after_the_free_is_reported(void)
 {
+	const int node = kn_topo.kernel_id[kn_this_node()];
+
 	conf("init_on_free", "yes");
 	conf("check_on_reuse", "yes");
 	start_here();
 	misuse_catch();
-	for (size_t i = 0; i < NR_SIZES; i++) {
-		char *p = kmalloc(sizes[i], GFP_KERNEL), *was = launder(p);
+	for (size_t i = 0; i < 4 * NR_SIZES; i++) {
+		const size_t size = sizes[i / 4];
+		char *p = kmalloc(size, GFP_KERNEL), *was = launder(p);
 
 		kfree(p);
-		was[sizes[i] - 1] = 1;
+		was[size - 1] = 1;
 		misuse_forget();
-		p = kmalloc(sizes[i], GFP_KERNEL);
+		p = again(i, size, node);
 		CHECK_EQ(p, was);
 		CHECK_EQ(misuse_count(), 1);
 		CHECK_HAS(misuse_last(), "use after free: byte ");
@@ -233,7 +255,7 @@ static void a_write_after_the_free_is_reported(void)
 		CHECK(all_bytes(p, ksize(p), 0));
 		kfree(p);
 	}
-	CHECK_EQ(stat_of("written_free"), NR_SIZES);
+	CHECK_EQ(stat_of("written_free"), 4 * NR_SIZES);
 	heap_verify();
 }
 
@@ -338,6 +360,68 @@ static void a_second_free_meanwhile_is_reported(void)
 	/* It waits once. */
 	kn_harden_flush();
 	CHECK(!kn_harden_waits(was));
+	heap_verify();
+}
+
+/* It has no tick of its own, as its magazines have none. */
+static void who_waits_on_an_idle_cpu_goes_home(void)
+{
+	void *p, *was;
+
+	conf("quarantine", "8");
+	start_here();
+	p = kmalloc(100, GFP_KERNEL);
+	was = launder(p);
+	kfree(p);
+	kn_drain_idle();
+	CHECK(kn_harden_waits(was));
+	kn_drain_idle();
+	CHECK(!kn_harden_waits(was));
+	heap_verify();
+}
+
+/* A CPU has one quarantine, for objects of all nodes. */
+static void who_waits_goes_home_to_its_node(void)
+{
+	void *p, *was;
+	uint64_t in_use;
+
+	fake_nodes(2);
+	conf("quarantine", "8");
+	start_here();
+	in_use = kn_slab_in_use(kn_kmalloc_cache(100), 1);
+	p = kmalloc_node(100, GFP_KERNEL | __GFP_THISNODE, 1);
+	CHECK(p);
+	was = launder(p);
+	kfree(p);
+	CHECK(kn_harden_waits(was));
+	kn_caches_reclaim();
+	CHECK(!kn_harden_waits(was));
+	CHECK_EQ(kn_slab_in_use(kn_kmalloc_cache(100), 1), in_use);
+	heap_verify();
+}
+
+/* Places are part of what the first allocation of a CPU makes. */
+static void without_memory_for_places_nothing_waits(void)
+{
+	void *p, *was;
+
+	conf("quarantine", "8");
+	conf("background", "no");
+	keep_this_cpu();
+	CHECK(kn_start());
+	faults_install();
+	faults_fail(FAULT_MMAP, 1, FAULTS_FOR_EVER, ENOMEM);
+	p = kmalloc(100, GFP_KERNEL);
+	CHECK(p);
+	was = launder(p);
+	kfree(p);
+	CHECK(!kn_harden_waits(was));
+	faults_fail(FAULT_MMAP, 0, 0, 0);
+	p = kmalloc(100, GFP_KERNEL);
+	was = launder(p);
+	kfree(p);
+	CHECK(kn_harden_waits(was));
 	heap_verify();
 }
 
@@ -529,24 +613,6 @@ static void no_is_nothing(void)
 	CHECK(is("quarantine", "0"));
 }
 
-static void no_memory_for_the_quarantine(void)
-{
-	conf("quarantine", "256");
-	faults_install();
-	for (uint64_t nth = 1; nth < 40; nth++) {
-		void *p;
-
-		faults_fail(FAULT_MMAP, nth, FAULTS_FOR_EVER, ENOMEM);
-		p = kmalloc(10, GFP_KERNEL);
-		faults_fail(FAULT_MMAP, 0, 0, 0);
-		kfree(p);
-		if (p)
-			break;
-	}
-	kfree(kmalloc(10, GFP_KERNEL));
-	heap_verify();
-}
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -564,6 +630,9 @@ int main(void)
 		child_test(a_free_inside_an_object_writes_nothing),
 		child_test(a_freed_object_waits),
 		child_test(a_second_free_meanwhile_is_reported),
+		child_test(who_waits_on_an_idle_cpu_goes_home),
+		child_test(who_waits_goes_home_to_its_node),
+		child_test(without_memory_for_places_nothing_waits),
 		child_test(who_waits_does_not_hold_up_its_cache),
 		child_test(the_order_of_a_slab_is_not_that_of_addresses),
 		child_test(a_page_that_faults_is_beside_each_table),
@@ -573,7 +642,6 @@ int main(void)
 		child_test(a_table_that_stays),
 		child_test(secure_sets_them_all),
 		child_test(no_is_nothing),
-		child_test(no_memory_for_the_quarantine),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

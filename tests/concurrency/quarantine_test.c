@@ -20,43 +20,21 @@
 #include "tests/support/heap.h"
 
 enum {
-	MOST = 1000,  /* threads, of which one has the stripe of the first */
 	ROUNDS = 300, /* destroys */
+	TURN = 16,    /* frees between two offers of the CPU */
+	MOST = 10000, /* such offers, before a drain takes the object out */
 };
-
-static uint32_t wanted; /* a stripe */
-static int answer;	/* of the last thread: it has that, or another one */
 
 /* Puts objects of kmalloc where those of the caches wait. */
 static void *take_out(void *unused)
 {
-	const bool same = kn_thread_stripe() == wanted;
-
 	(void)unused;
-	__atomic_store_n(&answer, same ? 1 : -1, __ATOMIC_RELEASE);
-	while (!stress_stopped())
-		if (same)
-			kfree(kmalloc(64, GFP_KERNEL));
-		else
-			stress_sleep_ms(5);
-	return NULL;
-}
-
-/* Ones that have ended would give their stacks, and so stripes, to the next. */
-static int start_until_one_has_it(pthread_t thread[MOST])
-{
-	int n = 0, got = 0;
-
-	wanted = kn_thread_stripe();
-	while (got != 1) {
-		assert_true(n < MOST);
-		__atomic_store_n(&answer, 0, __ATOMIC_RELAXED);
-		assert_int_equal(
-			pthread_create(&thread[n++], NULL, take_out, NULL), 0);
-		while (!(got = __atomic_load_n(&answer, __ATOMIC_ACQUIRE)))
+	for (unsigned i = 0; !stress_stopped(); i++) {
+		kfree(kmalloc(64, GFP_KERNEL));
+		if (i % TURN == 0)
 			sched_yield();
 	}
-	return n;
+	return NULL;
 }
 
 /* False: its object was said to be in use. */
@@ -70,8 +48,12 @@ static bool is_destroyed(void)
 	assert_non_null(p);
 	waits = launder(p);
 	kmem_cache_free(s, p);
-	while (kn_harden_waits(waits))
-		sched_yield();
+	/* A CPU may get the places of another number meanwhile. */
+	for (int i = 0; kn_harden_waits(waits); i++)
+		if (i < MOST)
+			sched_yield();
+		else
+			kn_harden_flush();
 	/* It is in hand, or was just now. */
 	kmem_cache_destroy(s);
 	return s->mag.id == 0;
@@ -79,19 +61,20 @@ static bool is_destroyed(void)
 
 static void destroy_waits_for_what_is_in_hand(void **state)
 {
-	static pthread_t thread[MOST];
-	int n, rounds = 0;
+	pthread_t thread;
+	int rounds = 0;
 
 	(void)state;
+	/* Both threads have the places of one CPU. */
+	keep_this_cpu();
 	assert_int_equal(knuma_conf_set("quarantine", "1"), 0);
 	kfree(kmalloc(64, GFP_KERNEL));
 	stress_go_on();
-	n = start_until_one_has_it(thread);
+	assert_int_equal(pthread_create(&thread, NULL, take_out, NULL), 0);
 	while (rounds < ROUNDS && is_destroyed())
 		rounds++;
 	stress_stop();
-	while (n--)
-		pthread_join(thread[n], NULL);
+	pthread_join(thread, NULL);
 #ifdef KN_HAND_UNCOUNTED
 	assert_true(rounds < ROUNDS);
 #else

@@ -148,10 +148,12 @@ static void use(const struct entry *e)
 /* Settings with which sections run that others never meet. */
 static const struct {
 	const char *name, *value;
-} settings[][2] = {
-	{{"background", "no"}, {"init_on_free", "no"}},
-	{{"init_on_free", "yes"}, {"check_on_reuse", "yes"}},
-	{{"guard_sample", "1000000"}, {"init_on_free", "no"}},
+} settings[][3] = {
+	{{"background", "no"}},
+	{{"init_on_free", "yes"},
+	 {"check_on_reuse", "yes"},
+	 {"quarantine", "8"}},
+	{{"guard_sample", "1000000"}},
 };
 enum {
 	NR_SETTINGS = 3
@@ -163,7 +165,7 @@ static void everything(void)
 {
 	pthread_t other;
 
-	for (int i = 0; i < 2; i++)
+	for (int i = 0; i < 3 && settings[setting][i].name; i++)
 		conf(settings[setting][i].name, settings[setting][i].value);
 	entries_start();
 	if (kn_mag_mode != KN_MAG_RSEQ)

@@ -62,13 +62,18 @@ void start_quiet(void)
 	kfree(kmalloc(1, GFP_KERNEL));
 }
 
-void start_here(void)
+void keep_this_cpu(void)
 {
 	cpu_set_t one;
 
 	CPU_ZERO(&one);
 	CPU_SET((size_t)sched_getcpu(), &one);
 	CHECK_EQ(sched_setaffinity(0, sizeof(one), &one), 0);
+}
+
+void start_here(void)
+{
+	keep_this_cpu();
 	start_quiet();
 }
 

@@ -29,6 +29,9 @@ void start_quiet(void);
  */
 void start_here(void);
 
+/* The first half of it: nothing has started. */
+void keep_this_cpu(void);
+
 /* Fills or checks @n bytes that follow from @seed. */
 void pattern_fill(void *p, size_t n, uint64_t seed);
 bool pattern_holds(const void *p, size_t n, uint64_t seed);
