@@ -36,6 +36,7 @@ enum kn_page_type {
 enum kn_page_flags {
 	KN_PAGE_ZERO = 1,	/* content known to be zero */
 	KN_PAGE_SURE = 2,	/* every page of it known to be in memory */
+	KN_PAGE_GREW = 2,	/* area: it got larger, or it is kept and did */
 	KN_PAGE_WARM = 4,	/* free block: on the lists that are purged */
 	KN_PAGE_LISTED = 4,	/* slab: on the partial list; slab lock */
 	KN_PAGE_MOVED = 4,	/* area: page tables were moved in, see move.h */

@@ -5,6 +5,7 @@
  *   extent.c  address space: free extents, what is behind the last area, growth
  *   vmap.c    areas: the cache of freed ones, allocation, frees, look-up
  *   resize.c  areas that grow and shrink where they are
+ *   levels.c  how much is used, kept and grown
  *   walk.c    all areas in the order of addresses; the invariants of vmap.h
  */
 #ifndef KN_VMALLOC_ARENA_H
@@ -48,6 +49,7 @@ struct kn_arena {
 	uint64_t freed_pages, freed_areas; /* while the lock was taken, ever;
 					      atomic */
 	struct kn_bins cached, extents;	   /* lock */
+	uint32_t grew; /* kept area that had grown, from 2 MiB on; lock */
 	struct kn_walk *walks;		   /* under way; lock */
 	ck_stack_t deferred; /* areas freed while the lock was taken */
 	uint32_t growing;    /* somebody is in mprotect(2); set by lock */

@@ -227,12 +227,16 @@ static struct page *grow_elsewhere(struct page *area, uint64_t nr,
 	struct page *to = kn_vmap_get_growing(node, nr, spare, dirty);
 
 	/* Memory that is there already costs less than page faults. */
-	return to && bring(to, area, !*dirty) ? to : NULL;
+	if (!to || !bring(to, area, !*dirty))
+		return NULL;
+	to->flags |= KN_PAGE_GREW;
+	return to;
 }
 
 static struct page *grown(struct page *area, bool *dirty)
 {
 	*dirty = true;
+	area->flags |= KN_PAGE_GREW;
 	kn_stat_add(KN_STAT_vmalloc_grown, 1);
 	return area;
 }

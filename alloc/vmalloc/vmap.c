@@ -51,6 +51,7 @@ void kn_vmap_init(void)
 			a->end = a->base + size;
 			a->grown = a->base;
 			a->top = a->base;
+			a->grew = KN_PFN_NONE;
 			for (unsigned b = 0; b < KN_NR_BINS; b++) {
 				a->cached.head[b] = KN_PFN_NONE;
 				a->extents.head[b] = KN_PFN_NONE;
@@ -109,12 +110,18 @@ void kn_cached_add(struct kn_arena *a, struct page *area)
 	kn_store(&area->type, KN_PAGE_VM_CACHED);
 	kn_store(&a->cached_pages, a->cached_pages + area->capacity);
 	kn_bin_add(&a->cached, kn_page_pfn(area));
+	if (unlikely(area->flags & KN_PAGE_GREW) && a->huge &&
+	    kn_area_is_plain(area) &&
+	    !kn_skip_to(kn_page_pfn(area), KN_HUGE_SIZE))
+		kn_store(&a->grew, kn_page_pfn(area));
 }
 
 void kn_cached_del(struct kn_arena *a, struct page *area)
 {
 	kn_store(&area->type, KN_PAGE_VM_USED);
 	kn_bin_del(&a->cached, kn_page_pfn(area));
+	if (unlikely(a->grew == kn_page_pfn(area)))
+		kn_store(&a->grew, KN_PFN_NONE);
 	kn_store(&area->caller, NULL);
 	kn_store(&a->cached_pages, a->cached_pages - area->capacity);
 }
@@ -420,15 +427,14 @@ bool kn_area_guard(struct page *area, uint64_t nr)
 	return true;
 }
 
-static struct page *get_from(int node, struct kn_arena *a, const struct want *w,
-			     bool *dirty)
+/* What was found is an area; NULL: it cannot be one, and is kept. */
+static struct page *put_in_use(int node, struct kn_arena *a,
+			       const struct want *w, struct page *area,
+			       bool dirty)
 {
-	struct page *area = find_area(node, a, w, dirty);
 	const uint64_t nr = w->pages - 1;
 
-	if (!area)
-		return NULL;
-	if (*dirty && can_begin_late(area, w)) {
+	if (dirty && can_begin_late(area, w)) {
 		area = last_pages(area, nr);
 	} else if (!kn_area_guard(area, nr)) {
 		kn_lock(&a->lock);
@@ -437,12 +443,55 @@ static struct page *get_from(int node, struct kn_arena *a, const struct want *w,
 		kn_unlock(&a->lock);
 		return NULL;
 	}
+	area->flags &= (uint8_t)~KN_PAGE_GREW;
 	kn_store(&area->nr_pages, nr);
 	kn_store(&area->spare, w->spare);
 	kn_probe_vmalloc(kn_page_addr(area), nr << KN_PAGE_SHIFT,
-			 kn_topo.kernel_id[node], *dirty);
+			 kn_topo.kernel_id[node], dirty);
 	kn_map_set(kn_page_pfn(area), KN_ID_VMALLOC);
 	return area;
+}
+
+static struct page *get_from(int node, struct kn_arena *a, const struct want *w,
+			     bool *dirty)
+{
+	struct page *area = find_area(node, a, w, dirty);
+
+	return area ? put_in_use(node, a, w, area, *dirty) : NULL;
+}
+
+/* The front of a kept area, or all of it where that is what is asked for. */
+static struct page *front_of(struct kn_arena *a, uint32_t pfn, uint64_t pages)
+{
+	struct page *area = kn_page(pfn);
+
+	if (area->nr_pages > pages)
+		kn_cached_cut(a, area, pages);
+	else if (area->nr_pages == pages - 1)
+		kn_cached_del(a, area);
+	else
+		return NULL;
+	return area;
+}
+
+/*
+ * For an area below 2 MiB that will grow: what such a one left behind when it had
+ * got larger than that.  It need not be copied on its way there, then.
+ */
+static struct page *get_grown(int node, struct kn_arena *a,
+			      const struct want *w)
+{
+	struct page *area = NULL;
+
+	if (likely(kn_load(&a->grew) == KN_PFN_NONE))
+		return NULL;
+	kn_lock(&a->lock);
+	if (a->grew != KN_PFN_NONE)
+		area = front_of(a, a->grew, w->pages);
+	if (area)
+		count_used(a, w, true);
+	kn_unlock(&a->lock);
+	return area ? put_in_use(node, a, w, area, true) : NULL;
 }
 
 /* Address space is scarce under a limit: @a has none for @nr pages. */
@@ -472,6 +521,11 @@ static struct page *get(int node, uint64_t nr, uint64_t align,
 		return NULL;
 	if (kn_load(&a->cached_pages) > cache_pages())
 		trim_arena(a, 0, cache_pages(), TRIM_AREAS);
+	area = w->grows && !huge ? get_grown(node, &kn_arenas[node][1], w) :
+				   NULL;
+	*dirty = area != NULL;
+	if (area)
+		return area;
 	area = get_from(node, a, w, dirty);
 	if (unlikely(!area) && kn_give_back())
 		area = get_from(node, a, w, dirty);
@@ -672,110 +726,6 @@ struct page *kn_vmap_find_around(const void *p, uint64_t nr)
 			return NULL;
 	area = kn_page(head);
 	return pfn - head + nr <= kn_area_pages(area) ? area : NULL;
-}
-
-uintptr_t kn_vmap_range(int node, int i, size_t *bytes)
-{
-	const struct kn_arena *a = &kn_arenas[node][i];
-
-	*bytes = kn_load(&a->top) - a->base;
-	return a->base;
-}
-
-static uint64_t sum(uint64_t (*fn)(const struct kn_arena *a))
-{
-	uint64_t n = 0;
-
-	for (int node = 0; node < kn_topo.nr_nodes; node++)
-		for (int i = 0; i < 2; i++)
-			n += fn(&kn_arenas[node][i]);
-	return n;
-}
-
-static uint64_t used_bytes(const struct kn_arena *a)
-{
-	return kn_arena_used(a) << KN_PAGE_SHIFT;
-}
-
-static uint64_t used_areas(const struct kn_arena *a)
-{
-	const uint64_t freed = kn_load_acquire(&a->freed_areas);
-
-	return kn_load(&a->used_areas) - freed;
-}
-
-static uint64_t nr_new(const struct kn_arena *a)
-{
-	return kn_load(&a->nr_new);
-}
-
-static uint64_t nr_reused(const struct kn_arena *a)
-{
-	return kn_load(&a->nr_reused);
-}
-
-static uint64_t cached_bytes(const struct kn_arena *a)
-{
-	return kn_load(&a->cached_pages) << KN_PAGE_SHIFT;
-}
-
-static uint64_t fresh_pages(const struct kn_arena *a)
-{
-	return kn_load(&a->fresh_pages);
-}
-
-static uint64_t grown_bytes(const struct kn_arena *a)
-{
-	return kn_load(&a->grown) - a->base;
-}
-
-uint64_t kn_vmap_used_bytes(void)
-{
-	return sum(used_bytes);
-}
-
-uint64_t kn_vmap_used_areas(void)
-{
-	return sum(used_areas);
-}
-
-uint64_t kn_vmap_nr_new(void)
-{
-	return sum(nr_new);
-}
-
-uint64_t kn_vmap_nr_reused(void)
-{
-	return sum(nr_reused);
-}
-
-uint64_t kn_vmap_cached_bytes(void)
-{
-	return sum(cached_bytes);
-}
-
-uint64_t kn_vmap_fresh_pages(void)
-{
-	return sum(fresh_pages);
-}
-
-uint64_t kn_vmap_grown_bytes(void)
-{
-	return sum(grown_bytes);
-}
-
-void kn_vmap_levels(int node, struct kn_vmap_levels *l)
-{
-	*l = (struct kn_vmap_levels){0, 0, 0};
-	for (int i = 0; i < 2; i++) {
-		struct kn_arena *a = &kn_arenas[node][i];
-
-		kn_lock(&a->lock);
-		l->used += used_bytes(a);
-		l->cached += cached_bytes(a);
-		l->grown += grown_bytes(a);
-		kn_unlock(&a->lock);
-	}
 }
 
 /* A child would have lost what grows just now. */

@@ -119,6 +119,102 @@ static void a_move_leaves_spare_pages_behind(void)
 	CHECK(kn_vmap_verify(0));
 }
 
+static char *fill(char *p, size_t from, size_t to)
+{
+	for (size_t at = from; at < to; at += KN_PAGE_SIZE)
+		p[at] = (char)(at >> KN_PAGE_SHIFT);
+	return p;
+}
+
+/* realloc() by half as much again; each page knows its number. */
+static char *grow(size_t most)
+{
+	size_t have = 64 * KIB, size;
+	char *p = fill(knuma_malloc(have), 0, have);
+
+	for (; have < most; have = size) {
+		size = KN_MIN(KN_ALIGN_UP(have + have / 2, KN_PAGE_SIZE), most);
+		p = knuma_realloc(p, size);
+		CHECK(p);
+		fill(p, have, size);
+	}
+	for (size_t at = 0; at < most; at += KN_PAGE_SIZE)
+		CHECK_EQ(p[at], (char)(at >> KN_PAGE_SHIFT));
+	CHECK(kn_vmap_verify(0));
+	return p;
+}
+
+static bool is_among_large(const void *p)
+{
+	return !kn_vmap_is_misplaced(kn_vmap_find(p),
+				     KN_HUGE_SIZE >> KN_PAGE_SHIFT);
+}
+
+/* Below 2 MiB, where one was that had got larger: no copy on the way there. */
+static void growth_begins_where_growth_ended(void)
+{
+	uintptr_t first;
+	uint64_t cached;
+	char *p, *q;
+
+	start_here();
+	p = grow(200 * KIB);
+	CHECK(!is_among_large(p));
+	knuma_free(p);
+	p = grow(4 * MIB);
+	CHECK(is_among_large(p));
+	CHECK_EQ(stat_of("vmalloc_moved"), 1);
+	first = (uintptr_t)p;
+	knuma_free(p);
+	cached = kn_vmap_cached_bytes();
+	/* The front of it, and all of it, again and again. */
+	for (int i = 0; i < 3; i++) {
+		q = grow(200 * KIB);
+		CHECK_EQ((uintptr_t)q, first);
+		knuma_free(q);
+		CHECK_EQ(kn_vmap_cached_bytes(), cached);
+		q = grow(4 * MIB);
+		CHECK_EQ((uintptr_t)q, first);
+		knuma_free(q);
+		CHECK_EQ(kn_vmap_cached_bytes(), cached);
+	}
+	CHECK_EQ(stat_of("vmalloc_moved"), 1);
+	/* One at a time. */
+	p = grow(200 * KIB);
+	q = grow(200 * KIB);
+	CHECK(is_among_large(p) && !is_among_large(q));
+	knuma_free(p);
+	knuma_free(q);
+	kn_vmap_trim(0, true);
+	p = grow(200 * KIB);
+	CHECK(!is_among_large(p));
+	knuma_free(p);
+}
+
+/* What serves others meanwhile has not grown. */
+static void growth_leaves_what_others_use(void)
+{
+	uintptr_t first;
+	char *p, *q;
+
+	start_here();
+	p = grow(4 * MIB);
+	first = (uintptr_t)p;
+	knuma_free(p);
+	q = vmalloc(4 * MIB);
+	CHECK_EQ((uintptr_t)q, first);
+	vfree(q);
+	p = grow(200 * KIB);
+	CHECK(!is_among_large(p));
+	q = vmalloc(4 * MIB);
+	CHECK(q);
+	memset(q, 0x55, 4 * MIB);
+	CHECK_EQ(p[50 * KN_PAGE_SIZE - KN_PAGE_SIZE], 49);
+	vfree(q);
+	knuma_free(p);
+	CHECK(kn_vmap_verify(0));
+}
+
 /* The next area there has none, and zeroes where it asks for them. */
 static void spare_pages_may_be_dirty(void)
 {
@@ -247,6 +343,8 @@ int main(void)
 		child_test(a_shrink_gives_spare_pages_back),
 		child_test(less_is_taken_rather_than_a_move),
 		child_test(a_move_leaves_spare_pages_behind),
+		child_test(growth_begins_where_growth_ended),
+		child_test(growth_leaves_what_others_use),
 		child_test(spare_pages_may_be_dirty),
 		child_test(vectors_move_once_for_each_doubling),
 		child_test(blocks_that_grow_are_whole),
