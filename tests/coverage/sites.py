@@ -48,18 +48,14 @@ CERTAIN = ("address_limit", "data_limit", "name", "page_size", "total_ram",
 NEGATIVE = ("accept4", "bind", "connect", "fchmod", "fcntl", "fstat",
             "getrlimit", "getsockopt", "listen", "madvise", "mincore", "mkdir",
             "mlock2", "mmap", "mprotect", "mremap", "munmap", "open", "poll",
-            "prctl", "pread", "read", "recv", "rename", "sched_getcpu", "send",
-            "sigaction", "socket", "stat", "syscall", "sysinfo", "unlink",
-            "write")
+            "prctl", "pread", "read", "recv", "rename", "send", "sigaction",
+            "socket", "stat", "syscall", "sysinfo", "unlink", "write")
 NOT_ZERO = ("pthread_create",)
 # Calls made for others, and functions of ours by such a name.
 SKIPPED = ("alloc/preload/", "alloc/stats/stats.c")
 
 # Places that fail in no test: file, call, a part of the line, and the reason.
-CANNOT = (
-    ("numa/machine.c", "sched_getcpu", "",
-     "answered by the C library's own memory or the vDSO, which do not fail"),
-)
+CANNOT = ()
 
 # In the first line of a source with places, so that lines stay.  Many results
 # are not looked at.
