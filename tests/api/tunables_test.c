@@ -108,10 +108,15 @@ static void a_value_set_wins_over_the_environment(void)
 static void write_file(const char *text)
 {
 	static char path[64];
+	static pid_t owner;
 	FILE *f;
 
-	snprintf(path, sizeof(path), "/tmp/knuma-tunables-%d.conf",
-		 (int)getpid());
+	/* In a sandbox others have the same process id, and the same /tmp. */
+	if (owner != getpid()) {
+		strcpy(path, "/tmp/knuma-tunables-XXXXXX");
+		CHECK_EQ(close(mkstemp(path)), 0);
+		owner = getpid();
+	}
 	f = fopen(path, "w");
 	CHECK(f);
 	fputs(text, f);

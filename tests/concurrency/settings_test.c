@@ -171,8 +171,8 @@ static void who_has_seen_a_reload_sees_nothing_older(void **state)
 	int status;
 
 	(void)state;
-	snprintf(conf_path, sizeof(conf_path), "/tmp/knuma-settings-%d.conf",
-		 (int)getpid());
+	strcpy(conf_path, "/tmp/knuma-settings-XXXXXX");
+	assert_int_equal(close(mkstemp(conf_path)), 0);
 	write_values(1);
 	pid = fork();
 	if (!pid) {

@@ -22,7 +22,7 @@
 #define AREA ((size_t)300 << 10)
 
 static uint64_t nth;
-static char answer[1 << 20], file[64];
+static char answer[1 << 20], folder[32], file[64];
 static char *object, *area;
 
 static bool is_enomem(long ret)
@@ -124,7 +124,6 @@ static void scenario(void)
 	conf("fake_nodes", "4");
 	conf("vmalloc_cache", "0");
 	start_quiet();
-	snprintf(file, sizeof(file), "/tmp/knuma-looks-%d", getpid());
 	g = knuma_group_create("looks", 1 << 20);
 	object = kmalloc_node(100, GFP_KERNEL, 1);
 	area = vmalloc_node(AREA, 1);
@@ -133,6 +132,9 @@ static void scenario(void)
 	pattern_fill(area, AREA, 2);
 	if (knuma_placement(area, 1, NULL, 0) < 0)
 		skip_child("move_pages(2) is refused here");
+	strcpy(folder, "/tmp/knuma-looks-XXXXXX");
+	CHECK(mkdtemp(folder));
+	snprintf(file, sizeof(file), "%s/stats", folder);
 	faults_install();
 	faults_fail(FAULT_ANY, nth, 1, ENOMEM);
 	look();
@@ -142,6 +144,7 @@ static void scenario(void)
 	look();
 	/* Rows of groups are left out where they find no memory. */
 	ask("stats openmetrics", "knuma_group_usage_bytes");
+	CHECK_EQ(rmdir(folder), 0);
 	vfree(area);
 	kfree(object);
 	knuma_group_destroy(g);
