@@ -245,11 +245,15 @@ static int fake_page_nodes(size_t n, void **pages, int *status)
 
 	for (size_t i = 0; ret >= 0 && i < n; i++) {
 		int node = kn_span_node(pages[i]);
+		uint8_t to;
 
 		if (status[i] < 0 || node < 0)
 			continue;
-		if (map && kn_span_has(pages[i]) && map[kn_pfn(pages[i])])
-			node = map[kn_pfn(pages[i])] - 1;
+		to = map && kn_span_has(pages[i]) ?
+			     kn_load(&map[kn_pfn(pages[i])]) :
+			     0;
+		if (to)
+			node = to - 1;
 		status[i] = kn_topo.kernel_id[node];
 	}
 	return ret;
@@ -271,7 +275,7 @@ static int fake_move_pages(size_t n, void **pages, const int *nodes,
 			status[i] = -EACCES;
 			continue;
 		}
-		kn_store(&moved[kn_pfn(pages[i])],
+		kn_store(&kn_load_acquire(&moved)[kn_pfn(pages[i])],
 			 (uint8_t)(node == kn_window_of(pages[i]) ? 0 :
 								    node + 1));
 		status[i] = nodes[i];
@@ -299,7 +303,8 @@ static int fake_interleave(void *addr, size_t len, const unsigned long *nodes)
 	for (size_t i = 0; i < len >> KN_PAGE_SHIFT; i++) {
 		const int to = node[i % (size_t)nr];
 
-		kn_store(&moved[first + i], (uint8_t)(to == home ? 0 : to + 1));
+		kn_store(&kn_load_acquire(&moved)[first + i],
+			 (uint8_t)(to == home ? 0 : to + 1));
 	}
 	return 0;
 }
@@ -310,10 +315,12 @@ static int fake_madvise(void *addr, size_t len, int advice)
 	uint8_t *map = kn_load_acquire(&moved);
 	const int ret = real.madvise(addr, len, advice);
 
-	if (map && !ret && kn_span_has(addr) &&
-	    (advice == MADV_DONTNEED || advice == MADV_DONTNEED_LOCKED))
-		memset(map + kn_pfn(addr), 0, len >> KN_PAGE_SHIFT);
-	return ret;
+	if (!map || ret || !kn_span_has(addr) ||
+	    (advice != MADV_DONTNEED && advice != MADV_DONTNEED_LOCKED))
+		return ret;
+	for (size_t i = 0; i < len >> KN_PAGE_SHIFT; i++)
+		kn_store(&map[kn_pfn(addr) + i], 0);
+	return 0;
 }
 
 void kn_fake_use(const struct kn_fake *machine)

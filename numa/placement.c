@@ -85,7 +85,7 @@ static int libnuma_page_nodes(size_t n, void **pages, int *status)
 	const int saved_errno = errno;
 	int ret = 0;
 
-	if (move_pages_of_libnuma(0, n, pages, NULL, status, 0) < 0)
+	if (kn_load(&move_pages_of_libnuma)(0, n, pages, NULL, status, 0) < 0)
 		ret = -errno;
 	errno = saved_errno;
 	return ret;
@@ -94,6 +94,7 @@ static int libnuma_page_nodes(size_t n, void **pages, int *status)
 static int load_libnuma(void)
 {
 	__typeof__(numa_available) *available;
+	__typeof__(move_pages_of_libnuma) move_pages;
 	void *library;
 
 	if (kn_fake_on)
@@ -102,12 +103,12 @@ static int load_libnuma(void)
 	if (!library)
 		return -ENOENT;
 	available = (__typeof__(available))dlsym(library, "numa_available");
-	move_pages_of_libnuma = (__typeof__(move_pages_of_libnuma))dlsym(
-		library, "numa_move_pages");
-	if (!available || !move_pages_of_libnuma)
+	move_pages = (__typeof__(move_pages))dlsym(library, "numa_move_pages");
+	if (!available || !move_pages)
 		return -ELIBBAD;
 	if (available() < 0)
 		return -ENOSYS;
+	kn_store(&move_pages_of_libnuma, move_pages);
 	/* Release; pairs with the acquire in kn_page_nodes(). */
 	kn_store_release(&kn_machine.page_nodes, libnuma_page_nodes);
 	return 0;

@@ -39,7 +39,8 @@ void kn_places_update(void)
 	for (int id = 0; id < KN_MAX_NODE_IDS; id++)
 		kn_store(&kn_node_place[id], place[id]);
 	for (int cpu = 0; cpu < kn_topo.nr_cpus; cpu++)
-		kn_store(&kn_cpu_place[cpu], kn_mag_place(kn_cpu_node[cpu], 0));
+		kn_store(&kn_cpu_place[cpu],
+			 kn_mag_place(kn_load(&kn_cpu_node[cpu]), 0));
 }
 
 #if defined(__x86_64__)

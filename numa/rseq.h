@@ -97,7 +97,7 @@ static kn_always_inline uint32_t kn_region_of(int nid)
 		       KN_NO_PLACE;
 }
 
-/* Follows kn_cpu_node after it changed. */
+/* Follows kn_cpu_node after it changed; in the thread that changes it. */
 void kn_places_update(void);
 
 enum kn_rseq_ret {

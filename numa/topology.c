@@ -30,6 +30,7 @@
 #include "alloc/stats/stats.h"
 #include "numa/hwloc.h"
 #include "numa/machine.h"
+#include "numa/rseq.h"
 #include "numa/span.h"
 #include "numa/sysfs.h"
 #include "numa/zonelist.h"
@@ -417,6 +418,7 @@ static void apply(const struct reading *r)
 	if (kn_zonelists_build())
 		kn_warn_once("no memory for zonelists: they are out of date");
 	set_cpu_nodes();
+	kn_places_update();
 	applied = *r;
 	half_applied = false;
 }

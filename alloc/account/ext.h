@@ -11,7 +11,8 @@
  * Objects have their words in a vector beside the slab, for caches that
  * remember; pages, large objects and areas in the descriptor of their first
  * page.  Written by who allocates, before anybody else knows the memory, and
- * taken by who frees it, before anybody else may have it: a plain word.
+ * taken by who frees it, before anybody else may have it; whole, since who asks
+ * what lies at an address looks at any time.
  */
 #ifndef KN_ACCOUNT_EXT_H
 #define KN_ACCOUNT_EXT_H

@@ -31,7 +31,8 @@ static uint64_t last_seq;	   /* lock */
 
 struct knuma_group *kn_group_by_id(uint32_t id)
 {
-	return &kn_load(&groups)[id - 1];
+	return id <= kn_load_acquire(&nr_used) ? &kn_load(&groups)[id - 1] :
+						 NULL;
 }
 
 /* Charges. */
@@ -260,7 +261,8 @@ static struct knuma_group *free_place(void)
 			return &groups[i];
 	if (nr_used == KNUMA_GROUPS_MAX)
 		return NULL;
-	kn_store(&nr_used, nr_used + 1);
+	/* Release; pairs with the acquire in kn_group_by_id(). */
+	kn_store_release(&nr_used, nr_used + 1);
 	return &groups[nr_used - 1];
 }
 

@@ -62,7 +62,10 @@ extern kn_tls struct knuma_group *kn_group_active;
 bool kn_group_charge(struct knuma_group *g, uint64_t bytes, gfp_t gfp);
 void kn_group_uncharge(struct knuma_group *g, uint64_t bytes);
 
-/* The group of an id that something was charged with. */
+/*
+ * The group of an id that something was charged with; NULL for one that no group
+ * has had, which memory may say that is freed just now.
+ */
 struct knuma_group *kn_group_by_id(uint32_t id);
 
 /*

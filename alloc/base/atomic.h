@@ -35,6 +35,14 @@
 #define kn_load_hot(p) kn_load_acquire(p)
 #endif
 
+/*
+ * A word that others write meanwhile by any instruction, where one that is not
+ * whole does no harm: it is looked for, or counted.
+ */
+#ifndef kn_load_any
+#define kn_load_any(p) kn_load(p)
+#endif
+
 /* A counter that others read while it moves; never used to order anything. */
 static inline void kn_count(uint64_t *counter, uint64_t n)
 {

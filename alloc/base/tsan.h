@@ -58,6 +58,14 @@
 #undef ck_pr_load_ptr
 #define ck_pr_load_ptr(p) __atomic_load_n((p), __ATOMIC_RELAXED)
 
+#define kn_load_any(p)                                        \
+	({                                                    \
+		AnnotateIgnoreReadsBegin(__FILE__, __LINE__); \
+		__auto_type tsan_word = kn_load(p);           \
+		AnnotateIgnoreReadsEnd(__FILE__, __LINE__);   \
+		tsan_word;                                    \
+	})
+
 /*
  * The reads of a pop that another pop overtakes are thrown away, so only the
  * outcome is reported.

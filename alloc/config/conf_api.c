@@ -130,6 +130,20 @@ int knuma_conf_get(const char *name, char *buf, size_t len)
 	return n < 0 ? n : 0;
 }
 
+int kn_conf_get_source(const char *name, char value[KN_TUNABLE_LEN],
+		       char source[KN_TUNABLE_LEN])
+{
+	int n;
+
+	kn_tunables_load();
+	enter();
+	n = kn_tunable_get(name, value, KN_TUNABLE_LEN);
+	if (n >= 0)
+		snprintf(source, KN_TUNABLE_LEN, "%s", kn_tunable_source(name));
+	leave();
+	return n < 0 ? n : 0;
+}
+
 /* What a reload finds out in the lock, and tells behind it. */
 struct outcome {
 	bool later[KN_NR_TUNABLES]; /* changed in the file, fixed here */

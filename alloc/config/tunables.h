@@ -140,6 +140,10 @@ void kn_conf_thaw(void);
  */
 void kn_conf_adapt(enum kn_tunable_id id, uint64_t number, const char *source);
 
+/* As knuma_conf_get(), with where that value comes from. */
+int kn_conf_get_source(const char *name, char value[KN_TUNABLE_LEN],
+		       char source[KN_TUNABLE_LEN]);
+
 /* Called, in no lock, when settings may have changed; set by alloc/slab. */
 extern void (*kn_conf_changed)(void);
 
@@ -174,7 +178,10 @@ int kn_tunable_default(const char *name, char *buf, size_t len);
 int kn_tunable_print(const struct kn_tunable *row, uint64_t number, char *buf,
 		     size_t len);
 
-/* "built-in", "file:line", or the variable; NULL for an unknown name. */
+/*
+ * "built-in", "file:line", or the variable; NULL for an unknown name.  Context:
+ * nobody sets anything meanwhile; else kn_conf_get_source().
+ */
 const char *kn_tunable_source(const char *name);
 
 /* The row of @name, or NULL. */

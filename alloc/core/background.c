@@ -53,7 +53,6 @@ static void follow_topology(bool all)
 	if (kn_topo.nr_nodes == 1)
 		return;
 	kn_topology_reread();
-	kn_places_update();
 	kn_homes_tick(all);
 }
 

@@ -118,15 +118,11 @@ long knuma_placement(const void *p, size_t bytes, long *pages_per_node, int n)
 
 int knuma_topology_refine(void)
 {
-	int ret;
-
 	if (!kn_start())
 		return -ENOMEM;
 	/* Without libnuma the system itself is asked. */
 	(void)kn_libnuma_load();
-	ret = kn_topology_refine();
-	kn_places_update();
-	return ret;
+	return kn_topology_refine();
 }
 
 bool knuma_nodes_are_fake(void)

@@ -36,7 +36,6 @@ int kn_mag_init(bool want_rseq)
 {
 	const char *reason = kn_rseq_init(want_rseq);
 
-	kn_places_update();
 	kn_mag_reason = reason;
 	if (!reason) {
 		kn_mag_mode = KN_MAG_RSEQ;

@@ -153,7 +153,9 @@ bool kn_zone_has_room(struct kn_zone *z, int node, unsigned order)
 	bytes = look(node, (int64_t)(KN_PAGE_SIZE << order));
 	if (!bytes)
 		return wants_pool(z, node) && kn_hugetlb_free(node);
+	kn_lock(&z->lock);
 	kn_store(&z->may_fault, (uint64_t)bytes >> KN_PAGE_SHIFT);
+	kn_unlock(&z->lock);
 	return true;
 }
 

@@ -332,7 +332,7 @@ static struct page *alloc_among(int nid, uint64_t mask, gfp_t gfp,
 	}
 	zero_if(pfn, bytes, gfp);
 	if (ext)
-		kn_page(pfn)->ext = ext;
+		kn_store(&kn_page(pfn)->ext, ext);
 	kn_map_set(pfn, KN_ID_PAGES);
 	kn_sample_memory(&kn_page(pfn)->ext, kn_pfn_address(pfn), bytes);
 	return kn_page(pfn);
@@ -573,7 +573,7 @@ void *alloc_pages_exact_nid(int nid, size_t size, gfp_t gfp)
 	kn_page(kn_pfn(p))->flags |= KN_PAGE_EXACT;
 	kn_large_hold(kn_page(kn_pfn(p)));
 	if (ext)
-		kn_page(kn_pfn(p))->ext = ext;
+		kn_store(&kn_page(kn_pfn(p))->ext, ext);
 	kn_sample_memory(&kn_page(kn_pfn(p))->ext, p, size);
 	return p;
 }

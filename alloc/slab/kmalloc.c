@@ -77,7 +77,7 @@ static kn_slow void *large_slow(size_t size, gfp_t gfp, int nid)
 	if (!p)
 		return kn_alloc_failed("kmalloc", size, gfp, nid);
 	if (ext) {
-		kn_page(kn_pfn(p))->ext = ext;
+		kn_store(&kn_page(kn_pfn(p))->ext, ext);
 		kn_large_hold(kn_page(kn_pfn(p)));
 	}
 	kn_sample_memory(&kn_page(kn_pfn(p))->ext, p, size);

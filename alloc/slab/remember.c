@@ -4,11 +4,16 @@
 static uint64_t *slot_of_object(const void *p, uint32_t id, uint64_t *bytes)
 {
 	const struct kmem_cache *s = kn_cache_by_id(id);
+	const struct page *head = kn_slab_head(s, p);
 
-	if (!s->remembers || !kn_slab_is_object(s, kn_slab_head(s, p), p))
+	uint64_t *vector;
+
+	if (!s->remembers || !kn_slab_is_object(s, head, p))
 		return NULL;
 	*bytes = s->size;
-	return kn_slab_ext(s, p);
+	/* Of an object that others free just now, the slab may be gone. */
+	vector = (uint64_t *)(uintptr_t)kn_load(&head->ext);
+	return vector ? vector + kn_slab_index(s, head, p) : NULL;
 }
 
 uint64_t *kn_ext_slot(const void *p, uint64_t *bytes)
@@ -23,8 +28,8 @@ uint64_t *kn_ext_slot(const void *p, uint64_t *bytes)
 	page = kn_page(kn_pfn(p));
 	if (p != kn_page_addr(page))
 		return NULL;
-	*bytes = (id == KN_ID_PAGES ? (uint64_t)1 << page->order :
-				      page->nr_pages)
+	*bytes = (id == KN_ID_PAGES ? (uint64_t)1 << kn_load(&page->order) :
+				      kn_load(&page->nr_pages))
 		 << KN_PAGE_SHIFT;
 	return &page->ext;
 }

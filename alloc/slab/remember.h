@@ -11,7 +11,8 @@ static inline uint64_t *kn_slab_ext(const struct kmem_cache *s, const void *p)
 {
 	const struct page *head = kn_slab_head(s, p);
 
-	return (uint64_t *)(uintptr_t)head->ext + kn_slab_index(s, head, p);
+	return (uint64_t *)(uintptr_t)kn_load(&head->ext) +
+	       kn_slab_index(s, head, p);
 }
 
 /*

@@ -156,7 +156,7 @@ static void give_back(struct kmem_cache *s, int node, struct page *head)
 	kn_away_forget(head, nr);
 	if (s->remembers)
 		drop_vector(s, (uint64_t *)(uintptr_t)head->ext);
-	head->ext = 0;
+	kn_store(&head->ext, (uint64_t)0);
 	ck_pr_dec_64(&s->node[node].nr_slabs);
 	kn_stat_add(KN_STAT_slab_freed, 1);
 	kn_probe_slab_free(s->name, kn_topo.kernel_id[node],
@@ -388,9 +388,9 @@ static struct page *make_slab(struct kmem_cache *s, uint32_t pfn,
 	head->next = KN_PFN_NONE;
 	head->prev = KN_PFN_NONE;
 	for (uint32_t w = 0; w < 4; w++)
-		head->free_map[w] = full_word(s, w);
+		kn_store(&head->free_map[w], full_word(s, w));
 	if (s->remembers)
-		head->ext = (uintptr_t)vector;
+		kn_store(&head->ext, (uint64_t)(uintptr_t)vector);
 	kn_store(&head->state, s->nr_objects);
 	if (kn_debug_layout(s))
 		kn_debug_new_slab(s, head);

@@ -328,16 +328,16 @@ static void unknown_setting(struct kn_text *t, const char *name)
 
 static void say_setting(struct kn_text *t, const char *name)
 {
-	char value[KN_TUNABLE_LEN];
+	char value[KN_TUNABLE_LEN], source[KN_TUNABLE_LEN];
 
-	if (knuma_conf_get(name, value, sizeof(value))) {
+	if (kn_conf_get_source(name, value, source)) {
 		unknown_setting(t, name);
 		return;
 	}
 	kn_object_begin(t);
 	kn_member_text(t, "name", name);
 	kn_member_text(t, "value", value);
-	kn_member_text(t, "source", kn_tunable_source(name));
+	kn_member_text(t, "source", source);
 	kn_member_bool(t, "runtime",
 		       kn_tunable_find(name)->when == KN_TUNABLE_RUNTIME);
 	done(t);

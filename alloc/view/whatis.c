@@ -81,7 +81,7 @@ static bool in_depot(const struct kn_magcache *c, int node, const void *obj)
 		const uint32_t n = kn_block_nr(b);
 
 		for (uint32_t i = 0; i < n; i++)
-			if (kn_load(&b->obj[i]) == obj)
+			if (kn_load_any(&b->obj[i]) == obj)
 				return true;
 	}
 	return false;
@@ -222,11 +222,12 @@ static void say_free_page(struct kn_text *t, const void *p)
 
 	for (unsigned o = 0; o < KN_NR_ORDERS; o++) {
 		const struct page *head = kn_page(pfn & ~((1u << o) - 1));
+		const uint8_t order = kn_load(&head->order);
 
-		if (kn_load(&head->type) != KN_PAGE_FREE || head->order < o)
+		if (kn_load(&head->type) != KN_PAGE_FREE || order < o)
 			continue;
 		say_range(t, "free block", (uintptr_t)kn_page_addr(head),
-			  KN_PAGE_SIZE << head->order);
+			  KN_PAGE_SIZE << order);
 		say_state(t, false, "zone");
 		return;
 	}

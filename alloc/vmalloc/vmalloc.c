@@ -112,7 +112,7 @@ void *__vmalloc_node(unsigned long size, unsigned long align, gfp_t gfp,
 			kn_ext_end(ext, nr << KN_PAGE_SHIFT);
 		return refuse(size, ENOMEM, gfp, nid);
 	}
-	area->ext = ext;
+	kn_store(&area->ext, ext);
 	kn_store(&area->caller, caller);
 	if (dirty && (gfp & __GFP_ZERO || kn_tun.init_on_alloc))
 		memset(kn_page_addr(area), 0, area->nr_pages << KN_PAGE_SHIFT);
@@ -217,7 +217,7 @@ static struct page *resize_sampled(struct page *area, size_t size, bool grows,
 	struct page *to;
 
 	if (unlikely(was)) {
-		area->ext = 0;
+		kn_store(&area->ext, (uint64_t)0);
 		kn_sample_free(p);
 	}
 	to = kn_vmap_resize(area, nr, grows ? spare_of(nr) : 0, dirty);
