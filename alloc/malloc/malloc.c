@@ -145,8 +145,11 @@ kn_fast void *knuma_calloc(size_t n, size_t size)
 	return malloc_closed(bytes, GFP_MALLOC | __GFP_ZERO);
 }
 
-/* What free() of the preload library leaves over; for that library alone. */
-void knuma_free_slow(void *p) KN_API;
+/*
+ * What free() of the preload library leaves over; for that library alone.  True:
+ * it was a fast path, of another kind.
+ */
+bool knuma_free_slow(void *p) KN_API;
 
 /*
  * Memory of the loader from before the preload, or of another allocator: what
@@ -171,12 +174,16 @@ static kn_slow void free_slow(void *p)
 	errno = saved_errno;
 }
 
-kn_noinline void knuma_free_slow(void *p)
+kn_noinline bool knuma_free_slow(void *p)
 {
-	if (kn_harden_frees && kn_harden_free(p))
-		return;
+	const enum kn_hardened done =
+		kn_harden_frees ? kn_harden_free(p) : KN_HARDEN_NOT;
+
+	if (likely(done))
+		return done == KN_HARDEN_FAST;
 	if (!ZERO_OR_NULL_PTR(p))
 		free_slow(p);
+	return false;
 }
 
 kn_fast void knuma_free(void *p)

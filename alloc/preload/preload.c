@@ -27,14 +27,14 @@
 /* Of libknuma, for this library alone. */
 void knuma_thread_created(void);
 bool knuma_thread_refused(void);
-void knuma_free_slow(void *p);
+bool knuma_free_slow(void *p);
 void knuma_freed(void);
 
 /* Here free(3) may do what a free of the kernel's interface may not: call the system. */
 static kn_slow void free_slow(void *p)
 {
-	knuma_free_slow(p);
-	knuma_freed();
+	if (!knuma_free_slow(p))
+		knuma_freed();
 }
 
 kn_fast void kn_free(void *p)

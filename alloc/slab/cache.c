@@ -40,7 +40,7 @@ struct kmem_cache **const kn_kmalloc_cg_caches = kn_kmalloc_caches + NR_CLASSES;
 static struct kmem_cache *vector_caches[6];
 void (*kn_destroy_hook)(struct kmem_cache *s);
 
-struct kmem_cache kn_cache_slots[KN_NR_IDS - KN_ID_FIRST_CACHE];
+struct kn_cache_slot kn_cache_slots[KN_NR_IDS - KN_ID_FIRST_CACHE];
 static uint32_t nr_slots;		/* ever used; list_lock */
 static struct kn_list caches = { &caches, &caches };
 static struct kn_lock list_lock = KN_LOCK_INIT(cache_list);
@@ -66,6 +66,11 @@ static void *table_alloc(size_t bytes)
 	return p;
 }
 
+static uint32_t slot_of(const struct kmem_cache *s)
+{
+	return (uint32_t)((const struct kn_cache_slot *)s - kn_cache_slots);
+}
+
 /*
  * Whether no cache has the slot.  KN_ID_EARLY is a planted error for the tests:
  * a cache whose destruction has begun has none.
@@ -83,10 +88,10 @@ static struct kmem_cache *take_slot(void)
 	struct kmem_cache *s = NULL;
 
 	for (uint32_t i = 0; i < nr_slots && !s; i++)
-		if (SLOT_IS_FREE(&kn_cache_slots[i]))
-			s = &kn_cache_slots[i];
+		if (SLOT_IS_FREE(&kn_cache_slots[i].cache))
+			s = &kn_cache_slots[i].cache;
 	if (!s && nr_slots < KN_ARRAY_SIZE(kn_cache_slots))
-		s = &kn_cache_slots[nr_slots];
+		s = &kn_cache_slots[nr_slots].cache;
 	if (!s)
 		return NULL;
 	if (!s->mag.depot)
@@ -95,7 +100,7 @@ static struct kmem_cache *take_slot(void)
 		s->node = table_alloc(nr * sizeof(*s->node));
 	if (!s->mag.depot || !s->node)
 		return NULL;
-	nr_slots = KN_MAX(nr_slots, (uint32_t)(s - kn_cache_slots) + 1);
+	nr_slots = KN_MAX(nr_slots, slot_of(s) + 1);
 	return s;
 }
 
@@ -170,7 +175,7 @@ static struct kmem_cache *make_cache(const struct cache_shape *shape,
 	if (!s)
 		return NULL;
 	kn_cache_conf_of(shape->name, &conf);
-	id = (uint16_t)(KN_ID_FIRST_CACHE + (s - kn_cache_slots));
+	id = (uint16_t)(KN_ID_FIRST_CACHE + slot_of(s));
 	s->object_size = shape->size;
 	s->align = shape->align;
 	s->own_flags = shape->flags;

@@ -160,48 +160,41 @@ void kn_harden_shuffle(void **obj, uint32_t n)
 	}
 }
 
-/* Both are true: there is nothing to free. */
+/* Behind both there is nothing to free. */
 
-static kn_slow bool report_double(const void *obj)
+static kn_slow enum kn_hardened report_double(const void *obj)
 {
 	kn_stat_add(KN_STAT_double_free, 1);
 	kn_bug("double free: object %p of cache %s was free already", obj,
 	       kn_cache_by_id(kn_id_of(obj))->name);
-	return true;
+	return KN_HARDEN_SLOW;
 }
 
-static kn_slow bool report_interior(const struct kmem_cache *s, const void *obj)
+static kn_slow enum kn_hardened report_interior(const struct kmem_cache *s,
+						const void *obj)
 {
 	kn_stat_add(KN_STAT_invalid_free, 1);
 	kn_bug("invalid free: %p is not the start of an object of cache %s",
 	       obj, s->name);
-	return true;
+	return KN_HARDEN_SLOW;
 }
 
-/*
- * H1 holds for debugged caches, too; what is no object is for them to report.
- * False: they free it.
- */
-static kn_slow bool wipe_if_used(const struct kmem_cache *s, void *obj)
+/* H1 holds for debugged caches, too; what is no object is for them to report. */
+static kn_slow enum kn_hardened wipe_if_used(const struct kmem_cache *s,
+					     void *obj)
 {
 	const struct page *head = kn_slab_head(s, obj);
 
 	if (kn_slab_is_object(s, head, obj) && !kn_debug_is_free(s, head, obj))
 		kn_harden_wipe(s, obj);
-	return false;
+	return KN_HARDEN_NOT;
 }
 
-static kn_noinline void free_slowly(void *obj)
+static kn_noinline enum kn_hardened free_slowly(void *obj)
 {
 	kn_stat_add(KN_STAT_free_slow, 1);
 	kn_free_object(kn_cache_by_id(kn_id_of(obj)), obj);
-}
-
-/* The end of a free, for objects that did not wait, or did. */
-static inline void put_back(void *obj, uint32_t place)
-{
-	if (unlikely(kn_rseq_push(&kn_hot, place, obj) != KN_RSEQ_DONE))
-		free_slowly(obj);
+	return KN_HARDEN_SLOW;
 }
 
 /*
@@ -241,7 +234,7 @@ static void make_places(void)
  * What the first section declined: no places, none to be had here, or in the place
  * is what counts while it is in hand.  Without a place an object does not wait.
  */
-static kn_noinline bool wait_slowly(uint32_t at, uint64_t waits)
+static kn_noinline enum kn_hardened wait_slowly(uint32_t at, uint64_t waits)
 {
 	struct hand *hand = &hands[kn_thread_stripe()];
 	uint64_t old;
@@ -259,12 +252,12 @@ static kn_noinline bool wait_slowly(uint32_t at, uint64_t waits)
 		free_slowly(object_of(kn_rseq_exchanged(old) ? old : waits));
 	}
 	HAND_COUNT(hand, -1);
-	return true;
+	return KN_HARDEN_SLOW;
 }
 
-/* Puts @obj, which is free, where it waits; then frees what was there.  True. */
-static kn_noinline bool give(const struct kmem_cache *s, void *obj,
-			     uint32_t place)
+/* Puts @obj, which is free, where it waits; then frees what was there. */
+static kn_noinline enum kn_hardened give(const struct kmem_cache *s, void *obj,
+					 uint32_t place)
 {
 	if (s->waits) {
 		const uint32_t at = place_of(obj);
@@ -279,34 +272,35 @@ static kn_noinline bool give(const struct kmem_cache *s, void *obj,
 		if (unlikely(old == waits))
 			return report_double(obj);
 		if (!old)
-			return true;
+			return KN_HARDEN_FAST;
 		obj = object_of(old);
 		place = kn_map_place(obj);
 	}
-	put_back(obj, place);
-	return true;
+	return likely(kn_rseq_push(&kn_hot, place, obj) == KN_RSEQ_DONE) ?
+		       KN_HARDEN_FAST :
+		       free_slowly(obj);
 }
 
 /* Objects that are long, or not wiped. */
-static kn_noinline bool give_other(const struct kmem_cache *s, void *obj,
-				   uint32_t place)
+static kn_noinline enum kn_hardened give_other(const struct kmem_cache *s,
+					       void *obj, uint32_t place)
 {
 	kn_harden_wipe(s, obj);
 	return give(s, obj, place);
 }
 
-bool kn_harden_free(void *p)
+enum kn_hardened kn_harden_free(void *p)
 {
 	const struct kmem_cache *s;
 	uint32_t place, id;
 
 	if (unlikely(!kn_span_has(p)))
-		return false;
+		return KN_HARDEN_NOT;
 	place = kn_map_place(p);
 	id = place % (uint32_t)KN_REGION_BYTES /
 	     (uint32_t)sizeof(struct kn_magazine);
 	if (unlikely(id < KN_ID_FIRST_CACHE))
-		return false;
+		return KN_HARDEN_NOT;
 	s = kn_cache_by_id(id);
 	/* Those have checks of their own, and an order of them. */
 	if (unlikely(kn_debug_on(s)))

@@ -66,11 +66,12 @@ extern size_t kn_looked_most; /* size; 0: none is, or not by a fast path */
  */
 static kn_always_inline void *kn_harden_alloc(size_t size)
 {
-	const struct kn_looked *l = &kn_looked[(size - 1) / 16];
+	const struct kn_looked *l;
 	void *obj;
 
 	if (size - 1 >= kn_load_acquire(&kn_looked_most))
 		return NULL;
+	l = &kn_looked[(size - 1) / 16];
 	obj = kn_rseq_pop(&kn_hot, l->place);
 	if (unlikely(!kn_rseq_popped(obj)))
 		return NULL;
@@ -85,11 +86,16 @@ static kn_always_inline void *kn_harden_alloc(size_t size)
  */
 void *kn_harden_pop(const struct kmem_cache *s, int nid);
 
+enum kn_hardened {
+	KN_HARDEN_NOT,	/* it goes the usual way */
+	KN_HARDEN_FAST, /* it, or what waited in its place, is in a magazine */
+	KN_HARDEN_SLOW, /* the magazine did not take it */
+};
+
 /*
- * Frees what is at @p if it is in a slab.  False: it is not, or is debugged, and
- * goes the usual way.  Any context.
+ * Frees what is at @p if it is in a slab that is not debugged.  Any context.
  */
-bool kn_harden_free(void *p);
+enum kn_hardened kn_harden_free(void *p);
 
 /* Reports the first byte of @obj, which is given out, that is not zero. */
 void kn_harden_check(const struct kmem_cache *s, void *obj);

@@ -84,7 +84,7 @@ struct kmem_cache {
 	struct kn_slab_node *node; /* by dense id */
 	struct kn_list list;	/* cache list lock */
 	char name[48];
-} kn_cacheline;
+};
 
 /* Chooses order and number of objects for places of @size bytes. */
 void kn_slab_geometry(struct kmem_cache *s, uint32_t size);
@@ -95,14 +95,18 @@ void kn_slab_set_order(struct kmem_cache *s, uint32_t order);
 /*
  * A cache lives in the slot of its id.  Slots, with their depots and per-node
  * parts, are never given back: a late reader of an id finds a cache, live or
- * not, and the next cache of that id takes them over.
+ * not, and the next cache of that id takes them over.  What a free looks at is on
+ * one line.
  */
-extern struct kmem_cache kn_cache_slots[KN_NR_IDS - KN_ID_FIRST_CACHE];
+struct kn_cache_slot {
+	struct kmem_cache cache;
+} kn_cacheline;
+extern struct kn_cache_slot kn_cache_slots[KN_NR_IDS - KN_ID_FIRST_CACHE];
 
 /* Cache by id; valid for ids found in the map. */
 static inline struct kmem_cache *kn_cache_by_id(uint32_t id)
 {
-	return &kn_cache_slots[id - KN_ID_FIRST_CACHE];
+	return &kn_cache_slots[id - KN_ID_FIRST_CACHE].cache;
 }
 
 /* The refill and flush of a slab cache's kn_magcache. */
