@@ -23,6 +23,7 @@
 #include "alloc/deferred/kfree_rcu.h"
 #include "alloc/magazine/drain.h"
 #include "alloc/page/page_alloc.h"
+#include "alloc/percpu/percpu.h"
 #include "alloc/slab/cache.h"
 #include "alloc/slab/fence.h"
 #include "alloc/vmalloc/vmap.h"
@@ -83,6 +84,7 @@ static void tick(bool all)
 	kn_fence_tick();
 	kn_caches_trim();
 	kn_vmap_trim(now_ms(), all);
+	kn_percpu_trim(all);
 	kn_probe_trim(all, kn_page_trim(all ? UINT64_MAX : PURGE_BYTES, all));
 	unmap_free(all);
 	/* Whoever trims asks no more than that. */

@@ -9,6 +9,7 @@
 #include "alloc/magazine/drain.h"
 #include "alloc/page/away.h"
 #include "alloc/page/page_alloc.h"
+#include "alloc/percpu/percpu.h"
 #include "alloc/rcu/grace.h"
 #include "alloc/slab/cache.h"
 #include "alloc/stats/stats.h"
@@ -286,5 +287,7 @@ void kn_gauges_init(void)
 	kn_stat_source(KN_STAT_vmalloc_new, kn_vmap_nr_new);
 	kn_stat_source(KN_STAT_vmalloc_reused, kn_vmap_nr_reused);
 	kn_stat_source(KN_STAT_vmalloc_cached_bytes, kn_vmap_cached_bytes);
+	kn_stat_source(KN_STAT_percpu_bytes, kn_percpu_bytes);
+	kn_stat_source(KN_STAT_percpu_used_bytes, kn_percpu_used_bytes);
 	kn_stat_source(KN_STAT_away_bytes, away_bytes);
 }

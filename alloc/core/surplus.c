@@ -6,58 +6,58 @@
 #include "alloc/slab/cache.h"
 #include "alloc/vmalloc/vmap.h"
 
-/* Pages. */
-struct levels {
-	uint64_t idle;	/* free, and in memory */
-	uint64_t used;
-	uint64_t taken; /* turned into memory since the start */
-};
-
 /* Of the last wave; pages. */
 static uint64_t learned; /* kept besides trim_keep */
 static uint64_t given;
 static uint64_t taken_then; /* when it began */
 static uint64_t given_ms;
 
-static struct levels levels(void)
+/* Free, and in memory. */
+static uint64_t idle_pages(void)
 {
-	struct levels l = {
-		.idle = kn_vmap_cached_bytes() >> KN_PAGE_SHIFT,
-		.used = kn_vmap_used_bytes() >> KN_PAGE_SHIFT,
-		.taken = kn_vmap_fresh_pages(),
-	};
+	uint64_t n = kn_vmap_cached_bytes() >> KN_PAGE_SHIFT;
 
-	for (int node = 0; node < kn_topo.nr_nodes; node++) {
-		const struct kn_zone *z = &kn_zones[node];
-
-		l.idle += kn_zone_idle(z);
-		l.used += kn_load(&z->managed) - kn_load(&z->nr_free);
-		l.taken += kn_load(&z->warmed);
-	}
-	return l;
+	for (int node = 0; node < kn_topo.nr_nodes; node++)
+		n += kn_zone_idle(&kn_zones[node]);
+	return n;
 }
 
-static uint64_t kept(void)
+static uint64_t used_pages(void)
+{
+	uint64_t n = kn_vmap_used_bytes() >> KN_PAGE_SHIFT;
+
+	for (int node = 0; node < kn_topo.nr_nodes; node++)
+		n += kn_load(&kn_zones[node].managed) -
+		     kn_load(&kn_zones[node].nr_free);
+	return n;
+}
+
+/* Turned into memory since the start. */
+static uint64_t taken_pages(void)
+{
+	uint64_t n = kn_vmap_fresh_pages();
+
+	for (int node = 0; node < kn_topo.nr_nodes; node++)
+		n += kn_load(&kn_zones[node].warmed);
+	return n;
+}
+
+static uint64_t kept_pages(void)
 {
 	return (kn_load(&kn_tun.trim_keep) >> KN_PAGE_SHIFT) + learned;
 }
 
-static bool is_surplus(const struct levels *l)
-{
-	return l->idle > kept() + l->used / 16;
-}
-
 bool kn_surplus_is_there(void)
 {
-	const struct levels l = levels();
+	const uint64_t idle = idle_pages();
 
-	return is_surplus(&l);
+	return idle > kept_pages() && idle > kept_pages() + used_pages() / 16;
 }
 
 /* Whether memory was taken since, and the last wave is judged by it. */
-static bool judge(const struct levels *l, uint64_t now_ms)
+static bool judge(uint64_t now_ms)
 {
-	const uint64_t taken = l->taken - taken_then;
+	const uint64_t taken = taken_pages() - taken_then;
 
 	if (!taken || taken < given / 4)
 		return false;
@@ -66,28 +66,26 @@ static bool judge(const struct levels *l, uint64_t now_ms)
 	else
 		learned /= 2;
 	given = 0;
-	taken_then = l->taken;
+	taken_then += taken;
 	return true;
 }
 
 void kn_surplus_give_back(uint64_t now_ms)
 {
-	struct levels l = levels();
-	const uint64_t idle = l.idle;
+	uint64_t idle, left;
 
-	if (judge(&l, now_ms)) {
-		if (!is_surplus(&l))
-			return;
-	} else if (given / 4 >= kept()) {
+	if (!judge(now_ms) && given / 4 >= kept_pages())
 		learned /= 2;
-	}
+	if (!kn_surplus_is_there())
+		return;
+	idle = idle_pages();
 	kn_caches_reap();
 	kn_page_trim(UINT64_MAX, true);
 	kn_vmap_trim(now_ms, true);
-	l = levels();
-	given += idle - KN_MIN(idle, l.idle);
+	left = idle_pages();
+	given += idle - KN_MIN(idle, left);
 	given_ms = now_ms;
 	/* What the system does not take, or locks, is not tried each time. */
-	if (is_surplus(&l))
-		learned = l.idle;
+	if (kn_surplus_is_there())
+		learned = left;
 }

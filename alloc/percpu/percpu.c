@@ -10,6 +10,7 @@
 #include "alloc/base/bits.h"
 #include "alloc/base/lock.h"
 #include "alloc/base/start.h"
+#include "alloc/stats/stats.h"
 #include "alloc/vmalloc/guard.h"
 #include "numa/machine.h"
 #include "numa/rseq.h"
@@ -32,6 +33,9 @@ struct chunk {
 	struct chunk *next;
 	char *base;		  /* of the part of CPU 0 */
 	size_t present;		  /* bytes of each part; lock */
+	uint32_t purging;	  /* its memory goes just now; set by lock */
+	uint32_t purges;	  /* times that it went; lock */
+	bool idle;		  /* nothing taken since the last trim; lock */
 	uint64_t used[NR_WORDS];  /* lock */
 	uint64_t first[NR_WORDS]; /* lock */
 };
@@ -39,6 +43,8 @@ struct chunk {
 static struct kn_lock lock = KN_LOCK_INIT(percpu);
 static struct chunk *chunks; /* written under the lock */
 static ck_stack_t deferred = CK_STACK_INITIALIZER;
+static uint64_t present;  /* of all chunks; lock; read without */
+static uint64_t granules; /* in use; the same */
 
 static bool bit(const uint64_t *map, size_t i)
 {
@@ -95,14 +101,16 @@ static struct chunk *chunk_of(const void *p)
 /* Frees the object at @p, aligned, in @c; false when none begins there.  Lock. */
 static bool release(struct chunk *c, const void *p)
 {
-	size_t i = (size_t)((const char *)p - c->base) / GRANULE;
+	const size_t begin = (size_t)((const char *)p - c->base) / GRANULE;
+	size_t end = begin;
 
-	if (!bit(c->first, i))
+	if (!bit(c->first, begin))
 		return false;
-	set_bits(c->first, i, 1, false);
+	set_bits(c->first, begin, 1, false);
 	do
-		set_bits(c->used, i++, 1, false);
-	while (i < NR_GRANULES && bit(c->used, i) && !bit(c->first, i));
+		set_bits(c->used, end++, 1, false);
+	while (end < NR_GRANULES && bit(c->used, end) && !bit(c->first, end));
+	kn_store(&granules, granules - (end - begin));
 	return true;
 }
 
@@ -138,6 +146,8 @@ static void *take(size_t n, size_t step)
 			continue;
 		set_bits(c->used, i, n, true);
 		set_bits(c->first, i, 1, true);
+		kn_store(&granules, granules + n);
+		c->idle = false;
 		return c->base + i * GRANULE;
 	}
 	return NULL;
@@ -218,6 +228,23 @@ static void populate(char *base, size_t from, size_t to)
 	}
 }
 
+/* How many bytes of each part of @c are in memory.  Lock. */
+static void set_present(struct chunk *c, size_t bytes)
+{
+	kn_store(&present, present - c->present + bytes);
+	c->present = bytes;
+}
+
+/* A chunk of which not all is in memory; NULL: none.  Lock. */
+static struct chunk *growable(void)
+{
+	struct chunk *c = chunks;
+
+	while (c && c->present == KN_PERCPU_STRIDE)
+		c = c->next;
+	return c;
+}
+
 /*
  * Puts @bytes more of a chunk into memory, or makes a chunk.  Of two threads at
  * it one may have done it in vain.
@@ -225,18 +252,21 @@ static void populate(char *base, size_t from, size_t to)
 static bool grow(size_t bytes)
 {
 	struct chunk *c, *added = NULL;
-	size_t from, to;
+	uint32_t purges = 0;
+	size_t from = 0, to;
 
 	kn_lock(&lock);
-	c = chunks;
-	from = c ? c->present : 0;
-	kn_unlock(&lock);
-	if (!c || from == KN_PERCPU_STRIDE) {
-		added = c = make_chunk();
-		from = 0;
+	c = growable();
+	if (c) {
+		from = c->present;
+		purges = c->purges;
 	}
+	kn_unlock(&lock);
+	if (!c)
+		added = c = make_chunk();
 	if (!c)
 		return false;
+	kn_wait_clear(&c->purging);
 	to = KN_MIN(from + KN_ALIGN_UP(bytes, KN_PAGE_SIZE), KN_PERCPU_STRIDE);
 	populate(c->base, from, to);
 	kn_lock(&lock);
@@ -244,10 +274,85 @@ static bool grow(size_t bytes)
 		c->next = chunks;
 		kn_store_release(&chunks, c);
 	}
-	if (c->present == from)
-		c->present = to;
+	if (c->present == from && c->purges == purges)
+		set_present(c, to);
 	kn_unlock(&lock);
 	return true;
+}
+
+/* Memory of chunks that are empty. */
+
+static bool is_empty(const struct chunk *c)
+{
+	for (size_t i = 0; i < NR_WORDS; i++)
+		if (c->used[i])
+			return false;
+	return true;
+}
+
+/*
+ * Whether @c is empty, with @all or since the last trim, and is the caller's to
+ * purge: then nothing can be taken from it.  The last one stays for calls that may
+ * not wait.  Lock.
+ */
+static bool begin_purge(struct chunk *c, bool all)
+{
+	if (!c->present || c->purging || !is_empty(c))
+		return false;
+	if (!all && present == c->present)
+		return false;
+	if (!all && !c->idle) {
+		c->idle = true;
+		return false;
+	}
+	kn_store(&c->purging, 1);
+	c->purges++;
+	return true;
+}
+
+/* All parts at once; their policies stay. */
+static void purge(struct chunk *c, size_t was)
+{
+	const size_t parts = knuma_nr_cpu_ids();
+	const int err =
+		kn_span_purge((uintptr_t)c->base, parts * KN_PERCPU_STRIDE);
+
+	if (!err)
+		kn_stat_add(KN_STAT_purged_bytes, parts * was);
+	kn_lock(&lock);
+	if (err)
+		set_present(c, was);
+	kn_store_release(&c->purging, 0);
+	kn_unlock(&lock);
+}
+
+void kn_percpu_trim(bool all)
+{
+	struct chunk *c = kn_load_acquire(&chunks);
+
+	for (; c; c = c->next) {
+		size_t was = 0;
+
+		kn_lock(&lock);
+		release_deferred();
+		if (begin_purge(c, all)) {
+			was = c->present;
+			set_present(c, 0);
+		}
+		kn_unlock(&lock);
+		if (was)
+			purge(c, was);
+	}
+}
+
+uint64_t kn_percpu_bytes(void)
+{
+	return kn_load(&present) * knuma_nr_cpu_ids();
+}
+
+uint64_t kn_percpu_used_bytes(void)
+{
+	return kn_load(&granules) * GRANULE * knuma_nr_cpu_ids();
 }
 
 static void *refuse(size_t size, int err, gfp_t gfp)
@@ -329,4 +434,7 @@ void kn_percpu_unlock(void)
 void kn_percpu_reset(void)
 {
 	kn_lock_reset(&lock);
+	/* By a thread that is not in this process. */
+	for (struct chunk *c = chunks; c; c = c->next)
+		c->purging = 0;
 }

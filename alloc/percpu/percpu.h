@@ -13,11 +13,26 @@
  *       Both belong to the lock.
  *   C4  A free that finds the lock taken leaves the object on a stack, through
  *       its own first bytes; the next allocation takes it from there.
+ *   C5  The memory of an empty chunk goes back, never its address space: nothing
+ *       is present then, and who grows the chunk waits until it has gone.
  *
  * Design: docs/design/percpu.md.
  */
 #ifndef KN_PERCPU_PERCPU_H
 #define KN_PERCPU_PERCPU_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+/*
+ * Gives the memory of chunks back that are empty, since the last call or with @all
+ * at all.  Context: as a tick.
+ */
+void kn_percpu_trim(bool all);
+
+/* Of all copies: what is in memory, and what objects have of it. */
+uint64_t kn_percpu_bytes(void);
+uint64_t kn_percpu_used_bytes(void);
 
 void kn_percpu_lock(void);
 void kn_percpu_unlock(void);

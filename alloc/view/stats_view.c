@@ -117,6 +117,7 @@ static const struct {
 	{"room in slabs", KN_STAT_slab_free_bytes, KN_NR_STATS},
 	{"free pages", KN_STAT_page_warm_bytes, KN_NR_STATS},
 	{"freed vmalloc areas", KN_STAT_vmalloc_cached_bytes, KN_NR_STATS},
+	{"copies for each CPU", KN_STAT_percpu_bytes, KN_NR_STATS},
 	{"the allocator itself", KN_STAT_metadata_bytes, KN_NR_STATS},
 };
 

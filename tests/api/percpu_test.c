@@ -2,12 +2,19 @@
 /* <knuma/percpu.h>: a copy for each CPU, sentence by sentence. */
 #include <knuma/percpu.h>
 
+#include <pthread.h>
 #include <sched.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include <knuma/numa.h>
 #include <knuma/slab.h>
+#include <knuma/tunables.h>
 
+#include "alloc/percpu/percpu.h"
+#include "numa/machine.h"
 #include "tests/support/child.h"
 #include "tests/support/fake_nodes.h"
 #include "tests/support/faults.h"
@@ -368,6 +375,168 @@ static void policies_may_be_refused(void)
 	free_percpu(p);
 }
 
+#define HALF PCPU_MIN_UNIT_SIZE /* two of them are a chunk */
+
+static uint64_t copies(uint64_t bytes)
+{
+	return bytes * knuma_nr_cpu_ids();
+}
+
+static void take_chunks(char **p, int n)
+{
+	for (int i = 0; i < n; i++) {
+		p[i] = __alloc_percpu(HALF, 8);
+		CHECK(p[i]);
+	}
+}
+
+static void free_all(char **p, int n)
+{
+	while (n)
+		free_percpu(p[--n]);
+}
+
+static void memory_is_counted_and_goes_back(void)
+{
+	const char *freed;
+	char *p[6];
+	uint64_t maps;
+
+	faults_install();
+	start_here();
+	CHECK_EQ(stat_of("percpu_bytes"), 0);
+	take_chunks(p, 6);
+	CHECK_EQ(stat_of("percpu_bytes"), copies(6 * HALF));
+	CHECK_EQ(stat_of("percpu_used_bytes"), copies(6 * HALF));
+	free_percpu(p[0]);
+	p[0] = __alloc_percpu(100, 8);
+	CHECK_EQ(stat_of("percpu_used_bytes"), copies(5 * HALF + 104));
+	/* A chunk that has an object stays as it is. */
+	freed = launder(p[5]);
+	memset(p[0], 7, 100);
+	free_all(&p[1], 5);
+	knuma_trim();
+	CHECK_EQ(stat_of("percpu_bytes"), copies(2 * HALF));
+	CHECK(all_bytes(p[0], 100, 7));
+	CHECK(!is_present(freed, HALF));
+	free_percpu(p[0]);
+	knuma_trim();
+	CHECK_EQ(stat_of("percpu_bytes"), 0);
+	CHECK_EQ(stat_of("percpu_used_bytes"), 0);
+	/* Address space is used again. */
+	maps = faults_calls(FAULT_MMAP);
+	take_chunks(p, 6);
+	CHECK_EQ(faults_calls(FAULT_MMAP), maps);
+	CHECK(all_bytes(per_cpu_ptr(p[5], 0), HALF, 0));
+	free_all(p, 6);
+}
+
+/* What was empty at two ticks, but for one chunk. */
+static void ticks_leave_a_chunk(void)
+{
+	char *p[6];
+
+	start_here();
+	take_chunks(p, 6);
+	free_all(p, 6);
+	kn_percpu_trim(false);
+	CHECK_EQ(stat_of("percpu_bytes"), copies(6 * HALF));
+	kn_percpu_trim(false);
+	CHECK_EQ(stat_of("percpu_bytes"), copies(2 * HALF));
+	kn_percpu_trim(false);
+	CHECK_EQ(stat_of("percpu_bytes"), copies(2 * HALF));
+	p[0] = __alloc_percpu_gfp(64, 8, GFP_NOWAIT);
+	CHECK(p[0]);
+	free_percpu(p[0]);
+}
+
+static void what_the_system_keeps_stays(void)
+{
+	char *p;
+
+	faults_install();
+	start_here();
+	p = __alloc_percpu(64, 8);
+	free_percpu(p);
+	faults_refuse_advice(MADV_DONTNEED, -EPERM);
+	kn_percpu_trim(true);
+	CHECK_EQ(stat_of("percpu_bytes"), copies(4096));
+	p = __alloc_percpu_gfp(64, 8, GFP_NOWAIT);
+	CHECK(p);
+	free_percpu(p);
+}
+
+/* While the memory of a chunk goes: another thread, or a fork child. */
+static int (*system_madvise)(void *addr, size_t len, int advice);
+static char *meanwhile;
+static bool forks;
+
+static void *take_meanwhile(void *done)
+{
+	char *p = __alloc_percpu(64, 8);
+
+	memset(p, 9, 64);
+	__atomic_store_n((char **)done, p, __ATOMIC_RELEASE);
+	return NULL;
+}
+
+static void in_child(void)
+{
+	const pid_t pid = fork();
+	int status;
+
+	if (!pid) {
+		alarm(60);
+		_exit(__alloc_percpu(64, 8) == NULL);
+	}
+	CHECK_EQ(waitpid(pid, &status, 0), pid);
+	CHECK_EQ(status, 0);
+}
+
+/* The thread gets time to do it wrong; one that waits is none the worse. */
+static int slow_madvise(void *addr, size_t len, int advice)
+{
+	static pthread_t thread;
+
+	kn_machine.madvise = system_madvise;
+	if (forks) {
+		in_child();
+		return system_madvise(addr, len, advice);
+	}
+	CHECK(!pthread_create(&thread, NULL, take_meanwhile, &meanwhile));
+	CHECK(!pthread_detach(thread));
+	for (int i = 0; i < 20; i++)
+		if (!__atomic_load_n(&meanwhile, __ATOMIC_ACQUIRE))
+			usleep(1000);
+	return system_madvise(addr, len, advice);
+}
+
+static void trim_and_meanwhile(bool fork_child)
+{
+	start_here();
+	free_percpu(__alloc_percpu(64, 8));
+	forks = fork_child;
+	system_madvise = kn_machine.madvise;
+	kn_machine.madvise = slow_madvise;
+	kn_percpu_trim(true);
+}
+
+static void who_grows_waits_for_a_purge(void)
+{
+	trim_and_meanwhile(false);
+	while (!__atomic_load_n(&meanwhile, __ATOMIC_ACQUIRE))
+		usleep(1000);
+	CHECK(all_bytes(meanwhile, 64, 9));
+	CHECK(is_present(meanwhile, 64));
+	free_percpu(meanwhile);
+}
+
+static void a_child_waits_for_nobody(void)
+{
+	trim_and_meanwhile(true);
+	free_percpu(__alloc_percpu(64, 8));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -384,6 +553,11 @@ int main(void)
 		child_test(copies_are_bound_to_nodes),
 		child_test(a_budget_of_mappings_is_kept),
 		child_test(policies_may_be_refused),
+		child_test(memory_is_counted_and_goes_back),
+		child_test(ticks_leave_a_chunk),
+		child_test(what_the_system_keeps_stays),
+		child_test(who_grows_waits_for_a_purge),
+		child_test(a_child_waits_for_nobody),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -135,6 +135,7 @@ static void text_says_where_memory_is(void **state)
 	    "room in slabs                    101     10.1\n"
 	    "free pages                        49      4.9\n"
 	    "freed vmalloc areas              100     10.0\n"
+	    "copies for each CPU                0      0.0\n"
 	    "the allocator itself              50      5.0\n");
 	/* Of a busy process: cached was read later. */
 	view.stat[KN_STAT_cached_bytes].value = 701 << 10;
