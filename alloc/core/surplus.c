@@ -62,7 +62,7 @@ static bool judge(uint64_t now_ms)
 	if (!taken || taken < given / 4)
 		return false;
 	if (now_ms - given_ms < kn_load(&kn_tun.trim_delay_ms))
-		learned += KN_MIN(given, taken);
+		learned += KN_MIN(given, taken) * 3 / 2;
 	else
 		learned /= 2;
 	given = 0;

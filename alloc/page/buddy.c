@@ -59,6 +59,8 @@ static void account(struct kn_zone *z, uint32_t pfn, unsigned order,
 		kn_store(&z->nr_warm, z->nr_warm + n);
 	if (flags & KN_PAGE_WARM && is_loose(z, pfn, order))
 		kn_store(&z->nr_loose, z->nr_loose + n);
+	else if (flags & KN_PAGE_WARM && order >= KN_PART_ORDER)
+		kn_store(&z->nr_parts, z->nr_parts + n);
 	if (flags & KN_PAGE_SURE)
 		kn_store(&z->nr_sure, z->nr_sure + n);
 }
@@ -341,15 +343,20 @@ static bool verify_list(struct kn_zone *z, unsigned order, uint8_t kind,
 	return true;
 }
 
-static uint64_t count_loose(const struct kn_zone *z)
+/* Whether nr_loose and nr_parts are right. */
+static bool verify_purgeable(const struct kn_zone *z)
 {
-	uint64_t nr = 0;
+	uint64_t loose = 0, parts = 0;
 
 	for (unsigned o = 0; o < KN_NR_ORDERS; o++)
 		for (uint32_t pfn = z->warm[o]; pfn != KN_PFN_NONE;
-		     pfn = kn_page(pfn)->next)
-			nr += is_loose(z, pfn, o) ? 1u << o : 0;
-	return nr;
+		     pfn = kn_page(pfn)->next) {
+			if (is_loose(z, pfn, o))
+				loose += 1u << o;
+			else if (o >= KN_PART_ORDER)
+				parts += 1u << o;
+		}
+	return loose == z->nr_loose && parts == z->nr_parts;
 }
 
 bool kn_buddy_verify(struct kn_zone *z)
@@ -362,7 +369,7 @@ bool kn_buddy_verify(struct kn_zone *z)
 		     verify_list(z, o, KN_PAGE_WARM, &warm, &sure) &&
 		     verify_list(z, o, KN_PAGE_POOL, &pool, &sure);
 	if (ok && (cold + warm + pool != z->nr_free || warm != z->nr_warm ||
-		   sure != z->nr_sure || count_loose(z) != z->nr_loose)) {
+		   sure != z->nr_sure || !verify_purgeable(z))) {
 		kn_warn("Z2, Z4: node %d counts do not match its lists",
 			(int)(z - kn_zones));
 		ok = false;

@@ -16,9 +16,9 @@ struct trim {
 static unsigned least_order(const struct kn_zone *z, uint32_t pfn,
 			    const struct trim *t)
 {
-	if (!t->split && kn_buddy_is_huge_part(z, pfn))
-		return KN_HUGE_ORDER;
-	return t->all ? 0 : 3;
+	if (kn_buddy_is_huge_part(z, pfn))
+		return t->split ? KN_PART_ORDER : KN_HUGE_ORDER;
+	return t->all ? 0 : KN_PART_ORDER;
 }
 
 /* Takes a warm block to purge off its list; KN_PFN_NONE when there is none. */

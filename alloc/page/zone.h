@@ -22,7 +22,8 @@
  *   Z1  A free block is on exactly one list, that of its kind and order, and
  *       its first page says so.
  *   Z2  nr_free = the pages on all lists; nr_warm = those on the warm ones;
- *       nr_loose = those that can go back: not parts of a huge page;
+ *       nr_loose = those that can go back as they are; nr_parts = those that are
+ *       parts of a huge page, and not too small to split it for them;
  *       nr_blocks = the blocks on each list;
  *       the list of a block is that of the mapping behind it.
  *   Z3  No two free buddies of one kind and order below 10 exist.
@@ -59,7 +60,7 @@ struct kn_zone {
 	uint32_t pool[KN_NR_ORDERS];
 	uint32_t nr_blocks[KN_NR_ZONE_KINDS][KN_NR_ORDERS]; /* lock */
 	uint64_t nr_free, nr_warm, nr_sure; /* pages; lock */
-	uint64_t nr_loose;	/* of the warm ones, those that can go; lock */
+	uint64_t nr_loose, nr_parts; /* of the warm ones, to purge; lock */
 	uint64_t least_warm;	/* lowest nr_warm since the last trim; lock */
 	uint32_t isolated;	/* list of blocks being purged; lock */
 	ck_stack_t deferred;	/* frees that could not wait */
@@ -115,21 +116,26 @@ void kn_zone_free_range(uint32_t pfn, uint32_t nr, uint8_t flags,
  */
 bool kn_zone_take_room(int node, uint64_t pages);
 
+/* The least block that a trim takes, but where all has to go: 32 KiB. */
+#define KN_PART_ORDER 3
+
 /*
- * Whether more of the huge pages that are in use is free than is used: then a trim
- * takes what is free out of them, and they are no huge pages any more.
+ * Whether more than three times as much of the huge pages in use is free, in blocks
+ * of that size, as is used: then a trim takes it out of them, and they are no huge
+ * pages any more.
  */
 static inline bool kn_zone_is_hollow(const struct kn_zone *z)
 {
 	const uint64_t used = kn_load(&z->managed) - kn_load(&z->nr_free);
 
-	return kn_load(&z->nr_warm) > kn_load(&z->nr_loose) + used;
+	return kn_load(&z->nr_parts) / 3 > used;
 }
 
 /* Free pages that a trim gives back.  A hint without the lock. */
 static inline uint64_t kn_zone_idle(const struct kn_zone *z)
 {
-	return kn_load(kn_zone_is_hollow(z) ? &z->nr_warm : &z->nr_loose);
+	return kn_load(&z->nr_loose) +
+	       (kn_zone_is_hollow(z) ? kn_load(&z->nr_parts) : 0);
 }
 
 /*
