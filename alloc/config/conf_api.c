@@ -161,14 +161,17 @@ static void take_over(const struct kn_conf_values *from, struct outcome *out)
 
 	for (int i = 0; i < KN_NR_TUNABLES; i++) {
 		const struct kn_tunable *row = &kn_tunables[i];
+		const bool fixed = row->when == KN_TUNABLE_INIT && sealed;
 
 		if (live->origin[i].rank > KN_CONF_FILE)
 			continue;
-		if (row->when == KN_TUNABLE_INIT && sealed &&
-		    !kn_tunable_same(live, from, row))
-			out->later[i] = true;
-		else
+		/* What others read without the lock is not even written anew. */
+		if (!fixed)
 			kn_tunable_copy(live, from, row);
+		else if (kn_tunable_same(live, from, row))
+			live->origin[i] = from->origin[i];
+		else
+			out->later[i] = true;
 	}
 	if (kn_cache_rules_same(live->caches, from->caches))
 		return;

@@ -164,10 +164,11 @@ enum kn_rseq_ret kn_mag_push_some(struct kn_magcache *c, int node,
 
 uint64_t kn_mag_exchange(struct kn_magcache *c, uint32_t i, uint64_t word)
 {
+	const enum kn_mag_mode mode = kn_load(&kn_mag_mode);
 	uint64_t was;
 
-	if (kn_mag_mode != KN_MAG_RSEQ)
-		return kn_mag_mode == KN_MAG_FALLBACK ?
+	if (mode != KN_MAG_RSEQ)
+		return mode == KN_MAG_FALLBACK ?
 			kn_slot_exchange(c->id, kn_mag_node(), i, word) :
 			KN_RSEQ_KEPT;
 	for (int n = 0; n < SECTION_TRIES; n++) {

@@ -163,7 +163,7 @@ static void wait_for_readers(struct kn_grace *g)
 
 	kn_store(&g->since_ms, now_ms());
 	if (!SKIPPED(nr))
-		g->flavor->update_synchronize_rcu();
+		kn_load(&g->flavor)->update_synchronize_rcu();
 	kn_store(&g->since_ms, 0);
 	kn_count(&nr_periods, 1);
 }
@@ -395,7 +395,7 @@ void kn_grace_barrier(uint32_t mask)
 			continue;
 		wait_for_round(g);
 		if (online)
-			g->flavor->thread_online();
+			kn_load(&g->flavor)->thread_online();
 	}
 }
 
@@ -474,7 +474,7 @@ enum kn_pause kn_grace_pause(int i)
 		return KN_PAUSE_NOT_NOW;
 	futex_wake(&g->wake);
 	/* In QSBR who is online: taken offline, it would lose what it found. */
-	if (g->flavor->read_ongoing())
+	if (kn_load(&g->flavor)->read_ongoing())
 		return KN_PAUSE_INSIDE;
 	futex_wait(&g->ended, ended, 1000);
 	return KN_PAUSE_SLEPT;
@@ -523,7 +523,7 @@ void kn_grace_before_fork(void)
 			paused |= 1u << i;
 	for (int i = 0; i < KN_MAX_FLAVORS; i++)
 		if (online >> i & 1)
-			graces[i].flavor->thread_online();
+			kn_load(&graces[i].flavor)->thread_online();
 }
 
 void kn_grace_after_fork_parent(void)

@@ -198,14 +198,14 @@ kn_fast void *kmalloc_node(size_t size, gfp_t gfp, int nid)
 static void *alloc_rest(struct kmem_cache *s, gfp_t gfp, int nid, size_t size)
 {
 	const uint32_t region = kn_region_of(nid);
+	const uint32_t place = kn_load_hot(&s->mag.fast_place);
 	void *p = NULL;
 
 	if (likely((gfp & KN_GFP_SLOW) == __GFP_ZERO && !s->ctor)) {
 		if (nid == NUMA_NO_NODE)
-			p = kn_rseq_pop(&kn_hot, s->mag.fast_place);
+			p = kn_rseq_pop(&kn_hot, place);
 		else if (likely(region != KN_NO_PLACE))
-			p = kn_rseq_pop_node(&kn_hot,
-					     region + s->mag.fast_place);
+			p = kn_rseq_pop_node(&kn_hot, region + place);
 		if (likely(kn_rseq_popped(p)))
 			return memset(p, 0, s->size);
 	}

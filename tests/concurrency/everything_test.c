@@ -359,6 +359,9 @@ static void settings(struct stress_thread *t)
 	if (knuma_conf_set(set[i][0], set[i][1]) ||
 	    knuma_conf_get(set[i][0], text, sizeof(text)))
 		__atomic_add_fetch(&lost, 1, __ATOMIC_RELAXED);
+	/* There is no file; or another thread is at it. */
+	if (!stress_below(t, 4))
+		(void)!knuma_conf_reload();
 }
 
 static void nodes(struct stress_thread *t)
