@@ -89,22 +89,6 @@ void *kvmalloc_node_align(size_t size, unsigned long align, gfp_t gfp, int node)
 		       __builtin_return_address(0));
 }
 
-void kvfree(const void *p)
-{
-	if (kn_vmap_has(p))
-		vfree(p);
-	else
-		kfree(p);
-}
-
-void kvfree_sensitive(const void *p, size_t len)
-{
-	if (ZERO_OR_NULL_PTR(p))
-		return;
-	explicit_bzero((void *)p, len);
-	kvfree(p);
-}
-
 /* Bytes that may be used of a kvmalloc()ed object. */
 static size_t size_of(const void *p)
 {
@@ -114,6 +98,43 @@ static size_t size_of(const void *p)
 		return ksize(p);
 	area = kn_vmap_find(p);
 	return area ? kn_area_pages(area) << KN_PAGE_SHIFT : 0;
+}
+
+static kn_noinline void free_rest(const void *p, const char *call)
+{
+	if (kn_vmap_has(p))
+		vfree(p);
+	else
+		kn_free_slow(p, call);
+}
+
+/* Areas have no magazine: what is taken back here is an object. */
+kn_fast void kvfree(const void *p)
+{
+	if (likely(kn_hot_push(&kn_hot, p)))
+		return;
+	free_rest(p, "kvfree");
+}
+
+static kn_slow void free_sized_slow(const void *p, size_t size)
+{
+	kn_check_size(p, size, size_of(p), "kvfree_sized");
+	free_rest(p, "kvfree_sized");
+}
+
+kn_fast void kvfree_sized(const void *p, size_t size)
+{
+	if (likely(kn_hot_push(&kn_hot, p)))
+		return;
+	free_sized_slow(p, size);
+}
+
+void kvfree_sensitive(const void *p, size_t len)
+{
+	if (ZERO_OR_NULL_PTR(p))
+		return;
+	explicit_bzero((void *)p, len);
+	kvfree(p);
 }
 
 /* An area that stays one, with its new size; NULL: it is as before. */

@@ -203,6 +203,61 @@ static kn_slow size_t usable_slow(void *p)
 	return area ? kn_area_pages(area) << KN_PAGE_SHIFT : kn_object_used(p);
 }
 
+static size_t room_of(const void *p)
+{
+	const struct page *area = kn_vmap_find(p);
+
+	return area ? kn_area_pages(area) << KN_PAGE_SHIFT : ksize(p);
+}
+
+/* As allocations have it, 0 is 1. */
+static kn_slow void free_sized_slow(void *p, size_t size)
+{
+	if (kn_span_has(p))
+		kn_check_size(p, KN_MAX(size, 1), room_of(p), "free_sized");
+	knuma_free_slow(p);
+}
+
+kn_fast void knuma_free_sized(void *p, size_t size)
+{
+	if (likely(kn_hot_push(&kn_hot, p)))
+		return;
+	free_sized_slow(p, size);
+}
+
+/* What a small object was asked for with, see knuma_memalign(). */
+static size_t rounded_up(size_t size, size_t align)
+{
+	size_t rounded;
+
+	size = KN_MAX(size, 1);
+	if (align <= 16 || __builtin_add_overflow(size, align - 1, &rounded))
+		return size;
+	rounded &= ~(align - 1);
+	return rounded <= KMALLOC_MAX_CACHE_SIZE ? rounded : size;
+}
+
+static kn_slow void free_aligned_slow(void *p, size_t align, size_t size)
+{
+	const bool has = kn_span_has(p);
+
+	if (has && (!kn_is_pow2(align) || (uintptr_t)p & (align - 1)))
+		kn_warn("free_aligned_sized(%p, %zu, %zu): Wrong alignment. The "
+			"object is freed",
+			p, align, size);
+	else if (has)
+		kn_check_size(p, rounded_up(size, align), room_of(p),
+			      "free_aligned_sized");
+	knuma_free_slow(p);
+}
+
+kn_fast void knuma_free_aligned_sized(void *p, size_t align, size_t size)
+{
+	if (likely(kn_hot_push(&kn_hot, p)))
+		return;
+	free_aligned_slow(p, align, size);
+}
+
 kn_fast size_t knuma_malloc_usable_size(void *p)
 {
 	const size_t room = kn_room_of(p);

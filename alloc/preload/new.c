@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "alloc/base/compiler.h"
+#include "numa/hot.h"
 
 static inline void *allocate(size_t size, size_t align)
 {
@@ -36,9 +37,31 @@ static kn_slow void nobody_throws(void)
 
 #pragma GCC visibility push(default)
 
+/* What malloc() mostly does; only where no alignment is asked for. */
+static kn_always_inline void *pop(size_t size, size_t align)
+{
+	if (__builtin_constant_p(align) && align == 1 &&
+	    likely(kn_hot_small(&knuma_hot_1, size)))
+		return kn_hot_pop(&knuma_hot_1, size);
+	return NULL;
+}
+
+static kn_always_inline void give(void *p)
+{
+	if (unlikely(!kn_hot_push(&knuma_hot_1, p)))
+		kn_free_rest(p);
+}
+
+static kn_always_inline void give_sized(void *p, size_t size)
+{
+	if (unlikely(!kn_hot_push(&knuma_hot_1, p)))
+		kn_free_sized_rest(p, size);
+}
+
+/* A frame is for the rest. */
 #define KN_NEW(name, align, chained, parameters, arguments)                   \
 	void *name parameters;                                                \
-	void *name parameters                                                 \
+	static kn_noinline void *rest_of##name parameters                     \
 	{                                                                     \
 		void *p = NULL, *(*runtime)parameters;                        \
                                                                               \
@@ -52,19 +75,35 @@ static kn_slow void nobody_throws(void)
 		/* libstdc++ rounds up SIZE_MAX to 0, which would succeed. */ \
 		n = KN_MIN(n, (size_t)PTRDIFF_MAX);                           \
 		return runtime arguments;                                     \
+	}                                                                     \
+	kn_fast void *name parameters                                         \
+	{                                                                     \
+		if (!(chained) || likely(!kn_new_replaced)) {                 \
+			void *p = pop(n, align);                              \
+                                                                              \
+			if (likely(kn_rseq_popped(p)))                        \
+				return p;                                     \
+		}                                                             \
+		return rest_of##name arguments;                               \
 	}
-#define KN_DELETE(name, chained, parameters, arguments)                      \
-	void name parameters;                                                \
-	void name parameters                                                 \
-	{                                                                    \
-		void(*runtime) parameters = NULL;                            \
-                                                                             \
-		if ((chained) && unlikely(kn_new_replaced))                  \
-			runtime = (void(*) parameters)kn_new_runtime(#name); \
-		if (runtime)                                                 \
-			runtime arguments;                                   \
-		else                                                         \
-			kn_free(p);                                          \
+#define KN_DELETE(name, chained, own, parameters, arguments)       \
+	void name parameters;                                      \
+	static kn_slow void replaced_##name parameters             \
+	{                                                          \
+		void(*runtime) parameters =                        \
+			(void(*) parameters)kn_new_runtime(#name); \
+                                                                   \
+		if (runtime)                                       \
+			runtime arguments;                         \
+		else                                               \
+			own;                                       \
+	}                                                          \
+	kn_fast void name parameters                               \
+	{                                                          \
+		if ((chained) && unlikely(kn_new_replaced))        \
+			replaced_##name arguments;                 \
+		else                                               \
+			own;                                       \
 	}
 #pragma GCC diagnostic ignored "-Wunused-parameter"
 #include "alloc/preload/operators.def"

@@ -10,9 +10,14 @@
 #define KN_PRELOAD_NEW_H
 
 #include <stdbool.h>
+#include <stddef.h>
 
-/* free(3), which is here where the program has one of its own, too. */
+/* Of free(3), which is here where the program has one of its own, too. */
 void kn_free(void *p);
+void kn_free_aligned_sized(void *p, size_t align, size_t size);
+/* What the fast path leaves over of it and of free_sized(). */
+void kn_free_rest(void *p);
+void kn_free_sized_rest(void *p, size_t size);
 
 /*
  * The program has an operator new or delete of its own: what is defined by

@@ -31,16 +31,34 @@ bool knuma_free_slow(void *p);
 void knuma_freed(void);
 
 /* Here free(3) may do what a free of the kernel's interface may not: call the system. */
-static kn_slow void free_slow(void *p)
+kn_slow void kn_free_rest(void *p)
 {
 	if (!knuma_free_slow(p))
 		knuma_freed();
 }
 
+kn_slow void kn_free_sized_rest(void *p, size_t size)
+{
+	knuma_free_sized(p, size);
+	knuma_freed();
+}
+
+static kn_slow void free_aligned_rest(void *p, size_t align, size_t size)
+{
+	knuma_free_aligned_sized(p, align, size);
+	knuma_freed();
+}
+
 kn_fast void kn_free(void *p)
 {
 	if (unlikely(!kn_hot_push(&knuma_hot_1, p)))
-		free_slow(p);
+		kn_free_rest(p);
+}
+
+kn_fast void kn_free_aligned_sized(void *p, size_t align, size_t size)
+{
+	if (unlikely(!kn_hot_push(&knuma_hot_1, p)))
+		free_aligned_rest(p, align, size);
 }
 
 /* All that follows is for the program; preload.lds lists it. */
@@ -60,7 +78,7 @@ kn_fast void *malloc(size_t size)
 kn_fast void free(void *p)
 {
 	if (unlikely(!kn_hot_push(&knuma_hot_1, p)))
-		free_slow(p);
+		kn_free_rest(p);
 }
 
 void *calloc(size_t n, size_t size)
@@ -91,18 +109,16 @@ void cfree(void *p)
 }
 
 void free_sized(void *p, size_t size);
-void free_sized(void *p, size_t size)
+kn_fast void free_sized(void *p, size_t size)
 {
-	(void)size;
-	kn_free(p);
+	if (unlikely(!kn_hot_push(&knuma_hot_1, p)))
+		kn_free_sized_rest(p, size);
 }
 
 void free_aligned_sized(void *p, size_t align, size_t size);
 void free_aligned_sized(void *p, size_t align, size_t size)
 {
-	(void)align;
-	(void)size;
-	kn_free(p);
+	kn_free_aligned_sized(p, align, size);
 }
 
 /* Alignment */

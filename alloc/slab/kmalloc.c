@@ -556,6 +556,39 @@ void *krealloc(const void *p, size_t size, gfp_t gfp)
 	return krealloc_node_align(p, size, 1, gfp, NUMA_NO_NODE);
 }
 
+kn_slow void kn_check_size(const void *p, size_t size, size_t room,
+			   const char *call)
+{
+	const struct kmem_cache *s = room ? debugged(p) : NULL;
+	const size_t asked = s ? kn_debug_requested(s, p) : 0;
+
+	if (!room || (size >= asked && size <= room))
+		return;
+	if (size > room)
+		kn_warn("%s(%p, %zu): Wrong size. The object has %zu bytes; it "
+			"is freed",
+			call, p, size, room);
+	else
+		kn_warn("%s(%p, %zu): Wrong size. The object is one of %zu "
+			"bytes; it is freed",
+			call, p, size, asked);
+	if (s)
+		kn_report_tracks(s, p);
+}
+
+static kn_slow void free_sized_slow(const void *p, size_t size)
+{
+	kn_check_size(p, size, ksize(p), "kfree_sized");
+	kn_free_slow(p, "kfree_sized");
+}
+
+kn_fast void kfree_sized(const void *p, size_t size)
+{
+	if (likely(kn_hot_push(&kn_hot, p)))
+		return;
+	free_sized_slow(p, size);
+}
+
 void kfree_sensitive(const void *p)
 {
 	const size_t size = kn_object_used(p);

@@ -24,4 +24,12 @@ void kn_object_resize(void *p, size_t size, bool zero);
 /* What kfree() leaves over; @call is the name for reports. */
 kn_slow void kn_free_slow(const void *p, const char *call);
 
+/*
+ * What a free of @p by @call says of a @size that cannot be right: more than its
+ * @room, or less than was asked for, where that is known.  Without room @p itself
+ * is wrong, which the free says.
+ */
+kn_slow void kn_check_size(const void *p, size_t size, size_t room,
+			   const char *call);
+
 #endif

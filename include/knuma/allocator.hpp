@@ -73,7 +73,13 @@ inline void *allocate(std::size_t bytes, std::size_t align, int node, gfp_t gfp)
 	return kvmalloc_node(bytes, gfp, node);
 }
 
-/* The same; does not return on failure. */
+/* What allocate() gave for the same @bytes and @align. */
+inline void deallocate(void *p, std::size_t bytes, std::size_t align) noexcept
+{
+	kvfree_sized(p, ALIGN(bytes, align));
+}
+
+/* allocate(); does not return on failure. */
 inline void *must_allocate(std::size_t bytes, std::size_t align, int node,
 			   gfp_t gfp)
 {
@@ -152,9 +158,9 @@ public:
 		return detail::allocate_array<T>(n, node_, gfp_);
 	}
 
-	void deallocate(T *p, std::size_t) noexcept
+	void deallocate(T *p, std::size_t n) noexcept
 	{
-		kvfree(p);
+		detail::deallocate(p, n * sizeof(T), alignof(T));
 	}
 
 	/* The node, or NUMA_NO_NODE. */
@@ -214,9 +220,10 @@ private:
 		return detail::must_allocate(bytes, align, node_, gfp_);
 	}
 
-	void do_deallocate(void *p, std::size_t, std::size_t) override
+	void do_deallocate(void *p, std::size_t bytes,
+			   std::size_t align) override
 	{
-		kvfree(p);
+		detail::deallocate(p, bytes, align);
 	}
 
 	/* Without type information only a resource itself is known. */
@@ -332,7 +339,7 @@ private:
 		if (serves(bytes, align))
 			kmem_cache_free(cache_, p);
 		else
-			kvfree(p);
+			detail::deallocate(p, bytes, align);
 	}
 
 	bool do_is_equal(

@@ -40,6 +40,22 @@ KN_BEGIN_DECLS
 void kfree(const void *p) KN_SYM(kfree);
 
 /**
+ * kfree_sized - free an object whose size is known
+ * @p: as for kfree()
+ * @size: bytes that it was asked for last, or more, up to ksize()
+ *
+ * kfree(), which looks at @size where it does more than put the object into the
+ * array of its CPU: each time with check = full, secure, or slab_debug for the
+ * object's cache.
+ *
+ * Context: as kfree().
+ * Errors:  as kfree().  A @size above ksize() is reported, and the object freed.
+ *          So is one below what was asked for, where slab_debug keeps that (U).
+ * Notes:   It is as fast as kfree(), which finds the array without the size.
+ */
+void kfree_sized(const void *p, size_t size) KN_SYM(kfree_sized);
+
+/**
  * kfree_sensitive - wipe an object, then free it
  * @p: as for kfree()
  *

@@ -29,6 +29,19 @@ KN_BEGIN_DECLS
 void kvfree(const void *p) KN_SYM(kvfree);
 
 /**
+ * kvfree_sized - free memory of kvmalloc() whose size is known
+ * @p: as for kvfree()
+ * @size: bytes that it was asked for last, or more, up to all that it has
+ *
+ * kvfree(), with the checks of kfree_sized().
+ *
+ * Context: as kvfree().
+ * Errors:  as kvfree(), and as kfree_sized(); of an area a @size above its pages
+ *          is reported each time.
+ */
+void kvfree_sized(const void *p, size_t size) KN_SYM(kvfree_sized);
+
+/**
  * kvfree_sensitive - wipe memory of kvmalloc(), then free it
  * @p: as for kvfree()
  * @len: bytes to overwrite with zeroes, at most what was asked for

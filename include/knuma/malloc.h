@@ -7,7 +7,7 @@
  * space.  Memory is placed as by NUMA_NO_NODE.  There is one heap: these
  * functions take what kvmalloc() and its like return.
  *
- * These functions wait where malloc(3) would.  Only knuma_free() and
+ * These functions wait where malloc(3) would.  Only those that free and
  * knuma_malloc_usable_size() are for signal handlers.  No function waits for
  * an RCU grace period.
  */
@@ -28,6 +28,30 @@ KN_BEGIN_DECLS
  * Errors:  as kfree().
  */
 void knuma_free(void *p) KN_API;
+
+/**
+ * knuma_free_sized - as free_sized() of C23
+ * @p: result of knuma_malloc(), knuma_calloc() or knuma_realloc(), or NULL
+ * @size: bytes that it was asked for last
+ *
+ * knuma_free(), with the checks of kfree_sized().
+ *
+ * Context: as knuma_free().
+ * Errors:  as kvfree_sized().
+ */
+void knuma_free_sized(void *p, size_t size) KN_API;
+
+/**
+ * knuma_free_aligned_sized - as free_aligned_sized() of C23
+ * @p: result of knuma_memalign(), or NULL
+ * @align: alignment that it was asked for with
+ * @size: bytes that it was asked for
+ *
+ * Context: as knuma_free().
+ * Errors:  as kvfree_sized().  A @p that is not aligned to @align is reported in
+ *          the same way.
+ */
+void knuma_free_aligned_sized(void *p, size_t align, size_t size) KN_API;
 
 /**
  * knuma_malloc - as malloc(3)

@@ -69,6 +69,29 @@ check "a threaded program that forks" $run tests/preload/forks "$@"
 check "the same without rseq" env GLIBC_TUNABLES=glibc.pthread.rseq=0 \
 	$run tests/preload/forks "$@"
 
+# --- sized frees, which a program of C23 and each of C++ make
+
+sized_frees() { # MANY: bytes that the object of 40 is said to have
+	KNUMA_CHECK=full $run python3 - "$1" <<-'EOF' 2>"$dir/said"
+		import ctypes, sys
+		c, n, p = ctypes.CDLL(None), ctypes.c_size_t, ctypes.c_void_p
+		c.malloc.restype = c.aligned_alloc.restype = c._Znwm.restype = p
+		many = n(int(sys.argv[1]))
+		c.free_sized(p(c.malloc(n(40))), many)
+		c._ZdlPvm(p(c._Znwm(n(40))), many)
+		c.free_aligned_sized(p(c.aligned_alloc(n(16), n(40))), n(16), many)
+		c._ZdaPvmSt11align_val_t(p(c.aligned_alloc(n(16), n(40))), many, n(16))
+	EOF
+}
+wrong_sizes() { # NAME: lines that say so
+	grep -c "knuma: $1(.*Wrong size. The object has 48 bytes" "$dir/said"
+}
+check "sized frees that are right" sized_frees 40
+check "nothing is said of them" test ! -s "$dir/said"
+check "sized frees that are wrong" sized_frees 49
+check "that is said" test "$(wrong_sizes free_sized)" = 2
+check "also of aligned ones" test "$(wrong_sizes free_aligned_sized)" = 2
+
 # --- with debugged caches
 
 export KNUMA_SLAB_DEBUG=FZPU

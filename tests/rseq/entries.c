@@ -133,8 +133,31 @@ static void by_free(void **obj, size_t n)
 		knuma_free(obj[i]);
 }
 
+/* Those that are told the size, and kvfree(), in turn. */
+static void by_other_frees(void **obj, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		switch (i % 5) {
+		case 0:
+			kfree_sized(obj[i], 64);
+			break;
+		case 1:
+			kvfree_sized(obj[i], 64);
+			break;
+		case 2:
+			knuma_free_sized(obj[i], 64);
+			break;
+		case 3:
+			knuma_free_aligned_sized(obj[i], 16, 64);
+			break;
+		default:
+			kvfree(obj[i]);
+		}
+}
+
 const struct entry entries[NR_ENTRIES] = {
 	{"kmalloc", 64, by_kmalloc, by_kfree},
+	{"kfree_sized and others", 64, by_kmalloc, by_other_frees},
 	{"kmalloc_node", 64, by_kmalloc_node, by_kfree},
 	{"kmem_cache_alloc", 96, by_cache, by_cache_free},
 	{"kmem_cache_alloc_node", 96, by_cache_node, by_cache_free},

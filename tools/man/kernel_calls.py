@@ -17,7 +17,7 @@ import gen_man
 # Of knuma alone, or the same calls again under a macro.
 NOT_THE_KERNELS = {"alloc_tag.h", "group.h", "knuma.h", "malloc.h", "numa.h",
                    "stats.h", "tunables.h", "types.h", "version.h"}
-OWN = re.compile(r"(knuma|kn|KN)_|kvfree_call_rcu_flavor$")
+OWN = re.compile(r"(knuma|kn|KN)_|kvfree_call_rcu_flavor$|kv?free_sized$")
 
 # The kernel's header, where that has another name.
 KERNELS_NAME = {"kmalloc.h": "slab.h", "kmalloc_obj.h": "slab.h",
