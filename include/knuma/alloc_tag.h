@@ -37,8 +37,8 @@
  * @file: as the compiler was given it
  * @func: function it stands in
  * @line: line of @file
- * @calls: allocations that live; relaxed atomic
- * @bytes: that they take; relaxed atomic
+ * @calls: allocations that live, relaxed atomic
+ * @bytes: that they take, relaxed atomic
  */
 struct knuma_alloc_tag {
 	const char *file;

@@ -32,7 +32,7 @@ KN_BEGIN_DECLS
  *          leaves errno alone.
  * Errors:  A pointer that knuma did not hand out, one into an object's middle
  *          and an object that is free already are reported, and the process is
- *          aborted, where they are noticed: a second free at once if nothing
+ *          aborted, where they are noticed; a second free at once if nothing
  *          came between, else when the object returns to its slab, unless it
  *          was handed out again before that.
  * Source:  Linux mm/slub.c, kfree().
@@ -166,11 +166,12 @@ void *krealloc_node_align(const void *p, size_t size, unsigned long align,
  * ksize - bytes that an object really has
  * @p: object as for kfree()
  *
- * For accounting.  Bytes beyond the requested size are no one's to write; ask
- * for kmalloc_size_roundup() bytes to own them.
+ * Who asks for kmalloc_size_roundup() bytes owns all of them.
  *
  * Context: any thread, any signal handler.
  * Return:  bytes; 0 for NULL and ZERO_SIZE_PTR.
+ * Notes:   For accounting.  Bytes beyond the requested size are no one's to
+ *          write.
  * Source:  Linux mm/slab_common.c, ksize().
  */
 size_t ksize(const void *p) KN_SYM(ksize);

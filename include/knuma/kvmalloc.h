@@ -57,7 +57,7 @@ void kvfree_sensitive(const void *p, size_t len) KN_SYM(kvfree_sensitive);
  * @node: node id, or NUMA_NO_NODE for the nearest one with memory
  *
  * Placement is that of kmalloc_node().  Flags that forbid waiting get memory
- * that is populated already, or NULL; NULL is likely for large sizes.
+ * that is populated already, or NULL.
  *
  * Alignment: as kmalloc() up to KMALLOC_MAX_CACHE_SIZE, a page at least above.
  * Context:   Any thread.  Waits only if @gfp has __GFP_DIRECT_RECLAIM.  In a
@@ -68,6 +68,7 @@ void kvfree_sensitive(const void *p, size_t len) KN_SYM(kvfree_sensitive);
  *            INT_MAX (warns once unless __GFP_NOWARN), or @gfp has
  *            __GFP_THISNODE and @node cannot serve.  EINVAL when @node is no
  *            possible id (warns once).
+ * Notes:     A call for much that may not wait is likely to get NULL.
  * Source:    Linux mm/slub.c, kvmalloc_node().
  */
 void *kvmalloc_node(size_t size, gfp_t gfp, int node) KN_SYM(kvmalloc_node)
@@ -201,7 +202,7 @@ static inline KN_ALLOC(1, 2) void *kvcalloc(size_t n, size_t size, gfp_t gfp)
  * @gfp: how hard to try, see gfp.h
  *
  * Return: the copy, to be freed with kvfree(); NULL on failure.
- * Errors: as kvmalloc().
+ * Errors: as kvmalloc_node().
  */
 static inline KN_ALLOC(2) void *kvmemdup(const void *src, size_t len, gfp_t gfp)
 {

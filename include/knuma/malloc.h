@@ -25,7 +25,8 @@ KN_BEGIN_DECLS
  *
  * Context: any thread, any signal handler.  Never waits, makes no system call,
  *          leaves errno alone.
- * Errors:  as kfree().
+ * Errors:  as kfree().  A pointer that is not of this heap is left alone instead,
+ *          and the first one is told.
  */
 void knuma_free(void *p) KN_API;
 

@@ -80,13 +80,12 @@ void mempool_destroy(mempool_t *pool) KN_SYM(mempool_destroy);
  * @gfp: for the reserve, and for its elements
  * @node: node of the table of the reserve, as for kmalloc_node()
  *
- * The elements are what @alloc_fn makes, wherever that is.
- *
  * Context: Any thread, no signal handler.  Waits as @alloc_fn does with @gfp.
  * Return:  0, and the reserve is full.
  * Errors:  -ENOMEM when there is no memory for it; -EINVAL when @min_nr is below
  *          1 or above INT_MAX / 2, @gfp has bits that mean nothing, or @node is
  *          no possible id.  @pool is all zeroes then.
+ * Notes:   The elements are what @alloc_fn makes, wherever that is.
  * Source:  Linux mm/mempool.c, mempool_init_node().
  */
 int mempool_init_node(mempool_t *pool, int min_nr, mempool_alloc_t *alloc_fn,

@@ -31,9 +31,8 @@ KN_BEGIN_DECLS
  * knuma_node_of - node that memory of knuma belongs to
  * @p: any address
  *
- * A subtraction and a shift: the node whose window @p lies in, which is where
- * a free takes it.  Where the system put the page is told by
- * knuma_placement().
+ * The node whose window @p lies in, which is where a free takes it.  Where the
+ * system put the page is told by knuma_placement().
  *
  * Context: any thread, any signal handler.
  * Return:  the node id; -1 for an address that is not knuma's.
@@ -120,10 +119,9 @@ enum knuma_attr {
  * As hwloc's memory attributes tell, which knuma_topology_refine() or, in a
  * process with threads, the background work reads; the capacity is known
  * before.  Of nodes that are equally good the nearest.  Nodes of which nothing
- * is told are passed over: systems tell latency and bandwidth only from the
- * nearest CPUs to their memory.  When nothing is told of any node, as before
- * hwloc was asked, where the firmware has no such table (HMAT), and from nodes
- * without CPUs, the nearest node by distance is the answer, and the statistic
+ * is told are passed over.  When nothing is told of any node, as before hwloc
+ * was asked, where the firmware has no such table (HMAT), and from nodes without
+ * CPUs, the nearest node by distance is the answer, and the statistic
  * best_by_distance counts it.
  *
  * Context: any thread, any signal handler.  May read files for the capacity.
@@ -131,6 +129,8 @@ enum knuma_attr {
  * Errors:  -EINVAL when @attr is none of the three or @from no possible id,
  *          -ENODEV when the process does not use @from, -ENOMEM when the
  *          library cannot start.
+ * Notes:   Systems tell latency and bandwidth only from the nearest CPUs to
+ *          their memory.
  */
 int knuma_node_best(enum knuma_attr attr, int from) KN_API;
 
@@ -168,20 +168,21 @@ struct knuma_homes {
  * @n: rows that fit, at least 0
  *
  * Asks the system with move_pages(2) for pages that lie spread over all that
- * objects, pages and areas of a node have used, free ones too, since they serve
- * next.  Nothing is touched, and no page brought in.  Where few pages are in
- * memory, fewer are found than are wanted: 64 are asked for each, 8192 at
- * least.  What is found counts in home_checked and home_stale, too.
- *
- * A page is away when its node was full or not usable, when mbind(2) is denied,
- * when the system moved it, or on purpose.  The background work brings home
- * what is not away on purpose.
+ * objects, pages and areas of a node have used, free ones too.  Nothing is
+ * touched, and no page brought in.  Where few pages are in memory, fewer are
+ * found than are wanted.  What is found counts in home_checked and home_stale,
+ * too.  The background work and knuma_trim() bring home what is not away on
+ * purpose.
  *
  * Context: any thread, no signal handler.  Makes system calls.
  * Return:  pages of the sample that are away, those on purpose included.
  * Errors:  -EINVAL when @samples is 0 or @n below 0; -EPERM or -ENOSYS when the
  *          system refuses move_pages(2); -ENOMEM when the library cannot start.
  *          The rows are then undefined.
+ * Notes:   Free pages serve next.  For each page that is wanted 64 are asked
+ *          for, 8192 at least.  A page is away when its node was full or not
+ *          usable, when mbind(2) is denied, when the system moved it, or on
+ *          purpose.
  */
 long knuma_verify_placement(unsigned long samples, struct knuma_homes *rows,
 			    int n) KN_API;

@@ -69,8 +69,9 @@ void kvfree_call_rcu_flavor(const struct rcu_flavor_struct *flavor,
  * @head: as for kvfree_call_rcu_flavor()
  * @ptr: as for kvfree_call_rcu_flavor()
  *
- * For callers without a translation unit of C, such as language bindings.
  * Without a call of knuma_rcu_use() before it, the process is aborted.
+ *
+ * Notes: For callers without a translation unit of C, such as language bindings.
  */
 void kvfree_call_rcu(struct rcu_head *head, void *ptr) KN_SYM(kvfree_call_rcu);
 
@@ -90,12 +91,12 @@ void knuma_rcu_use(const struct rcu_flavor_struct *flavor) KN_API;
 /**
  * kvfree_rcu_barrier - wait until all that is deferred is free
  *
- * Covers every request, of any flavour, that was made before the call.  Not
- * the callbacks of call_rcu(): rcu_barrier() is for those.
+ * Covers every request, of any flavour, that was made before the call.
  *
  * Context: Any thread, no signal handler.  Waits for grace periods, so never
  *          inside a read section: that is reported, and the process is aborted.
  *          A QSBR reader is offline while it waits.
+ * Notes:   rcu_barrier() is for the callbacks of call_rcu().
  * Source:  Linux mm/slab_common.c, kvfree_rcu_barrier().
  */
 void kvfree_rcu_barrier(void) KN_SYM(kvfree_rcu_barrier);
@@ -123,11 +124,11 @@ KN_END_DECLS
  *       4096 (else the code does not compile)
  *
  * Readers that were in a read section when it was called keep valid memory
- * until they leave it.  Frees have no order among each other.  kfree_rcu() and
- * kvfree_rcu() are the same.
+ * until they leave it.  kfree_rcu() and kvfree_rcu() are the same.
  *
  * Context: as kvfree_call_rcu_flavor() with a head.  Never fails.  The last thing
  *          that a QSBR reader does before it looks anything up again.
+ * Notes:   Frees have no order among each other.
  * Source:  Linux include/linux/rcupdate.h, kfree_rcu().
  */
 #define kfree_rcu(ptr, rhf) kvfree_rcu(ptr, rhf)

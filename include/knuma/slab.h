@@ -105,8 +105,6 @@ KN_BEGIN_DECLS
  *   kmem_cache_create(name, size, align, flags, ctor)
  *
  * The type of the third argument chooses; in C++ the number of arguments does.
- * The functions behind them are __kmem_cache_create_args() and
- * __kmem_cache_create_5().
  *
  * Alignment: of the objects: 8 bytes, or what @args, @align or
  *            SLAB_HWCACHE_ALIGN ask for.
@@ -172,10 +170,11 @@ long validate_slab_cache(struct kmem_cache *s) KN_SYM(validate_slab_cache);
  *
  * A program that defines this function has it called once for each report and
  * once for each repair, also for the objects that kmem_cache_destroy() finds in
- * use.  libknuma has none.
+ * use.
  *
  * Context: that of the call that met the mistake.
  * Return:  true when the report is taken, and not to be printed.
+ * Notes:   libknuma has none.
  * Source:  Linux mm/slub.c, slab_add_kunit_errors().
  */
 bool slab_add_kunit_errors(void) KN_SYM(slab_add_kunit_errors);
@@ -252,12 +251,13 @@ void *kmem_cache_alloc(struct kmem_cache *s, gfp_t gfp) KN_SYM(kmem_cache_alloc)
  * @gfp: how hard to try, see gfp.h
  * @size: bytes wanted, in [1, size of the objects]
  *
- * What kmalloc() is inside.  For tests: a cache with SLAB_KMALLOC, SLAB_RED_ZONE
- * and SLAB_STORE_USER guards what is behind @size.
+ * A cache with SLAB_KMALLOC, SLAB_RED_ZONE and SLAB_STORE_USER guards what is
+ * behind @size.
  *
  * Context: as kmem_cache_alloc_node().
  * Return:  as kmem_cache_alloc_node().
  * Errors:  as kmem_cache_alloc_node().
+ * Notes:   For tests.
  * Source:  Linux mm/slub.c, __kmalloc_cache_noprof().
  */
 void *__kmalloc_cache_noprof(struct kmem_cache *s, gfp_t gfp, size_t size)

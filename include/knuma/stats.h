@@ -42,11 +42,12 @@ size_t knuma_stats_text(char *buf, size_t len) KN_API;
  * @buf: where to put it; may be NULL if @len is 0
  * @len: bytes in @buf
  *
- * The member "schema" is the version of the form; names within one version are
- * only added.  @buf, @len and the result are as for knuma_stats_text().
+ * The member "schema" is the version of the form.  @buf, @len and the result are
+ * as for knuma_stats_text().
  *
  * Context: any thread, no signal handler.  Allocates nothing.
  * Return:  bytes of the whole text, without the zero byte.
+ * Notes:   Names within one version of the form are only added.
  */
 size_t knuma_stats_json(char *buf, size_t len) KN_API;
 
@@ -65,15 +66,16 @@ void knuma_stats_print(int fd) KN_API;
  * @buf: where to put it; may be NULL if @len is 0
  * @len: bytes in @buf
  *
- * Each line is of one moment, the whole is not: other threads go on meanwhile.
- * What the columns mean here is in docs/howto/watch.md.  @buf and @len are as
- * for knuma_stats_text().  vmallocinfo asks the system where each page of each
- * area lies.
+ * @buf and @len are as for knuma_stats_text().  vmallocinfo asks the system where
+ * each page of each area lies.
  *
- * Context: any thread, no signal handler.  No lock is held while it prints.
+ * Context: any thread, no signal handler.
  * Return:  bytes of the whole text, without the zero byte; or an error.
  * Errors:  -ENOENT when there is no such view, or no such node.
  *          -ENOMEM when there is no memory for the rows of slabinfo.
+ * Notes:   Each line is of one moment, the whole is not: other threads go on
+ *          meanwhile, and no lock is held while it prints.  What the columns
+ *          mean here is in docs/howto/watch.md.
  */
 long knuma_view(const char *name, char *buf, size_t len) KN_API KN_MUST_CHECK;
 

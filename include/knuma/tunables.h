@@ -74,7 +74,8 @@ int knuma_conf_reload(void) KN_API KN_MUST_CHECK;
  * Context: Any thread, no signal handler.  Waits for locks, makes system calls,
  *          never waits for a grace period.
  * Return:  0.
- * Errors:  -errno of the first system call that failed; the rest was done.
+ * Errors:  -errno of the first system call that failed; the arrays are empty all
+ *          the same.
  */
 int knuma_trim(void) KN_API;
 

@@ -138,10 +138,9 @@ void *vrealloc_node_align(const void *p, unsigned long size,
  * @n: their number, at least 1
  *
  * The pages, or huge pages, come from @nodes in turn when they are first
- * written (MPOL_INTERLEAVE); when one is full they come from others.  The area
- * belongs to the window of one of @nodes, which knuma_node_of() tells, and
- * where frees take it; knuma_placement() tells where the pages are.  away_bytes
- * counts all of it as on purpose elsewhere.
+ * written (MPOL_INTERLEAVE).  The area belongs to the window of one of @nodes,
+ * which knuma_node_of() tells, and where frees take it; knuma_placement() tells
+ * where the pages are.  away_bytes counts all of it as on purpose elsewhere.
  *
  * Each such area takes two mappings of vma_budget.  Freed, it is not reused
  * before its memory went back to the system.  With fake nodes pages are said to
@@ -156,6 +155,7 @@ void *vrealloc_node_align(const void *p, unsigned long size,
  *          room for its share, or address space or vma_budget is used up; EPERM
  *          or ENOSYS when the system refuses mbind(2).  The first failure
  *          warns.
+ * Notes:   When one of @nodes is full the system takes pages of others.
  */
 void *knuma_vmalloc_interleave(unsigned long size, const int *nodes,
 			       int n) KN_API KN_ALLOC(1) KN_MALLOC(vfree);
@@ -285,9 +285,8 @@ static inline KN_ALLOC(1) void *vmalloc_32_user(unsigned long size)
  * vmalloc_32 - vmalloc(), since no device sees this memory
  * @size: as for vmalloc()
  *
- * Where in the machine's memory its pages lie is the system's affair, as with
- * __GFP_DMA32.
- *
+ * Notes:  Where in the machine's memory its pages lie is the system's affair, as
+ *         with __GFP_DMA32.
  * Source: Linux mm/vmalloc.c, vmalloc_32().  Differs: pages may lie above 4 GiB.
  */
 static inline KN_ALLOC(1) void *vmalloc_32(unsigned long size)

@@ -104,6 +104,10 @@ static void objects_count_with_their_place(void)
 	p[0] = kmem_cache_alloc(s, GFP_KERNEL);
 	p[1] = kmem_cache_zalloc(s, GFP_KERNEL);
 	p[2] = kmem_cache_alloc_node(s, GFP_KERNEL, 0);
+	/*
+	 * checks knuma_alloc_tags_enable: "A file with KNUMA_ALLOC_TAGS calls
+	 * it before main()"
+	 */
 	CHECK(all_bytes(p[1], 200, 0));
 	holds(__func__, 3, 600);
 	kmem_cache_free(s, p[0]);
@@ -111,6 +115,26 @@ static void objects_count_with_their_place(void)
 	kmem_cache_free_bulk(s, 2, p + 1);
 	holds(__func__, 0, 0);
 	kmem_cache_destroy(s);
+}
+
+/* What the macros do, by hand. */
+static void a_place_of_ones_own(void)
+{
+	static struct knuma_alloc_tag mine = {.file = "mine", .func = "own"};
+	void *p = (kmalloc)(100, GFP_KERNEL | KN_GFP_REMEMBER);
+
+	CHECK_EQ(knuma_alloc_tag_add(&mine, p), p);
+	/* checks knuma_alloc_tag: "allocations that live", "that they take" */
+	CHECK_EQ(mine.calls, 1);
+	CHECK_EQ(mine.bytes, place(100));
+	/* checks knuma_alloc_tag_add: "or NULL" */
+	CHECK_EQ(knuma_alloc_tag_add(&mine, NULL), NULL);
+	CHECK_EQ(mine.calls, 1);
+	CHECK(knuma_alloc_tags_text(&mine, 1, text, sizeof(text)) > 0);
+	CHECK_HAS(text, "mine:0 func:own\n");
+	kfree(p);
+	CHECK_EQ(mine.calls, 0);
+	CHECK_EQ(mine.bytes, 0);
 }
 
 /* A cache that was made before is told of, once, and works. */
@@ -125,6 +149,7 @@ static void caches_that_do_not_remember(void)
 	q = kmem_cache_alloc(s, GFP_KERNEL);
 	CHECK(p && q);
 	holds(__func__, 0, 0);
+	/* checks knuma_alloc_tag_add: "is not counted, which is told once" */
 	CHECK_EQ(printed_times("the cache was made before"), 1);
 	kmem_cache_free(s, p);
 	kmem_cache_free(s, q);
@@ -231,10 +256,19 @@ static void as_the_kernel_prints_it(void)
 		 "#     <size>  <calls> <tag info>\n"
 		 "        4096        1 %s:%d func:%s\n",
 		 __FILE__, line, __func__);
+	/*
+	 * checks knuma_allocinfo_text, knuma_alloc_tags_text: "bytes of the
+	 * whole text, without the zero byte"
+	 */
 	CHECK_EQ(knuma_allocinfo_text(NULL, 0), strlen(row));
 	CHECK_EQ(knuma_allocinfo_text(small, sizeof(small)), strlen(row));
+	/*
+	 * checks knuma_alloc_tags_text: "@buf ends in a zero byte unless @len
+	 * is 0"
+	 */
 	CHECK(!strcmp(small, "allocin"));
 	CHECK_EQ(knuma_allocinfo_text(text, sizeof(text)), strlen(row));
+	/* checks knuma_alloc_tags_text: "Two lines of heading" */
 	CHECK(!strcmp(text, row));
 	knuma_allocinfo_print(STDERR_FILENO);
 	CHECK_HAS(printed(), row);
@@ -247,6 +281,7 @@ int main(void)
 		child_test(what_lives_is_counted),
 		child_test(each_call_is_counted),
 		child_test(objects_count_with_their_place),
+		child_test(a_place_of_ones_own),
 		child_test(caches_that_do_not_remember),
 		child_test(places_and_groups),
 		child_test(failures_do_not_count),

@@ -386,6 +386,21 @@ void constructors_that_throw_leak_nothing()
 	CHECK_EQ(stat_of("allocated_bytes"), before);
 }
 
+void caches_are_made_in_both_ways()
+{
+	kmem_cache *a = kmem_cache_create("args", 100, nullptr, 0);
+	kmem_cache *b = kmem_cache_create("older", 100, 64, 0, nullptr);
+	void *p = kmem_cache_alloc(b, GFP_KERNEL);
+
+	/* checks kmem_cache_create: "in C++ the number of arguments does" */
+	CHECK(a && b);
+	CHECK_EQ(kmem_cache_size(a), 100);
+	CHECK(p && reinterpret_cast<uintptr_t>(p) % 64 == 0);
+	kmem_cache_free(b, p);
+	kmem_cache_destroy(a);
+	kmem_cache_destroy(b);
+}
+
 } // namespace
 
 int main()
@@ -407,6 +422,7 @@ int main()
 		child_test(a_cache_that_cannot_be_is_an_exception),
 		child_test(unique_pointers_end_what_they_own),
 		child_test(constructors_that_throw_leak_nothing),
+		child_test(caches_are_made_in_both_ways),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -24,9 +24,11 @@ static void dumps_other(const void *p, const char *text)
 {
 	const size_t before = strlen(printed());
 
+	/* checks kmem_dump_obj: "false without a line for all else" */
 	CHECK(!kmem_dump_obj(launder(p)));
 	CHECK_EQ(strlen(printed()), before);
 	mem_dump_obj(launder(p));
+	/* checks mem_dump_obj: "for all else a line" */
 	CHECK_HAS(printed() + before, text);
 	CHECK_EQ(printed_times("knuma: "), ++lines);
 }
@@ -52,6 +54,10 @@ static void objects(void)
 		 "start %p pointer offset 1 size 64, free in a magazine\n",
 		 (void *)p);
 	dumps(p + 1, text);
+	/*
+	 * checks kmem_dump_obj: "One line on standard error", "true when it is
+	 * of a cache or of a small kmalloc()"
+	 */
 	CHECK_EQ(printed_times("knuma: "), 3);
 	mem_dump_obj(launder(p + 1));
 	CHECK_EQ(printed_times(text), 2);
@@ -91,6 +97,7 @@ static void who_had_it(void)
 	CHECK_HAS(printed(), "Allocated in ");
 	kmem_cache_free(s, launder(p));
 	dumps(p, "free in a slab\n");
+	/* checks kmem_dump_obj: "also who allocated and freed it" */
 	CHECK_HAS(printed(), "Freed in ");
 	kmem_cache_destroy(s);
 }
@@ -103,6 +110,7 @@ static void guarded_objects(void)
 	start_here();
 	p = kmalloc(100, GFP_KERNEL);
 	dumps(p + 5, "guarded slab kmalloc-112 start");
+	/* checks kmem_dump_obj: "What lies there is not touched" */
 	CHECK_HAS(printed(), "pointer offset 5 size 100, in use\n");
 	lines = 1;
 	dumps_other((char *)((uintptr_t)p & ~(uintptr_t)4095) + 4096,

@@ -119,6 +119,7 @@ static void nothing_is_bound(void)
 	CHECK_EQ(knuma_nr_nodes(), 4);
 	kfree(kmalloc_node(100, GFP_KERNEL, 3));
 	vfree(vmalloc_node(1 << 20, 2));
+	/* checks knuma_nodes_are_fake: "but memory is not bound" */
 	CHECK_EQ(fake_mbinds(), 0);
 }
 

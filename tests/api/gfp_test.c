@@ -144,7 +144,6 @@ static void only_atomic_takes_from_the_reserve(void)
 	use_and_free(20000, 10);
 	n = pages_until_none(GFP_NOWAIT, 0);
 	CHECK(n < MANY);
-	/* checks kmalloc_nolock: "takes nothing from the reserve" */
 	CHECK_EQ(pages_until_none(GFP_ATOMIC | __GFP_NOMEMALLOC, n), 0);
 	more = pages_until_none(GFP_ATOMIC, n);
 	/* 128 KiB by default, but for what lies in the page lists. */

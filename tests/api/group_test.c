@@ -52,6 +52,7 @@ static uint64_t objects(const struct knuma_group *g)
 static void charged(struct knuma_group *g, const void *p, uint64_t bytes)
 {
 	CHECK(p);
+	/* checks knuma_group_read: "Exact when no other thread charges" */
 	CHECK_EQ(usage(g), bytes);
 	CHECK_EQ(objects(g), 1);
 	CHECK_EQ(knuma_group_of(p), g);
@@ -134,6 +135,7 @@ static void what_is_not_asked_for_is_not_charged(void)
 
 	p = kmalloc(100, ACCOUNT);
 	CHECK(p);
+	/* checks knuma_group_of: "NULL when nobody did" */
 	CHECK_EQ(knuma_group_of(p), NULL);
 	kfree(p);
 	before = knuma_group_enter(g);
@@ -168,6 +170,10 @@ static void caches_are_charged_if_they_account(void)
 	kmem_cache_free(s, p[0]);
 	nothing_charged(g);
 	CHECK_EQ(kmem_cache_alloc_bulk(s, GFP_KERNEL, 300, p), 300);
+	/*
+	 * checks kmem_cache_charge: "SLAB_ACCOUNT and __GFP_ACCOUNT have it
+	 * charged"
+	 */
 	CHECK_EQ(usage(g), 300 * 200);
 	knuma_group_leave(before);
 	kmem_cache_free_bulk(s, 150, p);
@@ -181,6 +187,9 @@ static void caches_are_charged_if_they_account(void)
 	nothing_charged(g);
 	CHECK_EQ(printed_times("plain was created without SLAB_ACCOUNT"), 1);
 	/* Nor is it charged later. */
+	/*
+	 * checks kmem_cache_charge: "One that nobody was charged for stays so"
+	 */
 	CHECK(kmem_cache_charge(p[0], ACCOUNT));
 	nothing_charged(g);
 	kmem_cache_free(plain, p[0]);
@@ -272,6 +281,10 @@ static void nothing_goes_over_a_limit(void)
 	knuma_group_set_limit(g, 11 * 1024);
 	kfree(kmalloc(1024, ACCOUNT));
 	knuma_group_set_limit(g, 1024);
+	/*
+	 * checks knuma_group_set_limit: "allocations fail until enough was
+	 * freed"
+	 */
 	CHECK_FAILS(kmalloc(1024, ACCOUNT), ENOMEM);
 	for (int i = 0; i < 9; i++)
 		kfree(p[i]);
@@ -410,6 +423,10 @@ static void scopes_are_restored(void)
 	knuma_group_leave(before_b);
 	p[2] = kmalloc(16, ACCOUNT);
 	knuma_group_leave(before_a);
+	/*
+	 * checks knuma_group_enter: "Scopes nest", "the group that the thread
+	 * was in, as a number"
+	 */
 	CHECK_EQ(knuma_group_of(p[0]), NULL);
 	CHECK_EQ(knuma_group_of(p[1]), b);
 	CHECK_EQ(knuma_group_of(p[2]), a);
@@ -425,6 +442,7 @@ static void *in_a_thread(void *p)
 {
 	void *q = kmalloc(100, ACCOUNT);
 
+	/* checks knuma_group_enter: "A new thread is in none" */
 	CHECK_EQ(knuma_group_of(q), NULL);
 	kfree(q);
 	kfree(p);
@@ -456,12 +474,25 @@ static void a_destroyed_group_lives_for_what_it_holds(void)
 	p = kmalloc(512, ACCOUNT);
 	knuma_group_destroy(g);
 	CHECK_EQ(knuma_groups_read(st, 3), 1);
+	/*
+	 * checks knuma_group_stat: "it lives on for what it holds";
+	 * knuma_groups_read: "Destroyed ones that still hold something"
+	 */
 	CHECK(st[0].destroyed);
 	CHECK_EQ(st[0].usage_bytes, 512);
 	/* The limit holds, the name is free. */
+	/*
+	 * checks knuma_group_destroy: "What is charged stays charged", "Never
+	 * waits for either"
+	 */
 	CHECK_FAILS(kmalloc(512, ACCOUNT), ENOMEM);
 	again = group("gone", KNUMA_GROUP_NO_LIMIT);
+	/* checks knuma_group_destroy: "Its name may be used again" */
 	CHECK(again != g);
+	/*
+	 * checks knuma_groups_read: "how many groups there are", "@st has the
+	 * first of them"
+	 */
 	CHECK_EQ(knuma_groups_read(st, 3), 2);
 	CHECK(!st[1].destroyed);
 	CHECK(!strcmp(st[1].name, "gone"));
@@ -477,6 +508,7 @@ static void a_destroyed_group_lives_for_what_it_holds(void)
 	CHECK_EQ(knuma_groups_read(st, 1), 2);
 	CHECK(!strcmp(st[0].name, "gone"));
 	knuma_group_read(g, &st[0]);
+	/* checks knuma_group_create: "copied" */
 	CHECK(!strcmp(st[0].name, "next"));
 	CHECK_EQ(st[0].limit_bytes, 5);
 	CHECK_EQ(st[0].refused + st[0].peak_bytes + st[0].objects, 0);
@@ -496,12 +528,14 @@ static void names_are_looked_at(void)
 	CHECK_FAILS(knuma_group_create("\x7f", 1), EINVAL);
 	name[47] = '\0';
 	group(name, 1);
+	/* checks knuma_group_create: "no other group has it" */
 	CHECK_FAILS(knuma_group_create(name, 1), EEXIST);
 	for (int i = 1; i < KNUMA_GROUPS_MAX; i++) {
 		snprintf(name, sizeof(name), "group %d", i);
 		group(name, 1);
 	}
 	CHECK_FAILS(knuma_group_create("one more", 1), ENOSPC);
+	/* checks knuma_groups_read: "how many groups there are" */
 	CHECK_EQ(knuma_groups_read(NULL, 0), KNUMA_GROUPS_MAX);
 }
 
@@ -513,9 +547,14 @@ static void destroying_twice_is_reported(void)
 	knuma_group_destroy(g);
 	CHECK_EQ(misuse_count(), 0);
 	knuma_group_destroy(g);
+	/* checks knuma_group_destroy: "A group that was destroyed already" */
 	CHECK_EQ(misuse_count(), 1);
 	CHECK_HAS(misuse_last(), "the group was destroyed already");
 	knuma_group_leave(7);
+	/*
+	 * checks knuma_group_leave: "A number that knuma_group_enter() cannot
+	 * have given"
+	 */
 	CHECK_EQ(misuse_count(), 2);
 	CHECK_HAS(misuse_last(), "knuma_group_leave(7)");
 }

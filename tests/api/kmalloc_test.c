@@ -2,6 +2,7 @@
 /* <knuma/kmalloc.h>, sentence by sentence. */
 #include <knuma/kmalloc.h>
 #include <knuma/numa.h>
+#include <knuma/page.h>
 
 #include <stdint.h>
 #include <string.h>
@@ -18,7 +19,8 @@ static const size_t some_sizes[] = {
 	1024, 1025, 4096,  5000,  8192,	  8193,	   12288,   65536,   70000,
 	4097, 6144, 32769, 40960, 262144, 1 << 20, 3 << 20, 4 << 20,
 };
-#define NR_SIZES (sizeof(some_sizes) / sizeof(some_sizes[0]))
+#define NR_SIZES   (sizeof(some_sizes) / sizeof(some_sizes[0]))
+#define MANY_PAGES 20000
 
 static void no_bytes_is_the_zero_size_pointer(void)
 {
@@ -321,6 +323,25 @@ static void krealloc_keeps_the_content(void)
 	heap_verify();
 }
 
+static void what_moves_is_aligned_for_its_new_size(void)
+{
+	for (size_t size = 64; size <= (size_t)1 << 20; size *= 2) {
+		char *p = krealloc(kmalloc(24, GFP_KERNEL), size, GFP_KERNEL);
+		char *q = krealloc_node_align(kmalloc(24, GFP_KERNEL), size, 8,
+					      GFP_KERNEL, NUMA_NO_NODE);
+
+		/* checks krealloc: "for the new size when the object moves" */
+		CHECK(p && (uintptr_t)p % size == 0);
+		/*
+		 * checks krealloc_node_align: "or as kmalloc() if that is more,
+		 * when the object moves"
+		 */
+		CHECK(q && (uintptr_t)q % size == 0);
+		kfree(p);
+		kfree(q);
+	}
+}
+
 static void a_failed_krealloc_changes_nothing(void)
 {
 	char *p = kmalloc(500, GFP_KERNEL);
@@ -468,6 +489,24 @@ static void nolock_has_two_flags_and_no_wait(void)
 	kfree_nolock(p);
 	/* More than was ever in memory: nothing, in silence. */
 	CHECK_FAILS(kmalloc_nolock(KMALLOC_MAX_SIZE, 0, NUMA_NO_NODE), ENOMEM);
+}
+
+/* Until there is nothing at hand, which is no reason to say so. */
+static void nolock_leaves_the_reserve(void)
+{
+	static void *p[MANY_PAGES];
+	int n = 0;
+
+	start_here();
+	/* A call that waits, and comes to the pages, fills the reserve. */
+	free_pages(__get_free_pages(GFP_KERNEL, 5), 5);
+	while (n < MANY_PAGES && (p[n] = kmalloc_nolock(4096, 0, NUMA_NO_NODE)))
+		n++;
+	CHECK(n < MANY_PAGES);
+	/* checks kmalloc_nolock: "there is no memory now, and is silent" */
+	CHECK_EQ(strlen(printed()), 0);
+	/* checks kmalloc_nolock: "takes nothing from the reserve" */
+	CHECK(kmalloc(4096, GFP_ATOMIC));
 }
 
 static void track_caller_is_kmalloc(void)
@@ -713,12 +752,14 @@ int main(void)
 		child_test(krealloc_of_nothing_is_kmalloc),
 		child_test(krealloc_stays_while_it_fits),
 		child_test(krealloc_keeps_the_content),
+		child_test(what_moves_is_aligned_for_its_new_size),
 		child_test(a_failed_krealloc_changes_nothing),
 		child_test(krealloc_zero_grows_into_zeroes),
 		child_test(krealloc_moves_to_an_alignment),
 		child_test(krealloc_to_an_alignment_at_the_edges),
 		child_test(krealloc_moves_to_a_node),
 		child_test(nolock_has_two_flags_and_no_wait),
+		child_test(nolock_leaves_the_reserve),
 		child_test(track_caller_is_kmalloc),
 		child_test(kfree_leaves_errno_alone),
 		child_test(a_success_leaves_errno_alone),

@@ -126,7 +126,7 @@ static const char constant[] = "constant";
 static void constants_are_not_copied(void)
 {
 	static char variable[] = "variable";
-	const char *relocated = getenv("PATH");
+	const char *relocated = getenv("PATH"), *of_library = strerror(ENOMEM);
 	const char *copy;
 
 	/*
@@ -140,6 +140,10 @@ static void constants_are_not_copied(void)
 	/* checks kstrdup_const: "to be freed with kfree_const()" */
 	CHECK(copy && copy != variable && !strcmp(copy, variable));
 	CHECK(ksize(copy) >= sizeof(variable));
+	kfree_const(copy);
+	/* checks kstrdup_const: "One of a shared library is copied" */
+	copy = kstrdup_const(of_library, GFP_KERNEL);
+	CHECK(copy && copy != of_library && !strcmp(copy, of_library));
 	kfree_const(copy);
 	if (relocated) {
 		copy = kstrdup_const(relocated, GFP_KERNEL);

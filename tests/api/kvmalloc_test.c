@@ -423,8 +423,35 @@ static void kvrealloc_moves_to_a_node(void)
 	}
 }
 
+/* What is small goes where the CPU is, areas stay at home. */
+static void kvrealloc_goes_to_the_node_or_stays(void)
+{
+	char *p;
+	int other;
+
+	fake_nodes(2);
+	start_here();
+	other = !knuma_numa_mem_id();
+	p = kvrealloc(kvmalloc_node(100, GFP_KERNEL, other), 5000, GFP_KERNEL);
+	/* checks kvrealloc: "copied to memory near the running CPU" */
+	CHECK_EQ(knuma_node_of(p), !other);
+	kvfree(p);
+	p = kvmalloc_node(MIB, GFP_KERNEL, other);
+	CHECK(p && is_vmalloc_addr(p));
+	p = kvrealloc(p, 4 * MIB, GFP_KERNEL);
+	/* checks kvrealloc: "Memory above kvmalloc_pages_max grows on its" */
+	CHECK_EQ(knuma_node_of(p), other);
+	memset(p, 1, 4 * MIB);
+	CHECK(is_present(p + 3 * MIB, 1));
+	p = kvrealloc(p, MIB, GFP_KERNEL);
+	/* checks kvrealloc: "what a shrink leaves over goes back" */
+	CHECK(p && !is_present(p + 3 * MIB, 1));
+	kvfree(p);
+}
+
 static void kvmemdup_copies(void)
 {
+	const volatile size_t size = (size_t)INT_MAX + 1;
 	static char text[300000];
 	char *copy;
 
@@ -434,6 +461,7 @@ static void kvmemdup_copies(void)
 	CHECK(copy && is_vmalloc_addr(copy));
 	CHECK(!memcmp(copy, text, sizeof(text)));
 	kvfree(copy);
+	CHECK_FAILS(kvmemdup(text, size, GFP_KERNEL | __GFP_NOWARN), ENOMEM);
 	copy = kvmemdup(text, 10, GFP_KERNEL);
 	CHECK(copy && !memcmp(copy, text, 10));
 	kvfree(copy);
@@ -462,6 +490,7 @@ int main(void)
 		child_test(any_alignment_that_is_asked_for),
 		child_test(kvrealloc_moves_to_an_alignment),
 		child_test(kvrealloc_moves_to_a_node),
+		child_test(kvrealloc_goes_to_the_node_or_stays),
 		child_test(kvmemdup_copies),
 	};
 

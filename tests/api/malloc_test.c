@@ -283,6 +283,7 @@ static void a_foreign_pointer_is_reported_once_and_left_alone(void)
 	knuma_free(launder(data + 16));
 	CHECK_EQ(errno, 11);
 	CHECK_EQ(misuse_count(), 0);
+	/* checks knuma_free: "not of this heap is left alone instead" */
 	CHECK_EQ(printed_times("knuma: "), 1);
 	CHECK_EQ(stat_of("invalid_free"), 3);
 	CHECK(all_bytes(other, 100, 0x3c));

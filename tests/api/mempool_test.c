@@ -73,6 +73,7 @@ static void it_is_full_or_it_is_not(void)
 	CHECK(pool && mempool_initialized(pool) && mempool_is_saturated(pool));
 	CHECK_EQ(pool->min_nr, MIN);
 	CHECK_EQ(pool->curr_nr, MIN);
+	CHECK_EQ(pool->pool_data, &left);
 	CHECK_EQ(atomic_load(&out), MIN);
 	mempool_destroy(pool);
 	/* checks mempool_exit: "The elements of the reserve are freed" */
@@ -215,6 +216,10 @@ static void the_reserve_needs_no_system_call(void)
 				       mempool_alloc(pool, GFP_ATOMIC);
 			CHECK(p[i]);
 		}
+		/*
+		 * checks mempool_free: "makes a system call only to wake
+		 * another thread"
+		 */
 		CHECK(!mempool_alloc_preallocated(pool));
 		for (int i = 0; i < MIN; i++)
 			mempool_free(p[i], pool);
@@ -432,6 +437,10 @@ static void the_ready_made_pairs(void)
 	p = mempool_alloc(small, GFP_KERNEL);
 	CHECK_EQ(ksize(p), kmalloc_size_roundup(SIZE));
 	mempool_free(p, small);
+	/* checks mempool_alloc_noreserve: "to be given to mempool_free()" */
+	p = mempool_alloc_noreserve(small, GFP_KERNEL);
+	CHECK_EQ(ksize(p), kmalloc_size_roundup(SIZE));
+	mempool_free(p, small);
 	p = mempool_alloc(large, GFP_KERNEL);
 	CHECK(is_vmalloc_addr(p));
 	mempool_free(p, large);
@@ -450,6 +459,8 @@ static void the_ready_made_pairs(void)
 		mempool_free(p, &in_place[i]);
 		mempool_exit(&in_place[i]);
 		CHECK(!mempool_initialized(&in_place[i]));
+		/* checks mempool_exit: "all zeroes afterwards" */
+		CHECK(all_bytes(&in_place[i], sizeof(in_place[i]), 0));
 	}
 	mempool_destroy(small);
 	mempool_destroy(large);

@@ -190,6 +190,7 @@ static void lies_where_it_belongs(char *p, size_t bytes)
 	for (int i = 0; i < 1024; i++)
 		sum += count[i];
 	CHECK_EQ(sum, present);
+	/* checks knuma_node_of: "told by knuma_placement()" */
 	CHECK_EQ(count[knuma_node_of(p)], present);
 }
 

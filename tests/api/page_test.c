@@ -8,6 +8,7 @@
 
 #include <knuma/kmalloc.h>
 #include <knuma/numa.h>
+#include <knuma/tunables.h>
 #include <knuma/vmalloc.h>
 
 #include "tests/support/child.h"
@@ -171,6 +172,7 @@ static void flags_without_a_meaning_are_refused(void)
 {
 	CHECK_FAILS(alloc_pages(GFP_KERNEL | (gfp_t)1 << 30, 0), EINVAL);
 	CHECK_FAILS(alloc_pages_exact(5000, (gfp_t)1 << 30), EINVAL);
+	CHECK_FAILS(get_zeroed_page((gfp_t)1 << 30), EINVAL);
 }
 
 static void dirty_blocks(unsigned int order, int n)
@@ -243,6 +245,10 @@ static void orders_of_sizes(void)
 	/* checks get_order: "The result may be above MAX_PAGE_ORDER" */
 	CHECK_EQ(get_order((page << MAX_PAGE_ORDER) + 1), MAX_PAGE_ORDER + 1);
 	CHECK_EQ(get_order((size_t)1 << 62), 62 - knuma_page_shift());
+	/* checks get_order: "then no block is large enough" */
+	CHECK_FAILS(alloc_pages(GFP_KERNEL,
+				get_order((page << MAX_PAGE_ORDER) + 1)),
+		    EINVAL);
 }
 
 static void exact_sizes(void)
@@ -519,6 +525,7 @@ static void a_set_of_nodes_limits_who_serves(void)
 	 * them"
 	 */
 	CHECK_EQ(nodes_weight(nodes), 2);
+	CHECK_EQ(nodes.bits[0], 1u << 3 | 1u << 2);
 	CHECK(!node_isset(-1, nodes) && !node_isset(1, nodes));
 	CHECK_EQ(node_of(__alloc_pages(GFP_KERNEL | __GFP_THISNODE, 0, 2,
 				       &nodes)),
@@ -557,6 +564,10 @@ static void drained_lists_are_whole_blocks(void)
 	 * checks drain_all_pages: "Single pages and small blocks then can
 	 * become larger"
 	 */
+	CHECK_EQ(stat_of("page_bytes"), 0);
+	__free_page(alloc_page(GFP_KERNEL));
+	/* checks drain_all_pages: "knuma_trim() does that, too" */
+	CHECK_EQ(knuma_trim(), 0);
 	CHECK_EQ(stat_of("page_bytes"), 0);
 	__free_page(alloc_page(GFP_KERNEL));
 	drain_local_pages(NULL);

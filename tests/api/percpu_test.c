@@ -4,6 +4,7 @@
 
 #include <pthread.h>
 #include <sched.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/wait.h>
@@ -79,6 +80,39 @@ enum {
 	MANY = 3000
 };
 
+static int no_cpu(void)
+{
+	return -1;
+}
+
+static void the_last_copy_is_of_no_cpu(void)
+{
+	FILE *f = fopen("/sys/devices/system/cpu/possible", "r");
+	unsigned int cpu, first, last, n = 0;
+	uint64_t *p = alloc_percpu(uint64_t);
+
+	CHECK(f && p);
+	if (fscanf(f, "%u-%u\n", &first, &last) != 2)
+		last = first;
+	/* checks knuma_nr_cpu_ids: "one more than the CPUs that are possible" */
+	CHECK_EQ(knuma_nr_cpu_ids(), last + 2);
+	for_each_possible_cpu(cpu) n++;
+	CHECK_EQ(n, last + 2);
+	kn_machine.getcpu = no_cpu;
+	/* checks for_each_possible_cpu: "of threads without a CPU" */
+	CHECK_EQ(knuma_this_cpu(), last + 1);
+	this_cpu_inc(*p);
+	CHECK_EQ(*per_cpu_ptr(p, last + 1), 1);
+	free_percpu(p);
+	fclose(f);
+}
+
+static void without_rseq_the_last_copy_is_of_no_cpu(void)
+{
+	conf("rseq", "no");
+	the_last_copy_is_of_no_cpu();
+}
+
 /* More than a chunk: no two of them overlap, and what is freed is used again. */
 static void objects_do_not_overlap(void)
 {
@@ -131,6 +165,9 @@ static void nothing_is_lost(void)
 	int64_t small = 0, medium = 0, number = 0;
 	unsigned int cpu;
 
+	/*
+	 * checks alloc_percpu: "of its size and alignment, and a pointer to it"
+	 */
 	CHECK(s);
 	for (int i = 0; i < 10000; i++) {
 		this_cpu_inc(s->requests);
@@ -542,6 +579,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		child_test(each_copy_is_zero_and_its_own),
 		child_test(aligned_as_asked_for),
+		child_test(without_rseq_the_last_copy_is_of_no_cpu),
 		child_test(objects_do_not_overlap),
 		child_test(nothing_is_lost),
 		child_test(words_of_all_sizes),

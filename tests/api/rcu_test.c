@@ -175,6 +175,11 @@ static void nothing_is_freed_before_its_grace_period(void)
 	 */
 	for (int i = 0; i < 200; i++)
 		CHECK(conn_is(old[i], i));
+	/*
+	 * checks knuma_trim: "Memory that waits for a grace period stays",
+	 * "never waits for a grace period"
+	 */
+	CHECK_EQ(knuma_trim(), 0);
 	CHECK_EQ(stat_of("rcu_queued"), 200);
 	CHECK_EQ(stat_of("rcu_freed"), 0);
 	set(&held, 0);
@@ -409,6 +414,7 @@ static void without_a_flavour_of_the_process(void)
 	kvfree_call_rcu(NULL, new_conn(2));
 	kvfree_rcu_barrier();
 	CHECK_EQ(misuse_count(), 1);
+	/* checks kvfree_call_rcu_flavor: "NULL if it has none" */
 	CHECK_EQ(stat_of("rcu_freed"), 2);
 }
 
@@ -459,6 +465,9 @@ static void kfree_rcu_inside_a_read_section(void)
 
 static void a_qsbr_reader_is_offline_while_it_waits(void)
 {
+	struct kmem_cache *s = KMEM_CACHE(conn, 0);
+	struct conn *from_cache = kmem_cache_alloc(s, GFP_KERNEL);
+
 	misuse_catch();
 	qsbr = true;
 	set(&inside, 1);
@@ -469,7 +478,14 @@ static void a_qsbr_reader_is_offline_while_it_waits(void)
 	 * checks kvfree_rcu_barrier: "A QSBR reader is offline while it waits"
 	 */
 	CHECK_EQ(get(&inside), 1);
+	CHECK_EQ(get(&went_offline), 1);
 	CHECK_EQ(stat_of("rcu_freed"), 1);
+	set(&went_offline, 0);
+	kfree_rcu(from_cache, rcu);
+	kmem_cache_destroy(s);
+	/* checks kmem_cache_destroy: "a QSBR reader is offline meanwhile" */
+	CHECK_EQ(get(&went_offline), 1);
+	CHECK_EQ(get(&inside), 1);
 	CHECK_EQ(misuse_count(), 0);
 }
 
@@ -961,6 +977,7 @@ static void all_large_requests_fail(void)
 	CHECK_FAILS(vmalloc(20000), ENOMEM);
 	CHECK_FAILS(knuma_vmalloc_interleave(20000, &node, 1), ENOMEM);
 	CHECK_FAILS(alloc_pages(GFP_KERNEL, 0), ENOMEM);
+	/* checks alloc_pages_exact: "ENOMEM as alloc_pages_node()" */
 	CHECK_FAILS(alloc_pages_exact(20000, GFP_KERNEL), ENOMEM);
 	CHECK_FAILS(knuma_malloc(20000), ENOMEM);
 	CHECK_FAILS(knuma_malloc(1 << 20), ENOMEM);
@@ -1090,6 +1107,7 @@ static void slabs_of_a_typesafe_cache_leave_after_a_grace_period(void)
 	c[0] = new_conn(1);
 	kvfree_call_rcu_flavor(&other_flavor, &c[0]->rcu, c[0]);
 	set(&held, 1);
+	/* checks kmem_cache_shrink: "May wait, not for a grace period" */
 	CHECK_EQ(kmem_cache_shrink(s), 1);
 	CHECK_EQ(kn_slab_leaving(s), nr);
 	CHECK_EQ(kn_slab_in_use(s, 0), 0);

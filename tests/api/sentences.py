@@ -5,7 +5,8 @@ A claim is a comment of a test, above the assertion that it is about:
 
   /* checks kfree, kvfree: "NULL and ZERO_SIZE_PTR"; kmalloc: "0 is legal" */
 
-The words between quotes are a part of one sentence of each of these functions.
+In Python it is a comment of one line.  The words between quotes are a part of
+one sentence of each of these functions.
 """
 
 import glob
@@ -18,9 +19,10 @@ import gen_man  # noqa: E402  pylint: disable=wrong-import-position
 
 ERRNO = r"-?\bE(?:2BIG|[A-Z]{3,})\b"
 CLAIM = re.compile(r"/\*(?:\n\s*\*)?\s*checks\s(.*?)\*/", re.S)
+PYTHON_CLAIM = re.compile(r"# checks (.*)")
 ASSERTION = re.compile(
     r"\b(?:assert_\w+|CHECK\w*|ASSERT\w*|REQUIRE\w*|fail|fail_msg|check_\w+"
-    r"|static_assert|_Static_assert)\(")
+    r"|static_assert|_Static_assert|self\.assert\w+)\(|\bfailed \+= ")
 
 
 class Sentence:
@@ -46,7 +48,7 @@ def split_errors(text):
     """Each errno value alone, and each of its causes: (errnos, text)."""
     for sentence in split(text):
         errnos = []
-        for part in re.split(r",? (?:and |or )?(?=%s (?:when|for|as|with))"
+        for part in re.split(r",? (?:and |or )?(?=%s (?:when|for|as|with|in))"
                              r"|(?<=\)), and (?=%s)" % (ERRNO, ERRNO),
                              sentence):
             for cause in re.split(r", or (?=@|about|what|address|their|when)",
@@ -126,16 +128,18 @@ def parse_claim(where, comment):
 def claims_of(path, text, errors):
     """The claims of one test; what is wrong with them goes to @errors."""
     found = []
-    for match in CLAIM.finditer(text):
+    python = path.endswith(".py")
+    opens, closes = ("\n\n", "\n\n") if python else ("\n{\n", "\n}")
+    for match in (PYTHON_CLAIM if python else CLAIM).finditer(text):
         where = "%s:%d" % (path, text.count("\n", 0, match.start()) + 1)
         claims = parse_claim(where, match.group(1))
         if not claims:
             errors.append('%s: not of the form checks FUNCTION, ...: "WORDS", '
                           "...; ..." % where)
             continue
-        begin = text.rfind("\n{\n", 0, match.start())
-        ended = text.rfind("\n}", 0, match.start())
-        end = text.find("\n}", match.end())
+        begin = text.rfind(opens, 0, match.start())
+        ended = -1 if python else text.rfind(closes, 0, match.start())
+        end = text.find(closes, match.end())
         if begin <= ended or end < 0 or \
                 not ASSERTION.search(text[match.end():end]):
             errors.append("%s: no assertion follows in the same function"

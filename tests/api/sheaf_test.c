@@ -61,6 +61,10 @@ static void what_is_left_goes_back(void)
 	sheaf = kmem_cache_prefill_sheaf(s, GFP_KERNEL, 30);
 	CHECK(sheaf);
 	kmem_cache_free(s, kmem_cache_alloc_from_sheaf(s, 0, sheaf));
+	/* checks kmem_cache_alloc_from_sheaf: "nothing else does" */
+	objects[0] = kmem_cache_alloc_from_sheaf(s, 1u << 30, sheaf);
+	CHECK(objects[0]);
+	kmem_cache_free(s, objects[0]);
 	kmem_cache_return_sheaf(s, GFP_KERNEL, sheaf);
 	kmem_cache_return_sheaf(s, GFP_KERNEL, NULL);
 	CHECK_EQ(kmem_cache_shrink(s), 0);

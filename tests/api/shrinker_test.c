@@ -34,6 +34,8 @@ static unsigned long count(struct shrinker *s, struct shrink_control *sc)
 
 	app->asked[sc->nid]++;
 	app->gfp = sc->gfp_mask;
+	/* checks shrink_control: "NULL: any memory" */
+	CHECK_EQ(sc->group, NULL);
 	return app->left[sc->nid];
 }
 
@@ -42,6 +44,9 @@ static unsigned long scan(struct shrinker *s, struct shrink_control *sc)
 	struct app *app = s->private_data;
 	unsigned long n = sc->nr_to_scan;
 
+	/*
+	 * checks shrink_control: "is @nr_to_scan before, and need not be set"
+	 */
 	CHECK_EQ(sc->nr_scanned, n);
 	app->largest = n > app->largest ? n : app->largest;
 	if (app->answer)
@@ -77,6 +82,9 @@ static void called_once_registered(void)
 
 	start_quiet();
 	s = shrinker(&app, 0);
+	/*
+	 * checks shrinker_alloc: "with @seeks DEFAULT_SEEKS and the rest zero"
+	 */
 	CHECK_EQ(s->seeks, DEFAULT_SEEKS);
 	CHECK_EQ(s->batch, 0);
 	CHECK_EQ(shrink(0), 0);
@@ -84,6 +92,7 @@ static void called_once_registered(void)
 	shrinker_register(s);
 	CHECK_EQ(shrink(0), 1000);
 	CHECK_EQ(app.left[0], 0);
+	/* checks shrinker: "0 for 128" */
 	CHECK_EQ(app.largest, 128);
 	CHECK_EQ(app.gfp, GFP_KERNEL);
 	CHECK_EQ(stat_of("shrunk_objects"), 1000);
@@ -91,6 +100,7 @@ static void called_once_registered(void)
 	shrinker_free(s);
 	app.left[0] = 5;
 	CHECK_EQ(shrink(0), 0);
+	/* checks shrinker_free: "its functions are not called any more" */
 	CHECK_EQ(app.left[0], 5);
 	shrinker_free(NULL);
 	shrinker_free(shrinker(&app, 0));
@@ -110,6 +120,7 @@ static void a_part_follows_from_seeks(void)
 	s->seeks = 8;
 	CHECK_EQ(shrink(KN_SHRINK_PART), 375); /* 6000 / 8 / 2 */
 	s->seeks = 0;
+	/* checks shrinker: "0 for half" */
 	CHECK_EQ(shrink(KN_SHRINK_PART), 2812);
 	/* A small cache is asked for a batch at least. */
 	app.left[0] = 15;
@@ -131,6 +142,7 @@ static void answers_that_end_it(void)
 	app.left[0] = 1000;
 	app.answer = SHRINK_STOP;
 	CHECK_EQ(shrink(0), 0);
+	/* checks shrinker: "returns how many it freed, or SHRINK_STOP" */
 	CHECK_EQ(app.asked[0], 2);
 	/* Fewer looked at than asked for: all get their turn. */
 	app.answer = 0;
@@ -193,6 +205,8 @@ static void trimming_asks_for_all(void)
 	shrinker_register(s);
 	CHECK_EQ(knuma_trim(), 0);
 	CHECK_EQ(app.left[0], 0);
+	/* checks shrink_control: "GFP_KERNEL else" */
+	CHECK_EQ(app.gfp, GFP_KERNEL);
 	shrinker_free(s);
 }
 
@@ -314,6 +328,7 @@ static void freeing_waits_for_calls(void)
 	CHECK_EQ(read(entered[0], &c, 1), 1);
 	CHECK_EQ(pthread_create(&freer, NULL, free_in_thread, s), 0);
 	usleep(20000);
+	/* checks shrinker_free: "Waits for calls that are under way" */
 	CHECK_EQ(__atomic_load_n(&freed, __ATOMIC_ACQUIRE), 0);
 	CHECK_EQ(write(go[1], &c, 1), 1);
 	CHECK_EQ(pthread_join(freer, NULL), 0);
@@ -369,6 +384,7 @@ static void mistakes_are_reported(void)
 	misuse_catch();
 	s = shrinker_alloc(0, "half %s", "made");
 	shrinker_register(s);
+	/* checks shrinker_register: "one without its functions" */
 	CHECK_EQ(misuse_count(), 1);
 	CHECK_HAS(misuse_last(), "half made");
 	s->count_objects = count;
@@ -383,6 +399,7 @@ static void mistakes_are_reported(void)
 	CHECK_HAS(misuse_last(), "is registered already");
 	s->count_objects = free_itself;
 	shrink(0);
+	/* checks shrinker_free: "From inside its own functions" */
 	CHECK_EQ(misuse_count(), 4);
 	CHECK_HAS(misuse_last(), "called inside of it");
 	shrinker_free(s);

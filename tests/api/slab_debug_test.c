@@ -69,6 +69,11 @@ static void a_right_red_zone_is_guarded(void)
 
 	count_errors();
 	poke(p, 64, 0x12);
+	/*
+	 * checks validate_slab_cache: "is reported and repaired";
+	 * slab_add_kunit_errors: "called once for each report and once for each
+	 * repair"
+	 */
 	CHECK_EQ(validate_slab_cache(s), 1);
 	CHECK_EQ(errors, 2);
 	CHECK_EQ(validate_slab_cache(s), 0);
@@ -77,6 +82,10 @@ static void a_right_red_zone_is_guarded(void)
 	CHECK_EQ(errors, 2);
 	kmem_cache_destroy(s);
 	CHECK_EQ(errors, 2);
+	/*
+	 * checks slab_add_kunit_errors: "true when the report is taken, and not
+	 * to be printed"
+	 */
 	CHECK_EQ(strlen(printed()), 0);
 }
 
@@ -144,6 +153,7 @@ static void what_is_behind_a_request_is_guarded(void)
 	CHECK_EQ(validate_slab_cache(s), 0);
 	poke(p, 18, 'a');
 	poke(p, 19, 'b');
+	/* checks __kmalloc_cache_noprof: "guards what is behind @size" */
 	CHECK_EQ(validate_slab_cache(s), 1);
 	CHECK_EQ(errors, 2);
 	free_of(s, p);
@@ -162,6 +172,10 @@ static void a_leak_is_one_report_and_one_for_each_object(void)
 	}
 	count_errors();
 	kmem_cache_destroy(s);
+	/*
+	 * checks slab_add_kunit_errors: "also for the objects that
+	 * kmem_cache_destroy() finds in use"
+	 */
 	CHECK_EQ(errors, 4);
 	for (int i = 0; i < 3; i++)
 		CHECK(all_bytes(p[i], 64, 0x33));
@@ -205,6 +219,10 @@ static void each_mistake_is_found(void)
 	poke(gone, 59, 1);		 /* its end */
 	poke(gone, (int)s->tail + 3, 1); /* state */
 	poke(used, (int)s->tail + 3, 1); /* state */
+	/*
+	 * checks validate_slab_cache: "how many mistakes were found", "Looks at
+	 * the red zones, the poison and the padding"
+	 */
 	CHECK_EQ(validate_slab_cache(s), 8);
 	CHECK_EQ(errors, 16);
 	CHECK_EQ(validate_slab_cache(s), 0);

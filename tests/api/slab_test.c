@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include <knuma/stats.h>
 #include <knuma/tunables.h>
 
 #include "alloc/magazine/ids.h"
@@ -43,7 +44,15 @@ static void construct(void *obj)
 
 static void both_forms_of_creation(void)
 {
-	struct kmem_cache_args args = {.align = 256, .ctor = construct};
+	struct kmem_cache_args args = {
+		.align = 256,
+		.useroffset = 8,
+		.usersize = 8,
+		.freeptr_offset = 16,
+		.use_freeptr_offset = true,
+		.ctor = construct,
+	};
+	static char text[1 << 16];
 	struct kmem_cache *a, *b, *c, *d;
 	char name[16] = "by-args";
 	void *p;
@@ -59,6 +68,9 @@ static void both_forms_of_creation(void)
 	 * the defaults"
 	 */
 	CHECK(a && b && c && d);
+	/* checks kmem_cache_create: "copied" */
+	CHECK(knuma_view("slabinfo", text, sizeof(text)) > 0);
+	CHECK_HAS(text, "\nby-args ");
 	CHECK_EQ(kmem_cache_size(a), 100);
 	CHECK_EQ(kmem_cache_size(d), 100);
 	p = kmem_cache_alloc(a, GFP_KERNEL);

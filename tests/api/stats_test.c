@@ -12,6 +12,8 @@
 
 #include <knuma/numa.h>
 #include <knuma/slab.h>
+#include <knuma/alloc_tag.h>
+#include <knuma/group.h>
 #include <knuma/tunables.h>
 #include <knuma/vmalloc.h>
 
@@ -40,6 +42,7 @@ static void unknown_names(void)
 		 -ENOENT);
 	CHECK_EQ(knuma_stats_read("slab_new.0", &value), -ENOENT);
 	CHECK_EQ(knuma_stats_read(".0", &value), -ENOENT);
+	/* checks knuma_stats_read: "written only on success" */
 	CHECK_EQ(value, 77);
 }
 
@@ -56,6 +59,10 @@ static void a_node_statistic_is_the_sum_of_all(void)
 		sum += stat_of(name);
 	}
 	CHECK(sum > 0);
+	/*
+	 * checks knuma_stats_read: "is the sum of all, and numa_hit.1 that of
+	 * node 1"
+	 */
 	CHECK_EQ(stat_of("numa_hit"), sum);
 }
 
@@ -177,7 +184,15 @@ static void as_snprintf(size_t (*fn)(char *, size_t))
 	memset(p, 'x', need + 100);
 	len = fn(p, 100);
 	/* Numbers may have grown by a digit meanwhile. */
+	/*
+	 * checks knuma_stats_text, knuma_stats_json: "bytes of the whole text,
+	 * without the zero byte"
+	 */
 	CHECK(len >= need && len < need + 50);
+	/*
+	 * checks knuma_stats_text: "tells that it was cut short";
+	 * knuma_stats_json: "as for knuma_stats_text()"
+	 */
 	CHECK_EQ(strlen(p), 99);
 	CHECK_EQ(p[100], 'x');
 	CHECK(fn(p, 1) >= need);
@@ -204,6 +219,7 @@ static void json_is_one_object(void)
 
 	CHECK(len < sizeof(text));
 	CHECK_EQ(text[0], '{');
+	/* checks knuma_stats_json: "is the version of the form" */
 	CHECK_HAS(text, "\"schema\":1,");
 	CHECK_HAS(text, "\"numa_hit\":");
 	CHECK_HAS(text, "\"magazine_pops\":");
@@ -235,10 +251,38 @@ static void print_writes_the_text_to_a_descriptor(void)
 	CHECK(n > 500);
 	CHECK_EQ(knuma_stats_text(text, sizeof(text)), n);
 	CHECK(!strncmp(got, text, 60));
+	/* checks knuma_stats_print: "2 for standard error" */
+	knuma_stats_print(2);
+	CHECK_HAS(printed(), "mapped_bytes");
 	errno = 17;
 	knuma_stats_print(-1);
 	CHECK_EQ(errno, 17);
 	close(fd);
+}
+
+static void texts_allocate_nothing(void)
+{
+	static struct knuma_alloc_tag tag = {.file = "stats", .func = "none"};
+	struct knuma_group_stat row[2];
+	uint64_t pops, active;
+
+	start_quiet();
+	some_work();
+	CHECK(knuma_group_create("none", 1));
+	pops = stat_of("magazine_pops");
+	active = stat_of("active_bytes");
+	CHECK(knuma_stats_text(text, sizeof(text)) > 500);
+	CHECK(knuma_stats_json(text, sizeof(text)) > 500);
+	knuma_stats_print(2);
+	CHECK_EQ(knuma_groups_read(row, 2), 1);
+	CHECK(knuma_alloc_tags_text(&tag, 1, text, sizeof(text)) > 0);
+	/*
+	 * checks knuma_stats_text, knuma_stats_json, knuma_groups_read,
+	 * knuma_alloc_tags_text: "Allocates nothing"; knuma_stats_print: "Calls
+	 * write(2), allocates nothing"
+	 */
+	CHECK_EQ(stat_of("magazine_pops"), pops);
+	CHECK_EQ(stat_of("active_bytes"), active);
 }
 
 static void the_mode_is_told_and_why(void)
@@ -248,6 +292,7 @@ static void the_mode_is_told_and_why(void)
 
 	kfree(kmalloc(1, GFP_KERNEL));
 	mode = knuma_mode();
+	/* checks knuma_mode: "for restartable sequences" */
 	CHECK(!strcmp(mode, "rseq") || !strcmp(mode, "fallback"));
 	CHECK(knuma_mode_reason() != NULL);
 	if (tunables && strstr(tunables, "rseq=0")) {
@@ -263,6 +308,7 @@ static void the_setting_chooses_the_mode(void)
 	conf("rseq", "no");
 	some_work();
 	CHECK_HAS(knuma_mode(), "fallback");
+	/* checks knuma_mode_reason: "a short text for people" */
 	CHECK_HAS(knuma_mode_reason(), "tunable");
 	heap_verify();
 }
@@ -293,6 +339,7 @@ int main(void)
 		child_test(lengths_are_those_of_snprintf),
 		child_test(json_is_one_object),
 		child_test(print_writes_the_text_to_a_descriptor),
+		child_test(texts_allocate_nothing),
 		child_test(the_mode_is_told_and_why),
 		child_test(the_setting_chooses_the_mode),
 		child_test(reading_makes_no_system_call),

@@ -142,6 +142,7 @@ static void a_reload_of_a_running_heap(void)
 	CHECK(!strcmp(get("trim_delay_ms"), "3s"));
 	CHECK(!strcmp(get("rcu_full"), "grow"));
 	CHECK(!strcmp(get("span"), "64G"));
+	/* checks knuma_conf_reload: "it holds at next start" */
 	CHECK_EQ(printed_times(":3: span = 32G holds at next start"), 1);
 	CHECK_EQ(printed_times("sections of caches have changed"), 1);
 
@@ -150,6 +151,7 @@ static void a_reload_of_a_running_heap(void)
 	CHECK(!strcmp(get("trim_delay_ms"), "3s"));
 	CHECK(!strcmp(get("rcu_full"), "grow"));
 	CHECK_EQ(printed_times("nothing has changed"), 1);
+	/* checks knuma_conf_reload: "each is printed on standard error" */
 	CHECK_EQ(printed_times(":2: unknown key 'rcu_ful'; the nearest is"), 1);
 
 	remove_file();
@@ -375,6 +377,7 @@ static void the_resident_size_falls(void)
 	}
 	CHECK_EQ(knuma_trim(), 0);
 	/* Descriptors stay, 1.6 %; huge pages may keep what is beside a slab. */
+	/* checks knuma_trim: "purges free pages and kept areas" */
 	CHECK(resident_bytes() <= before + 16 * MIB);
 	CHECK_EQ(stat_of("vmalloc_cached_bytes"), 0);
 	heap_verify();
@@ -414,10 +417,15 @@ static void the_first_refusal_is_told(void)
 	char *p = vmalloc(5 * MIB);
 
 	faults_install();
+	kfree(kmalloc(100, GFP_KERNEL));
+	CHECK(stat_of("cached_bytes") > 0);
 	memset(p, 1, 5 * MIB);
 	vfree(p);
 	faults_fail(FAULT_MADVISE, 1, FAULTS_FOR_EVER, ENOMEM);
+	/* checks knuma_trim: "-errno of the first system call that failed" */
 	CHECK_EQ(knuma_trim(), -ENOMEM);
+	/* checks knuma_trim: "the arrays are empty all the same" */
+	CHECK_EQ(stat_of("cached_bytes"), 0);
 	faults_fail(FAULT_MADVISE, 0, 0, 0);
 	CHECK_EQ(knuma_trim(), 0);
 	CHECK_EQ(stat_of("vmalloc_cached_bytes"), 0);

@@ -383,6 +383,7 @@ static void vmallocinfo_tells_pages_that_strayed(void)
 	fake_pages_stray(1u << 0, 1);
 	r = area_row(p, &n);
 	CHECK_EQ(r.node[0], 0);
+	/* checks knuma_view: "vmallocinfo asks the system where each page" */
 	CHECK_EQ(r.node[1], 5);
 	/* Not known is not shown. */
 	fake_page_nodes_refuse(EPERM);
@@ -412,6 +413,7 @@ static void vmallocinfo_names_the_caller(void)
 	vfree(p);
 	p = __vmalloc_node(PAGE, 1, GFP_KERNEL, 0, NULL);
 	memcpy(text, area_row(p, &n).caller, 100);
+	/* checks __vmalloc_node: "NULL for the return address" */
 	CHECK_HAS(text, "+0x");
 	vfree(p);
 }
@@ -454,6 +456,7 @@ static void numastat_is_the_statistics(void)
 			 (unsigned long long)stat_of(name));
 	}
 	CHECK(stat_of("numa_hit.1") > 0);
+	/* checks knuma_view: "with the id of the node" */
 	CHECK(!strcmp(view("node1/numastat"), want));
 	vfree(p);
 }
@@ -489,6 +492,10 @@ static void a_short_buffer_tells_what_is_needed(void)
 
 	two_nodes();
 	whole = knuma_view("pagetypeinfo", NULL, 0);
+	/*
+	 * checks knuma_view: "as for knuma_stats_text()", "bytes of the whole
+	 * text, without the zero byte"
+	 */
 	CHECK_EQ(knuma_view("pagetypeinfo", small, sizeof(small)), whole);
 	CHECK(!strcmp(small, "Page block order: 9"));
 	CHECK_EQ(strlen(view("pagetypeinfo")), whole);
@@ -538,6 +545,7 @@ static void expect_file(const char *dir, const char *name, unsigned mode)
 	n = fread(file, 1, sizeof(file) - 1, f);
 	file[n] = '\0';
 	CHECK_EQ(fstat(fileno(f), &st), 0);
+	/* checks knuma_view_save: "are for the user alone" */
 	CHECK_EQ(st.st_mode & 0777, mode);
 	fclose(f);
 	CHECK(!strcmp(file, view(name)));
@@ -556,6 +564,10 @@ static void files_are_the_views(void)
 	/* The second time they are there. */
 	for (int i = 0; i < 2; i++) {
 		errno = 77;
+		/*
+		 * checks knuma_view_save: "made unless it is there", "takes the
+		 * place of an older one as a whole"
+		 */
 		CHECK_EQ(knuma_view_save(dir), 0);
 		CHECK_EQ(errno, 77);
 	}
@@ -579,10 +591,12 @@ static void folders_that_cannot_be(void)
 	CHECK_EQ(knuma_view_save("/dev/null"), -ENOTDIR);
 	memset(path, 'x', 256);
 	path[256] = '\0';
+	/* checks knuma_view_save: "-ENAMETOOLONG for a longer @dir" */
 	CHECK_EQ(knuma_view_save(path), -ENAMETOOLONG);
 	/* A folder where a file should be. */
 	snprintf(path, sizeof(path), "%s/buddyinfo", folder);
 	CHECK_EQ(mkdir(path, 0700), 0);
+	/* checks knuma_view_save: "said of the first file that failed" */
 	CHECK_EQ(knuma_view_save(folder), -EISDIR);
 	CHECK_EQ(rmdir(path), 0);
 	/* A file where a folder should be. */

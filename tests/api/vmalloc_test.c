@@ -98,6 +98,7 @@ static void of_no_bytes(void)
 
 static void more_than_there_can_be(void)
 {
+	/* checks __vmalloc_node: "their address space is" */
 	CHECK_FAILS(vmalloc(PTRDIFF_MAX), ENOMEM);
 	CHECK_FAILS(vzalloc((size_t)1 << 50), ENOMEM);
 	CHECK_FAILS(__vmalloc_node(4096, (size_t)1 << 50, GFP_KERNEL, 0, NULL),
@@ -531,19 +532,13 @@ static void a_free_makes_no_system_call(void)
 
 static void flags_that_forbid_waiting(void)
 {
-	void *p;
-
 	start_here();
+	vfree(vmalloc(100000));
 	if (!syscalls_forbid())
 		skip_child("no seccomp");
-	p = __vmalloc(100000, GFP_NOWAIT);
-	if (p)
-		memset(p, 1, 100000);
-	vfree(p);
-	p = __vmalloc(100000, GFP_ATOMIC | __GFP_NOWARN);
-	if (p)
-		memset(p, 1, 100000);
-	vfree(p);
+	/* checks __vmalloc_node: "Flags that forbid waiting get NULL" */
+	CHECK_FAILS(__vmalloc(100000, GFP_NOWAIT), ENOMEM);
+	CHECK_FAILS(__vmalloc(100000, GFP_ATOMIC | __GFP_NOWARN), ENOMEM);
 }
 
 /* Fresh areas cost no memory until they are written. */
@@ -799,6 +794,8 @@ static void areas_for_huge_pages(void)
 	p = vmalloc_huge(100, GFP_KERNEL);
 	CHECK(p);
 	CHECK_EQ(vmalloc_nr_pages(), 1);
+	/* checks vmalloc_huge_node: "the others lie elsewhere" */
+	CHECK(!kn_span_comes_huge((uintptr_t)p));
 	vfree(p);
 	CHECK_FAILS(vmalloc_huge(0, GFP_KERNEL), EINVAL);
 	/*

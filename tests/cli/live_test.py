@@ -178,6 +178,7 @@ class View(Live):
         folder = os.path.join(self.folder, "left")
         self.knuma("run", "--view-dir", folder, "env", "true",
                    env={"KNUMA_PRELOAD": PRELOAD})
+        # checks knuma_view_save: "The setting view_dir does the same at exit"
         self.assertIn("kmalloc-64", self.read(folder, "slabinfo"))
         self.assertIn("numa_hit", self.read(folder, "node1/numastat"))
         _, err = self.knuma("run", "--view-dir", "/dev/null/x", "true",

@@ -507,6 +507,7 @@ static void in_any_thread_beside_others(void)
 			 0);
 	for (int i = 0; i < THREADS; i++)
 		CHECK_EQ(pthread_join(thread[i], NULL), 0);
+	/* checks knuma_topology_refine: "Allocation goes on meanwhile" */
 	CHECK_EQ(missing, 0);
 	kvfree_rcu_barrier();
 	heap_verify();

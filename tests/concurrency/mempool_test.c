@@ -146,6 +146,7 @@ static void run(uint32_t elements, void (*fn)(struct stress_thread *t))
 	stress_run_until(WORKERS + 1, fn, NULL, all_happened);
 	print_message("%llu taken, %llu in handlers\n", (unsigned long long)had,
 		      (unsigned long long)had_in_handlers);
+	/* checks mempool_resize: "Beside all other calls for @pool" */
 	assert_int_equal(doubled, 0);
 	assert_true(mempool_is_saturated(pool));
 	assert_int_equal(nr_out(), RESERVE);

@@ -128,6 +128,10 @@ static void settings_are_of_one_file(void **state)
 {
 	(void)state;
 	reload_until(stress_now_ms() + stress_ms);
+	/*
+	 * checks knuma_conf_reload: "What the allocator decides by several
+	 * settings"
+	 */
 	assert_int_equal(mixed, 0);
 	assert_int_not_equal(reads[0], 0);
 	assert_int_not_equal(reads[1], 0);

@@ -186,6 +186,7 @@ static void who_has_seen_a_reload_sees_nothing_older(void **state)
 	assert_int_equal(waitpid(pid, &status, 0), pid);
 	unlink(conf_path);
 	assert_true(WIFEXITED(status));
+	/* checks knuma_conf_reload: "reads no older one afterwards" */
 	assert_int_equal(WEXITSTATUS(status), 0);
 }
 

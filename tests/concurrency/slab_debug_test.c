@@ -148,6 +148,7 @@ static void end(void)
 {
 	for (int i = 0; i < SHARED; i++)
 		drop(__atomic_exchange_n(&shared[i], NULL, __ATOMIC_ACQ_REL));
+	/* checks validate_slab_cache: "Others may use the cache" */
 	assert_int_equal(spoiled, 0);
 	assert_int_equal(reports, 0);
 	assert_int_equal(validate_slab_cache(cache), 0);

@@ -288,6 +288,10 @@ static void questions_about_every_node(void)
 	}
 	CHECK_EQ(knuma_node_best((enum knuma_attr)3, 0), -EINVAL);
 	CHECK_EQ(knuma_node_best((enum knuma_attr) - 1, 0), -EINVAL);
+	/*
+	 * checks knuma_node_best: "the id of a node that has memory and is
+	 * allowed"
+	 */
 	CHECK_EQ(knuma_node_best(KNUMA_CAPACITY, NUMA_NO_NODE), 0);
 	CHECK(stat_of("best_by_distance") >= 3);
 	/* Nodes with memory, allowed or not. */

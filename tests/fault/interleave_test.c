@@ -40,15 +40,27 @@ static void pages_lie_in_turn(void)
 	CHECK(p);
 	CHECK_EQ(knuma_node_of(p), 0);
 	CHECK(is_vmalloc_addr(p));
+	/* checks knuma_vmalloc_interleave: "2 MiB from that size on" */
+	CHECK_EQ((uintptr_t)p % (2 * MIB), 0);
+	/* checks knuma_vmalloc_interleave: "the area, its content zero" */
 	CHECK(all_bytes(p, bytes, 0));
 	memset(p, 1, bytes);
 	CHECK_EQ(knuma_placement(p, bytes, count, 4), bytes / page);
+	/*
+	 * checks knuma_vmalloc_interleave: "come from @nodes in turn", "With
+	 * fake nodes pages are said to lie in turn", "knuma_placement() tells
+	 * where the pages are"
+	 */
 	for (int i = 0; i < 4; i++)
 		CHECK_EQ(count[i], bytes / page / 4);
 	/* Nobody takes them for strays. */
 	CHECK_EQ(knuma_trim(), 0);
 	CHECK_EQ(knuma_placement(p, bytes, count, 4), bytes / page);
 	CHECK_EQ(count[3], bytes / page / 4);
+	/*
+	 * checks knuma_vmalloc_interleave: "away_bytes counts all of it as on
+	 * purpose elsewhere"
+	 */
 	CHECK_EQ(stat_of("away_bytes"), bytes);
 	vfree(p);
 	CHECK_EQ(stat_of("away_bytes"), 0);
@@ -68,9 +80,19 @@ static void some_nodes_and_one(void)
 	p = knuma_vmalloc_interleave(bytes, two, 3);
 	memset(p, 1, bytes);
 	CHECK_EQ(knuma_placement(p, bytes, count, 4), 100);
+	/*
+	 * checks knuma_vmalloc_interleave: "an id that stands there twice
+	 * counts once"
+	 */
 	CHECK_EQ(count[1], 50);
 	CHECK_EQ(count[3], 50);
+	/*
+	 * checks knuma_vmalloc_interleave: "belongs to the window of one of
+	 * @nodes"
+	 */
 	CHECK_EQ(knuma_node_of(p), 1);
+	/* checks knuma_vmalloc_interleave: "a page" */
+	CHECK_EQ((uintptr_t)p % knuma_page_size(), 0);
 	vfree(p);
 	p = knuma_vmalloc_interleave(bytes, one, 1);
 	CHECK(all_bytes(p, bytes, 0));
@@ -94,6 +116,10 @@ static void a_freed_area_is_not_used_again_as_it_is(void)
 	memset(p, 1, bytes);
 	vfree(p);
 	q = vmalloc_node(bytes, 0);
+	/*
+	 * checks knuma_vmalloc_interleave: "it is not reused before its memory
+	 * went back"
+	 */
 	CHECK(q != was);
 	memset(q, 1, bytes);
 	CHECK_EQ(knuma_placement(q, bytes, count, 4), 64);
@@ -140,6 +166,7 @@ static void bad_arguments(void)
 	CHECK_FAILS(knuma_vmalloc_interleave(1, all, -1), EINVAL);
 	CHECK_FAILS(knuma_vmalloc_interleave((size_t)1 << 60, all, 4), ENOMEM);
 	CHECK_FAILS(knuma_vmalloc_interleave(most, all, 4), ENOMEM);
+	/* checks knuma_vmalloc_interleave: "The first failure warns" */
 	CHECK_EQ(printed_times("vmalloc of "), 1);
 }
 
@@ -249,7 +276,14 @@ static void the_budget_of_mappings(void)
 	fake_start();
 	for (int i = 0; i < 2; i++)
 		CHECK(p[i] = knuma_vmalloc_interleave(MIB, all, 4));
+	/*
+	 * checks knuma_vmalloc_interleave: "takes two mappings of vma_budget"
+	 */
 	CHECK_EQ(kn_guard_mappings(), 4);
+	/*
+	 * checks knuma_vmalloc_interleave: "address space or vma_budget is used
+	 * up"
+	 */
 	CHECK_FAILS(knuma_vmalloc_interleave(MIB, all, 4), ENOMEM);
 	CHECK_HAS(printed(), "vma_budget");
 	vfree(p[0]);
@@ -266,6 +300,10 @@ static void a_node_without_room(void)
 	fake_nodes(2);
 	fake_node_free_mib(1, 0);
 	start_quiet();
+	/*
+	 * checks knuma_vmalloc_interleave: "ENOMEM when a node has no room for
+	 * its share"
+	 */
 	CHECK_FAILS(knuma_vmalloc_interleave(512 * MIB, both, 2), ENOMEM);
 	CHECK_EQ(stat_of("vmalloc_bytes"), 0);
 }

@@ -132,6 +132,7 @@ static void hwloc_may_be_missing_or_another_one(void)
 
 	no_auxv = AT_SECURE;
 	CHECK_EQ(kn_hwloc_read(&out), -EPERM);
+	CHECK_EQ(knuma_topology_refine(), -EPERM);
 	no_auxv = 0;
 	no_library = "hwloc";
 	CHECK_EQ(kn_hwloc_read(&out), -ENOENT);

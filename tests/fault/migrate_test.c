@@ -60,6 +60,10 @@ static void away_is(unsigned long away, unsigned long on_purpose)
 	struct knuma_homes row[4];
 	unsigned long sum = 0, meant = 0;
 
+	/*
+	 * checks knuma_verify_placement: "pages of the sample that are away,
+	 * those on purpose included"
+	 */
 	CHECK_EQ(knuma_verify_placement(1ul << 30, row, 4), away);
 	for (int i = 0; i < 4; i++) {
 		CHECK_EQ(row[i].node, i);
@@ -83,10 +87,18 @@ static void moves(void *p, size_t bytes, void (*release)(void *p))
 	lies_on(p, bytes, 1);
 	away_is(0, 0);
 	CHECK_EQ(knuma_migrate(p, NUMA_NO_NODE, 3, &m), 0);
+	/*
+	 * checks knuma_migrate: "NUMA_NO_NODE: wherever they are", "@m tells"
+	 */
 	CHECK_EQ(m.pages, pages);
 	CHECK_EQ(m.before, 0);
 	CHECK_EQ(m.after, pages);
+	/*
+	 * checks knuma_migrate: "The pages move, addresses and content stay",
+	 * "knuma_placement() tells where the pages are"
+	 */
 	lies_on(p, bytes, 3);
+	/* checks knuma_migrate: "So do the node that knuma_node_of() tells" */
 	CHECK_EQ(knuma_node_of(p), 1);
 	CHECK(pattern_holds(p, bytes, 7));
 	away_is(pages, pages);
@@ -100,11 +112,13 @@ static void moves(void *p, size_t bytes, void (*release)(void *p))
 	CHECK_EQ(knuma_migrate(p, 0, 2, &m), 0);
 	CHECK_EQ(m.after, 0);
 	lies_on(p, bytes, 3);
+	/* checks knuma_migrate: "Moving them back by this call is possible" */
 	CHECK_EQ(knuma_migrate(p, 3, 1, NULL), 0);
 	lies_on(p, bytes, 1);
 	away_is(0, 0);
 	CHECK_EQ(knuma_migrate(p, 1, 0, NULL), 0);
 	away_is(pages, pages);
+	/* checks knuma_migrate: "It lasts until the memory is freed" */
 	release(p);
 	CHECK_EQ(knuma_trim(), 0);
 	CHECK_EQ(knuma_trim(), 0);
@@ -194,6 +208,10 @@ static void every_kind_of_memory_moves(void)
 	      release_pages);
 	moves(alloc_pages_exact_nid(1, 5 * page_size, gfp), 5 * page_size,
 	      release_exact);
+	/*
+	 * checks knuma_migrate: "With fake nodes nothing moves, and all the
+	 * rest is as if it had"
+	 */
 	CHECK(stat_of("migrated_pages") > 7 * MIB / page_size);
 }
 
@@ -259,6 +277,9 @@ static void a_free_goes_to_its_own_node(void)
 	CHECK_EQ(knuma_migrate(p, NUMA_NO_NODE, 0, NULL), 0);
 	kfree(p);
 	q = kmalloc_node(3000, GFP_KERNEL, 2);
+	/*
+	 * checks knuma_migrate: "the node that a free gives the memory back to"
+	 */
 	CHECK_EQ(q, was);
 	kfree(q);
 	CHECK_EQ(stat_of("numa_miss"), 0);
@@ -279,6 +300,10 @@ static void memory_that_is_used_again_comes_home(void)
 	q = vmalloc_node(MIB, 1);
 	CHECK_EQ(q, was);
 	away_is(MIB / page_size, 0);
+	/*
+	 * checks knuma_verify_placement: "bring home what is not away on
+	 * purpose"
+	 */
 	CHECK_EQ(knuma_trim(), 0);
 	lies_on(q, MIB, 1);
 	away_is(0, 0);
@@ -302,6 +327,10 @@ static void what_is_not_in_memory_stays_so(void)
 	CHECK_EQ(knuma_migrate(p, NUMA_NO_NODE, 3, &m), 0);
 	CHECK_EQ(m.pages, present);
 	CHECK_EQ(m.after, present);
+	/*
+	 * checks knuma_migrate: "Pages that are not in memory are no matter of
+	 * this call"
+	 */
 	CHECK_EQ(knuma_placement(p, bytes, NULL, 0), present);
 	/* What comes into memory later is of its own node. */
 	p[0] = 1;
@@ -314,7 +343,7 @@ static void a_cache_moves_with_all_its_slabs(void)
 {
 	struct kmem_cache *s;
 	struct knuma_migrated m;
-	void *p[900];
+	void *p[900], *q[900];
 
 	fake_start();
 	s = kmem_cache_create("moving", 300, 0, 0, NULL);
@@ -323,17 +352,38 @@ static void a_cache_moves_with_all_its_slabs(void)
 		pattern_fill(p[i], 300, (uint64_t)i);
 	}
 	CHECK_EQ(knuma_migrate_cache(s, 1, 3, &m), 0);
+	/*
+	 * checks knuma_migrate_cache: "knuma_migrate() for each slab that the
+	 * cache has"
+	 */
 	CHECK(m.pages > m.after && m.after >= 300 * 300 / page_size);
 	CHECK_EQ(m.before, 0);
 	for (int i = 0; i < 900; i++) {
 		lies_on(p[i], 300, i % 3 == 1 ? 3 : i % 3);
+		/*
+		 * checks knuma_migrate_cache: "Objects go on being served by
+		 * their own node's number"; knuma_migrate: "A small object
+		 * takes the others of its pages along"
+		 */
 		CHECK_EQ(knuma_node_of(p[i]), i % 3);
 		CHECK(pattern_holds(p[i], 300, (uint64_t)i));
 	}
 	away_is(m.after, m.after);
 	CHECK_EQ(knuma_trim(), 0);
 	away_is(m.after, m.after);
+	/* What is made now is at home. */
+	for (int i = 0; i < 900; i++) {
+		q[i] = kmem_cache_alloc_node(s, GFP_KERNEL, 1);
+		memset(q[i], 1, 300);
+	}
+	lies_on(q[899], 300, 1);
+	away_is(m.after, m.after);
+	kmem_cache_free_bulk(s, 900, q);
 	/* All of it, from anywhere. */
+	/*
+	 * checks knuma_migrate_cache: "slabs that are made during or after the
+	 * call"
+	 */
 	CHECK_EQ(knuma_migrate_cache(s, NUMA_NO_NODE, 2, &m), 0);
 	CHECK_EQ(m.after, m.pages);
 	kmem_cache_free_bulk(s, 900, p);
@@ -357,6 +407,9 @@ static void *use_busy(void *unused)
 			p[i] = kmem_cache_alloc_node(busy, GFP_KERNEL, node);
 			pattern_fill(p[i], 500, (uint64_t)i);
 		}
+		/*
+		 * checks knuma_migrate_cache: "The cache may be used meanwhile"
+		 */
 		for (int i = 0; i < 200; i++)
 			CHECK(pattern_holds(p[i], 500, (uint64_t)i));
 		kmem_cache_free_bulk(busy, 200, p);
@@ -391,6 +444,10 @@ static void a_cache_in_use_moves(void)
 
 static void migrate_fails(const void *p, int from, int to, int err)
 {
+	/*
+	 * checks knuma_migrate: "-EINVAL when nothing that is in use begins at
+	 * @p"
+	 */
 	CHECK_EQ(knuma_migrate(p, from, to, NULL), err);
 }
 
@@ -436,6 +493,11 @@ static void bad_nodes_are_refused(void)
 	for (size_t i = 0; i < sizeof(bad_nodes) / sizeof(bad_nodes[0]); i++) {
 		struct knuma_migrated m = {7, 7, 7};
 
+		/*
+		 * checks knuma_migrate: "@from or @to is no possible id",
+		 * "-ENODEV when the process does not use the node", "@to has no
+		 * memory"
+		 */
 		CHECK_EQ(knuma_migrate(p, bad_nodes[i].from, bad_nodes[i].to,
 				       &m),
 			 bad_nodes[i].err);
@@ -444,6 +506,7 @@ static void bad_nodes_are_refused(void)
 					     bad_nodes[i].to, NULL),
 			 bad_nodes[i].err);
 	}
+	/* checks knuma_migrate: "in these cases nothing was tried" */
 	CHECK_EQ(fake_moves(), 0);
 	CHECK_EQ(stat_of("away_bytes"), 0);
 	kmem_cache_free(s, p);
@@ -522,6 +585,7 @@ static void a_node_that_fills_up(void)
 	CHECK_EQ(knuma_migrate(p, NUMA_NO_NODE, 3, &m), -ENOMEM);
 	CHECK_EQ(m.pages, 1500);
 	CHECK_EQ(m.before, 0);
+	/* checks knuma_migrate: "what had room was moved" */
 	CHECK_EQ(m.after, 700);
 	kn_machine.move_pages = below.move_pages;
 	away_is(700, 700);
@@ -639,6 +703,10 @@ static void a_part_of_a_huge_page_that_is_held(void)
 		lies_on(p, 5000, 3);
 		CHECK(knuma_verify_placement(1ul << 30, row, 4) >
 		      (long)pages + 100);
+		/*
+		 * checks knuma_migrate: "a huge page is split where only a part
+		 * of it is meant"
+		 */
 		CHECK_EQ(row[1].on_purpose, pages);
 		CHECK_EQ(knuma_trim(), 0);
 	}
@@ -715,9 +783,13 @@ static void strays_are_found(void)
 	memset(q, 1, bytes);
 	if (knuma_verify_placement(50, row, 3) == -EPERM)
 		skip_child("move_pages(2) is refused here");
+	/*
+	 * checks knuma_verify_placement: "Asks the system with move_pages(2)"
+	 */
 	CHECK_EQ(row[0].sampled, 50);
 	CHECK_EQ(row[1].sampled, 50);
 	CHECK_EQ(row[0].away + row[1].away, 0);
+	/* checks knuma_verify_placement: "the rest has node -1" */
 	CHECK_EQ(row[2].node, -1);
 	CHECK_EQ(row[2].sampled, 0);
 	fake_pages_stray(1u << 1, 0);
@@ -725,6 +797,10 @@ static void strays_are_found(void)
 	CHECK_EQ(row[0].away, 0);
 	CHECK_EQ(row[1].away, 50);
 	CHECK_EQ(row[1].on_purpose, 0);
+	/*
+	 * checks knuma_verify_placement: "counts in home_checked and
+	 * home_stale"
+	 */
 	CHECK(stat_of("home_checked.1") >= 100);
 	CHECK_EQ(stat_of("home_stale.1"), 50);
 	/* Rows are as many as there is room for, the sum is of all. */
@@ -748,8 +824,14 @@ static void a_sample_touches_nothing(void)
 	p[bytes / 2] = 1;
 	before = (size_t)knuma_placement(p, bytes, NULL, 0);
 	CHECK(knuma_verify_placement(100000, &row, 1) >= 0);
+	/*
+	 * checks knuma_verify_placement: "Nothing is touched, and no page
+	 * brought in"
+	 */
 	CHECK_EQ(knuma_placement(p, bytes, NULL, 0), before);
 	CHECK(!is_present(p, page_size));
+	/* checks knuma_verify_placement: "fewer are found than are wanted" */
+	CHECK(row.sampled < 100000);
 	vfree(p);
 }
 

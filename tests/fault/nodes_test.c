@@ -42,6 +42,12 @@ static void one_of_each(int node, gfp_t gfp, int expected)
 
 	for (size_t i = 0; i < NR_SIZES; i++) {
 		p = kmalloc_node(sizes[i], gfp, node);
+		/*
+		 * checks kmalloc_node, __vmalloc_node: "While @node has
+		 * memory"; kvmalloc_node, kmem_cache_alloc_node: "Placement is
+		 * that of kmalloc_node()"; alloc_pages_node: "The block comes
+		 * from @node while that has memory"
+		 */
 		CHECK(p);
 		CHECK_EQ(knuma_node_of(p), expected);
 		kfree(p);
@@ -80,6 +86,12 @@ static void none_of_each(int node, gfp_t gfp)
 
 	gfp |= __GFP_NOWARN;
 	for (size_t i = 0; i < NR_SIZES; i++) {
+		/*
+		 * checks kmalloc_node, kvmalloc_node, kmem_cache_alloc_node,
+		 * __vmalloc_node: "@gfp has __GFP_THISNODE and @node cannot
+		 * serve"; alloc_pages_node: "not allowed and @gfp has
+		 * __GFP_THISNODE"
+		 */
 		CHECK_FAILS(kmalloc_node(sizes[i], gfp, node), ENOMEM);
 		CHECK_FAILS(kvmalloc_node(sizes[i] * 3, gfp, node), ENOMEM);
 		CHECK_FAILS(__vmalloc_node(sizes[i], 1, gfp, node, NULL),
@@ -120,6 +132,7 @@ static void no_node_is_the_one_of_the_cpu(void)
 	CHECK_EQ(knuma_numa_mem_id(), 2);
 	one_of_each(NUMA_NO_NODE, GFP_KERNEL, 2);
 	p = kmalloc(100, GFP_KERNEL);
+	/* checks knuma_numa_mem_id: "What NUMA_NO_NODE stands for" */
 	CHECK_EQ(knuma_node_of(p), 2);
 	kfree(p);
 	p = vmalloc(100);
@@ -214,6 +227,10 @@ static void a_full_node_is_followed_by_the_nearest(void)
 	start_quiet();
 	one_of_each(1, GFP_KERNEL, 3);
 	none_of_each(1, GFP_KERNEL | __GFP_THISNODE);
+	/*
+	 * checks kmalloc_node, __vmalloc_node: "Then the next node of its
+	 * zonelist serves"
+	 */
 	CHECK(stat_of("numa_miss.3") > 0);
 	CHECK_EQ(stat_of("numa_foreign.1"), stat_of("numa_miss.3"));
 	CHECK_EQ(stat_of("numa_hit.1"), 0);
@@ -264,6 +281,11 @@ static void when_all_nodes_are_full(void)
 	for (int node = 0; node < 3; node++)
 		none_of_each(node, GFP_KERNEL);
 	none_of_each(NUMA_NO_NODE, GFP_KERNEL);
+	/*
+	 * checks kmalloc_node, kvmalloc_node, kmem_cache_alloc_node,
+	 * __vmalloc_node, alloc_pages_node: "ENOMEM when the allowed nodes are
+	 * exhausted"
+	 */
 	CHECK_FAILS(knuma_malloc(100), ENOMEM);
 	fake_node_free_mib(2, 1000);
 	one_of_each(NUMA_NO_NODE, GFP_KERNEL, 2);
@@ -579,6 +601,10 @@ static void nodes_that_are_not_allowed(void)
 	for (int i = 0; i < 20; i++) {
 		void *p = kmalloc_node(100, GFP_KERNEL, 1 + i % 2 * 2);
 
+		/*
+		 * checks kmalloc_node: "is replaced by the nearest one that
+		 * does"
+		 */
 		CHECK(knuma_node_of(p) == 0 || knuma_node_of(p) == 2);
 		kfree(p);
 	}
@@ -602,6 +628,9 @@ static void a_cpuset_that_changes(void)
 		old[i] = kmalloc(100, GFP_KERNEL);
 	fake_nodes_allow("1");
 	CHECK_EQ(knuma_trim(), 0);
+	/*
+	 * checks knuma_trim: "Follows nodes that came, went, or were allowed"
+	 */
 	CHECK_EQ(knuma_numa_mem_id(), 1);
 	/* What lies ready on the node of before is not for new requests. */
 	kfree_bulk(10, old);

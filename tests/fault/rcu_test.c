@@ -71,14 +71,28 @@ static int ongoing(void)
 	return get(&inside);
 }
 
-static void nothing(void)
+/* A reader that is online instead of inside; those of the library never are. */
+static bool qsbr;
+static int offline;
+
+static void goes_offline(void)
 {
+	if (qsbr) {
+		offline++;
+		set(&inside, 0);
+	}
+}
+
+static void goes_online(void)
+{
+	if (qsbr)
+		set(&inside, 1);
 }
 
 const struct rcu_flavor_struct rcu_flavor = {
 	.read_ongoing = ongoing,
-	.thread_offline = nothing,
-	.thread_online = nothing,
+	.thread_offline = goes_offline,
+	.thread_online = goes_online,
 	.update_synchronize_rcu = synchronize,
 };
 
@@ -144,6 +158,7 @@ static void no_memory_for_a_batch(void)
 	nothing_is_lost(s, OBJECTS);
 	/* Nor has the depot a block for what comes out of the round. */
 	end(s);
+	/* checks kfree_rcu: "Never fails" */
 	CHECK(faults_failed() > 0);
 	CHECK_EQ(strlen(printed()), 0);
 }
@@ -198,9 +213,16 @@ static void no_memory_for_a_head(void)
 		n++;
 	CHECK(n < 400000);
 	before = get(&periods);
+	qsbr = true;
+	set(&inside, 1);
 	for (int i = 0; i < 10; i++)
 		kfree_rcu_mightsleep(conns[i]);
+	qsbr = false;
+	set(&inside, 0);
+	/* checks kfree_rcu_mightsleep: "Waits for a grace period when there" */
 	CHECK_EQ(get(&periods), before + 10);
+	/* checks kfree_rcu_mightsleep: "A QSBR reader is offline" */
+	CHECK_EQ(get(&offline), 10);
 	CHECK_EQ(stat_of("rcu_queued"), 0);
 	while (n--)
 		kfree(full[n]);

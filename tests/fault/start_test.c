@@ -47,6 +47,7 @@ static void allocations_fail(void)
 	CHECK_FAILS(knuma_vmalloc_interleave(100, nodes, 1), ENOMEM);
 	CHECK_FAILS(kvmalloc(1 << 20, GFP_KERNEL | __GFP_NOWARN), ENOMEM);
 	CHECK_FAILS(__alloc_percpu(8, 8), ENOMEM);
+	/* checks kmem_cache_create: "ENOMEM when there is no memory for it" */
 	CHECK_FAILS(kmem_cache_create("none", 8, 0, 0, NULL), ENOMEM);
 	CHECK_FAILS(knuma_group_create("none", 1 << 20), ENOMEM);
 	CHECK(!kn_started);
@@ -69,8 +70,12 @@ static void questions_have_an_answer(void)
 	CHECK_EQ(knuma_node_best(KNUMA_LATENCY, 0), -ENOMEM);
 	CHECK_EQ(knuma_placement(&node, 1, NULL, 0), -ENOMEM);
 	CHECK_EQ(knuma_verify_placement(1, &row, 1), -ENOMEM);
+	/* checks knuma_migrate: "-ENOMEM when the library cannot start" */
 	CHECK_EQ(knuma_migrate(&node, NUMA_NO_NODE, 0, NULL), -ENOMEM);
 	CHECK_EQ(knuma_migrate_cache(NULL, NUMA_NO_NODE, 0, NULL), -ENOMEM);
+	/*
+	 * checks knuma_topology_refine: "-ENOMEM when the library cannot start"
+	 */
 	CHECK_EQ(knuma_topology_refine(), -ENOMEM);
 	CHECK_EQ(knuma_node_of(&node), -1);
 	CHECK(!knuma_nodes_are_fake());

@@ -45,6 +45,7 @@ def main(library):
                 if x in ("explicit_bzero", "__explicit_bzero_chk")]
         free = [i for i, x in enumerate(found)
                 if "free" in x and not x.startswith(name)]
+        # checks kfree_sensitive: "the compiler cannot leave that out"
         if not wipe or not free or free[-1] < wipe[0]:
             print("FAIL: %s does not wipe before it frees" % name)
             failed += 1

@@ -183,6 +183,10 @@ static void an_unreadable_machine_is_an_error(void **state)
 {
 	(void)state;
 	machine(NULL);
+	/*
+	 * checks knuma_topology_refine: "what hwloc reports", "the zonelists
+	 * are as before"
+	 */
 	assert_true(refine() < 0);
 	assert_string_equal(zonelists_text(), by_sysfs);
 	assert_false(kn_topo.refined);
@@ -197,6 +201,10 @@ static void distances_replace_those_of_sysfs(void **state)
 	assert_int_equal(refine(), 0);
 	assert_int_equal(distance(0, 5), 28);
 	assert_int_equal(distance(1, 5), 35);
+	/*
+	 * checks knuma_topology_refine: "replaces the zonelists that were made
+	 * from /sys"
+	 */
 	assert_string_equal(zonelists_text(), "0: 0 1 4 5\n1: 1 0 4 5\n"
 					      "4: 4 5 0 1\n5: 5 4 0 1\n");
 	/* They stay when something else is read again. */
@@ -282,6 +290,7 @@ static void best_is(enum knuma_attr attr, int from, int want, bool by_distance)
 	bool nearest = !by_distance;
 	const int best = kn_node_best(attr, kn_node_dense(from), &nearest);
 
+	/* checks knuma_node_best: "the statistic best_by_distance counts it" */
 	assert_int_equal(kn_topo.kernel_id[best], want);
 	assert_int_equal(nearest, by_distance);
 }
@@ -297,6 +306,11 @@ static void the_best_node_by_each_attribute(void **state)
 				  VALUE(7, "0x2", 5000), ));
 	best_is(KNUMA_LATENCY, 0, 0, true);
 	best_is(KNUMA_BANDWIDTH, 0, 0, true);
+	/*
+	 * checks knuma_node_best: "As hwloc's memory attributes tell", "Nodes
+	 * of which nothing is told are passed over", "the nearest node by
+	 * distance is the answer"
+	 */
 	assert_int_equal(refine(), 0);
 	best_is(KNUMA_LATENCY, 0, 0, false);
 	best_is(KNUMA_BANDWIDTH, 0, 1, false);
@@ -313,6 +327,17 @@ static void the_best_node_by_each_attribute(void **state)
 	drop_xml();
 }
 
+static void of_equally_good_nodes_the_nearest(void **state)
+{
+	(void)state;
+	machine(BANDWIDTH(VALUE(3, "0x1", 20000), VALUE(4, "0x1", 20000), , ));
+	assert_int_equal(refine(), 0);
+	/* checks knuma_node_best: "Of nodes that are equally good the nearest" */
+	best_is(KNUMA_BANDWIDTH, 0, 0, false);
+	assert_true(kn_topo.refined);
+	drop_xml();
+}
+
 static void the_largest_node_before_and_after_hwloc(void **state)
 {
 	(void)state;
@@ -321,6 +346,7 @@ static void the_largest_node_before_and_after_hwloc(void **state)
 			"Node 4 MemTotal: 9999999 kB\nNode 4 MemFree: 0 kB\n");
 	best_is(KNUMA_CAPACITY, 0, 4, false);
 	/* The file has no sizes: sysfs it is. */
+	/* checks knuma_node_best: "the capacity is known before" */
 	assert_int_equal(refine(), 0);
 	best_is(KNUMA_CAPACITY, 0, 4, false);
 	for (int id = 0; id < 6; id++) {
@@ -468,6 +494,7 @@ int main(void)
 		cmocka_unit_test(slow_memory_comes_last_at_one_distance),
 		cmocka_unit_test(a_node_offline_at_start_is_passed_over),
 		cmocka_unit_test(the_best_node_by_each_attribute),
+		cmocka_unit_test(of_equally_good_nodes_the_nearest),
 		cmocka_unit_test(the_largest_node_before_and_after_hwloc),
 		cmocka_unit_test(attributes_go_with_their_machine),
 		cmocka_unit_test(nodes_that_do_not_exist_are_counted),

@@ -169,6 +169,7 @@ static void check_real(void)
 	char *p = mmap(NULL, 16 * page_size, PROT_READ | PROT_WRITE,
 		       MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 
+	/* checks knuma_placement: "Asks the system with move_pages(2)" */
 	assert_ptr_not_equal(p, MAP_FAILED);
 	madvise(p, 16 * page_size, MADV_NOHUGEPAGE);
 	p[3 * page_size] = 1;

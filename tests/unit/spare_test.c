@@ -80,6 +80,25 @@ static void a_shrink_gives_spare_pages_back(void)
 	kn_vmap_put(area, true);
 }
 
+static char *grown;
+
+static void overrun(void)
+{
+	const struct page *area = kn_vmap_find(grown);
+
+	*(volatile char *)(grown + (area->nr_pages << KN_PAGE_SHIFT)) = 1;
+}
+
+static void an_overrun_of_spare_pages_faults(void)
+{
+	start_here();
+	grown = knuma_realloc(knuma_malloc(8 * KIB), 2 * MIB);
+	CHECK(grown && kn_vmap_find(grown)->spare);
+	/* checks knuma_realloc: "An overrun faults behind that" */
+	CHECK(child_faults(overrun));
+	knuma_free(grown);
+}
+
 /* Room for a quarter of what was wanted behind is better than a move. */
 static void less_is_taken_rather_than_a_move(void)
 {
@@ -268,6 +287,10 @@ static void vectors_move_once_for_each_doubling(void)
 	CHECK_EQ(kn_tun.kvmalloc_pages_max, 256 * KIB);
 	CHECK(moves_of_a_vector(9 * KIB, 100 * KIB) <= 4);
 	/* Areas have nothing behind them here. */
+	/*
+	 * checks knuma_realloc: "it has spare address space between it and its
+	 * guard"
+	 */
 	CHECK(moves_of_a_vector(140 * KIB, MIB) <= 1);
 	heap_verify();
 	CHECK_EQ(vmalloc_nr_pages(), 0);
@@ -280,6 +303,10 @@ static void blocks_that_grow_are_whole(void)
 
 	start_here();
 	p = knuma_realloc(knuma_malloc(100), 9 * KIB);
+	/*
+	 * checks knuma_realloc: "can grow on to twice @size where it is", "it
+	 * is whole pages"
+	 */
 	CHECK_EQ(knuma_malloc_usable_size(p), 16 * KIB);
 	CHECK_EQ(knuma_realloc(p, 16 * KIB), p);
 	p = knuma_realloc(p, 70 * KIB);
@@ -303,6 +330,10 @@ static void an_area_that_shrinks_gives_back(void)
 
 	start_here();
 	p = knuma_malloc(600 * KIB);
+	/*
+	 * checks knuma_realloc: "Growth and shrinks of areas are those of
+	 * kvrealloc()"
+	 */
 	CHECK_EQ(knuma_realloc(p, 200 * KIB), p);
 	CHECK_EQ(vmalloc_nr_pages(), 200 * KIB >> KN_PAGE_SHIFT);
 	p = knuma_realloc(p, 20 * KIB);
@@ -341,6 +372,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		child_test(growth_into_spare_pages_makes_no_system_call),
 		child_test(a_shrink_gives_spare_pages_back),
+		child_test(an_overrun_of_spare_pages_faults),
 		child_test(less_is_taken_rather_than_a_move),
 		child_test(a_move_leaves_spare_pages_behind),
 		child_test(growth_begins_where_growth_ended),

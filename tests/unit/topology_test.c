@@ -300,9 +300,14 @@ static void callers_of_nodes_offline_at_start(void **state)
 	assert_int_equal(knuma_next_node(2), -1);
 	/* As NUMA_NO_NODE: the caller's node serves. */
 	assert_int_equal(knuma_zonelist(1, id, 4), 2);
+	/* checks knuma_zonelist: "the list of NUMA_NO_NODE" */
 	assert_int_equal(id[0], 2);
 	assert_int_equal(id[1], 0);
 	assert_int_equal(id[2], -1);
+	cpu_now = 0;
+	/* checks knuma_numa_node_id: "as knuma_numa_mem_id()" */
+	cpu_now = 9;
+	assert_int_equal(knuma_numa_node_id(), knuma_numa_mem_id());
 	cpu_now = 0;
 	assert_int_equal(knuma_zonelist(3, id, 1), 2);
 	assert_int_equal(id[0], 0);

@@ -654,10 +654,18 @@ static void a_reload_takes_over_what_may_change(void **state)
 	file("system.conf", "\ntrim_delay_ms = 3s\nvmalloc_cache = 5M\n"
 			    "vma_budget = 7\nspan = 2G\n");
 	assert_int_equal(knuma_conf_reload(), 0);
+	/*
+	 * checks knuma_conf_reload: "takes the value that the files give it, or
+	 * the built-in one"
+	 */
 	assert_string_equal(value("trim_delay_ms"), "3s");
 	assert_non_null(strstr(kn_tunable_source("trim_delay_ms"), ":2"));
 	assert_string_equal(value("rcu_delay_ms"), "10ms");
 	assert_string_equal(kn_tunable_source("rcu_delay_ms"), "built-in");
+	/*
+	 * checks knuma_conf_reload: "The environment is not read again", "win
+	 * as before"
+	 */
 	assert_string_equal(value("vmalloc_cache"), "2M");
 	assert_string_equal(value("vma_budget"), "100");
 	assert_string_equal(value("span"), "1G");
@@ -676,6 +684,10 @@ static void a_reload_with_a_mistake_changes_nothing(void **state)
 	assert_int_equal(load(), 0);
 	file("system.conf", "trim_delay_ms = 3s\nrcu_delay_ms = never\n");
 	assert_int_equal(knuma_conf_reload(), -EINVAL);
+	/*
+	 * checks knuma_conf_reload: "a mistake in any line leaves every setting
+	 * as it is"
+	 */
 	assert_string_equal(value("trim_delay_ms"), "2s");
 	snprintf(path, sizeof(path), "%s/system.conf", folder);
 	assert_int_equal(unlink(path), 0);
@@ -685,6 +697,7 @@ static void a_reload_with_a_mistake_changes_nothing(void **state)
 	/* No file says as much as an empty one. */
 	assert_int_equal(rmdir(path), 0);
 	assert_int_equal(knuma_conf_reload(), 0);
+	/* checks knuma_conf_reload: "0, also when there is no file" */
 	assert_string_equal(value("trim_delay_ms"), "1s");
 	strcpy(path, file("own.conf", "trim_delay_ms = 4s\n"));
 	setenv("KNUMA_CONF_FILE", path, 1);

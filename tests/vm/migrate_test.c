@@ -181,6 +181,7 @@ static void pages_that_a_fork_shares_stay(void)
 	}
 	CHECK_EQ(knuma_migrate(p, NUMA_NO_NODE, second, &m), 0);
 	CHECK_EQ(m.pages, bytes / knuma_page_size());
+	/* checks knuma_migrate: "Pages that the system cannot move" */
 	CHECK_EQ(m.after, 0);
 	CHECK_EQ(stat_of("away_bytes"), 0);
 	lies_on(p, bytes, first);
