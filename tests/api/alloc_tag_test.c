@@ -130,6 +130,7 @@ static void a_place_of_ones_own(void)
 	/* checks knuma_alloc_tag_add: "or NULL" */
 	CHECK_EQ(knuma_alloc_tag_add(&mine, NULL), NULL);
 	CHECK_EQ(mine.calls, 1);
+	CHECK(knuma_alloc_tags_text(&mine, 1, NULL, 0) > 0);
 	CHECK(knuma_alloc_tags_text(&mine, 1, text, sizeof(text)) > 0);
 	CHECK_HAS(text, "mine:0 func:own\n");
 	kfree(p);

@@ -38,6 +38,7 @@ static void stats_as(enum kn_view_fmt fmt)
 static void memory_is_of_the_node_that_is_named(void)
 {
 	fake_start("4");
+	/* checks knuma_nodes_are_fake: "true when they are" */
 	CHECK(knuma_nodes_are_fake());
 	CHECK_EQ(knuma_nr_nodes(), 4);
 	for (int node = 0; node < 4; node++) {

@@ -74,6 +74,7 @@ static void kstrndup_stops_at_both_ends(void)
 {
 	char *copy = kstrndup("banana", 3, GFP_KERNEL);
 
+	/* checks kstrndup: "bytes to copy at most" */
 	CHECK(copy && !strcmp(copy, "ban"));
 	kfree(copy);
 	copy = kstrndup("banana", 6, GFP_KERNEL);

@@ -30,6 +30,7 @@ static void nodes_go_from_one_to_the_next(void)
 {
 	int last = -1, node;
 
+	/* checks knuma_nr_nodes: "at least 1" */
 	CHECK(knuma_nr_nodes() >= 1);
 	/* checks knuma_nr_nodes: "use knuma_next_node()" */
 	CHECK_EQ(nr_ids(), knuma_nr_nodes());

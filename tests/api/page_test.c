@@ -266,6 +266,7 @@ static void exact_sizes(void)
 		CHECK_EQ((uintptr_t)p[n - 1] % page, 0);
 		pattern_fill(p[n - 1], n * page, n);
 	}
+	/* checks alloc_pages_exact: "rounded up to pages" */
 	for (size_t n = 1; n <= 64; n++)
 		CHECK(pattern_holds(p[n - 1], n * page, n));
 	heap_verify();

@@ -237,6 +237,7 @@ static void words_of_all_sizes(void)
 	 * "what was there"
 	 */
 	CHECK_WORD(requests, uint64_t, UINT64_MAX - 5, 77);
+	/* checks knuma_this_cpu_cmpxchg: "what was there" */
 	CHECK_WORD(small, int8_t, -100, 100);
 	CHECK_WORD(medium, uint16_t, 65535, 1);
 	CHECK_WORD(number, int32_t, -2000000000, 5);

@@ -180,6 +180,7 @@ static void as_snprintf(size_t (*fn)(char *, size_t))
 	char *p = malloc(need + 100);
 	size_t len;
 
+	/* checks knuma_stats_json: "may be NULL if @len is 0" */
 	CHECK(need > 500);
 	memset(p, 'x', need + 100);
 	len = fn(p, 100);

@@ -40,7 +40,7 @@ OPEN = re.compile(
     r"|waits(?:,|$| for | as )|(?:as|that of) the (?:allocator|call) |knuma's own$"
     r"|makes? (?:a )?system calls?$|calls \w+\(")
 # A name for what is passed or returned, which says no more than that.
-NOUN = re.compile(r"(?:(?:the|a|its|their) )?[\w@]+(?: \w+){0,3}"
+NOUN = re.compile(r"(?:(?:the|a|its|their) [\w@]+(?: \w+){0,3}|@\w+|bytes)"
                   r"(?:, its content undefined)?$")
 REFERENCE = re.compile(r"(?:[\w@ ]+: )?as (\w+)\(\)(?: and (\w+)\(\))?$")
 # Another call, or what calls this one: both are made by tests.
@@ -207,11 +207,12 @@ class Rules:
         """What to pass; a pointer that may be NULL is NULL in a test."""
         doc, text = sentence.doc, sentence.text
         index = [n for n, _ in doc.params].index(sentence.section[1:])
-        if re.search(r"\bNULL\b.*no-ops?$|^0 is a no-op|\bor NULL$", text):
+        if re.search(r"(?<!not )\bNULL\b|^0 is a no-op", text):
             return any(self.takes_null(n, index)
                        for n in [doc.name] + doc.others) and "called with NULL"
-        if sentence.first or OPEN.match(text) or "as for " in text or \
-                re.match(r"GFP_KERNEL if in doubt|accepted without|NULL$", text):
+        if sentence.first and not re.search("rounded|at most,", text) or \
+                OPEN.match(text) or "as for " in text or \
+                re.match(r"GFP_KERNEL if in doubt|accepted without", text):
             return "called"
         return None
 

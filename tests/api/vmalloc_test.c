@@ -70,6 +70,10 @@ static void an_area_is_whole_pages(void)
 		CHECK(is_vmalloc_addr(p[i] + some_sizes[i] - 1));
 		CHECK(knuma_node_of(p[i]) >= 0);
 		pages += pages_of(some_sizes[i]);
+		/*
+		 * checks vmalloc, __vmalloc, __vmalloc_node: "rounded up to
+		 * pages"
+		 */
 		CHECK_EQ(vmalloc_nr_pages(), pages);
 		mark(p[i], some_sizes[i], (char)i);
 	}
@@ -346,6 +350,7 @@ static void written_or_executed_but_never_both(void)
 	 * writable and executable at a time"
 	 */
 	CHECK(child_faults(call_code));
+	/* checks vmalloc_exec: "rounded up to pages" */
 	CHECK_EQ(set_memory_rox((unsigned long)code, n), 0);
 	call_code();
 	/*
@@ -647,6 +652,7 @@ static void vrealloc_keeps_the_content(void)
 		CHECK(pattern_holds(p, both, 3));
 		pattern_fill(p, chain[i], 3);
 		had = chain[i];
+		/* checks vrealloc_node_align: "rounded up to pages" */
 		CHECK_EQ(vmalloc_nr_pages(), pages_of(had));
 	}
 	/* checks vrealloc_node_align: "0 frees @p and returns NULL" */

@@ -94,6 +94,10 @@ static void some_nodes_and_one(void)
 	/* checks knuma_vmalloc_interleave: "a page" */
 	CHECK_EQ((uintptr_t)p % knuma_page_size(), 0);
 	vfree(p);
+	p = knuma_vmalloc_interleave(1, two, 3);
+	/* checks knuma_vmalloc_interleave: "rounded up to pages" */
+	CHECK_EQ(vmalloc_nr_pages(), 1);
+	vfree(p);
 	p = knuma_vmalloc_interleave(bytes, one, 1);
 	CHECK(all_bytes(p, bytes, 0));
 	memset(p, 1, bytes);
