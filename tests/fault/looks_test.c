@@ -74,7 +74,7 @@ static void files(void)
 	CHECK(fd >= 0);
 	knuma_stats_print(fd);
 	CHECK(lseek(fd, 0, SEEK_END) > 0 ||
-	      printed_times("no memory to print"));
+	      printed_times("the statistics cannot be printed"));
 	close(fd);
 }
 
