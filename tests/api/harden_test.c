@@ -234,11 +234,12 @@ static void *again(unsigned way, size_t size, int node)
 /* The object that is freed last is handed out next. */
 static void a_write_after_the_free_is_reported(void)
 {
-	const int node = kn_topo.kernel_id[kn_this_node()];
+	int node;
 
 	conf("init_on_free", "yes");
 	conf("check_on_reuse", "yes");
 	start_here();
+	node = kn_topo.kernel_id[kn_this_node()];
 	misuse_catch();
 	for (size_t i = 0; i < 4 * NR_SIZES; i++) {
 		const size_t size = sizes[i / 4];
