@@ -18,6 +18,10 @@
 #include "tests/support/faults.h"
 #include "tests/support/heap.h"
 
+#ifndef MADV_COLD
+#define MADV_COLD 20
+#endif
+
 #define BLOCK ((uint32_t)1 << KN_MAX_ORDER) /* pages of the largest */
 
 /* Nothing that a test does not do itself. */
@@ -498,6 +502,14 @@ static void a_huge_page_that_is_mostly_free_is_split(void)
 	CHECK(kn_zone_verify(0));
 }
 
+/* The system then splits it when pages of it go back, if it does at all. */
+static void advice_before_a_split_may_be_refused(void)
+{
+	faults_install();
+	faults_refuse_advice(MADV_COLD, EINVAL);
+	a_huge_page_that_is_mostly_free_is_split();
+}
+
 static void the_reserve_is_for_urgent_calls(void)
 {
 	struct kn_zone *z = &kn_zones[0];
@@ -741,6 +753,7 @@ int main(void)
 		child_test(it_grows_when_it_must),
 		child_test(cold_memory_turns_warm_by_huge_pages),
 		child_test(a_huge_page_that_is_mostly_free_is_split),
+		child_test(advice_before_a_split_may_be_refused),
 		child_test(the_reserve_is_for_urgent_calls),
 		child_test(the_reserve_is_filled_once),
 		child_test(calls_that_may_wait_leave_the_reserve),
