@@ -519,6 +519,18 @@ static void a_descriptor_that_nobody_knows(void)
 	}
 }
 
+/* Who it is cannot be told: it might be anybody. */
+static void a_client_that_nobody_knows_is_turned_away(void)
+{
+	is_served(connected());
+	libc_refuse(LIBC_getsockopt, 1, 1, ENOPROTOOPT);
+	CHECK_HAS(rest_of(dial()),
+		  "\"error\":\"only the user of the process and root may "
+		  "ask\",\"code\":\"EACCES\"");
+	CHECK_EQ(libc_refused(LIBC_getsockopt), 1);
+	end();
+}
+
 /* The name. */
 
 static void a_name_that_cannot_be_removed_at_exit(void)
@@ -557,6 +569,7 @@ int main(void)
 		child_test(the_number_of_a_descriptor_may_stay_low),
 		child_test(a_server_without_a_socket_ends),
 		child_test(a_descriptor_that_nobody_knows),
+		child_test(a_client_that_nobody_knows_is_turned_away),
 		child_test(a_name_that_cannot_be_removed_at_exit),
 	};
 

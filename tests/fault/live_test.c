@@ -218,6 +218,21 @@ static void a_folder_that_is_too_long_is_said(void)
 	remove_folder();
 }
 
+static void without_a_folder_that_is_said(void)
+{
+	(void)path_of("");
+	setenv("XDG_RUNTIME_DIR", folder, 1);
+	libc_refuse(LIBC_mkdir, 1, LIBC_FOR_EVER, EACCES);
+	conf("socket", "yes");
+	start_quiet();
+	for (int i = 0; i < 3000 && !printed_times("no folder"); i++)
+		usleep(10000);
+	CHECK_HAS(printed(), "socket = yes: no folder for it that is this "
+			     "user's alone (XDG_RUNTIME_DIR, /tmp/knuma-");
+	CHECK_EQ(libc_refused(LIBC_mkdir), 3);
+	remove_folder();
+}
+
 /* The file of metrics. */
 
 static void metrics_are_not_written(const char *why)
@@ -450,6 +465,7 @@ int main(void)
 		child_test(the_process_takes_room_in_a_name),
 		child_test(a_name_that_grows_too_long_is_said),
 		child_test(a_folder_that_is_too_long_is_said),
+		child_test(without_a_folder_that_is_said),
 		child_test(a_file_of_metrics_whose_name_is_too_long_is_said),
 		child_test(metrics_without_memory_are_said),
 		child_test(answers_that_need_memory_say_so),

@@ -296,10 +296,10 @@ static void no_thread_at_all(void)
 /* It runs as others do then, which is no matter of a message. */
 static void no_short_slice_for_the_thread(void)
 {
-	const int nr = SYS_sched_setattr;
+	static const int nr[] = {SYS_sched_setattr, SYS_prctl};
 	struct kmem_cache *s = start();
 
-	if (!syscalls_refuse(&nr, 1, EPERM))
+	if (!syscalls_refuse(nr, 2, EPERM))
 		skip_child("no seccomp");
 	queue(0, OBJECTS);
 	await_freed(OBJECTS);
