@@ -325,18 +325,23 @@ void *knuma_realloc(void *p, size_t size)
 	new = area ? resize_area(area, size) : NULL;
 	if (new)
 		return new;
-	/* A shrink below half gives memory back. */
-	if (size <= have && size >= have / 2) {
-		if (unlikely(!room && !area))
-			kn_object_resize(p, size, false);
-		return p;
+	/* A shrink below half gives memory back, if there is any for it. */
+	if (size > have || size < have / 2) {
+		const int saved_errno = errno;
+
+		new = other(size, size > have, __builtin_return_address(0));
+		if (new) {
+			memcpy(new, p, KN_MIN(have, size));
+			knuma_free(p);
+			return new;
+		}
+		if (size > have)
+			return NULL;
+		errno = saved_errno;
 	}
-	new = other(size, size > have, __builtin_return_address(0));
-	if (new) {
-		memcpy(new, p, KN_MIN(have, size));
-		knuma_free(p);
-	}
-	return new;
+	if (unlikely(!room && !area))
+		kn_object_resize(p, size, false);
+	return p;
 }
 
 /* A size that is a multiple of the alignment has a class aligned to it. */

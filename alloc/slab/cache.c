@@ -45,19 +45,22 @@ static uint32_t nr_slots;		/* ever used; list_lock */
 static struct kn_list caches = { &caches, &caches };
 static struct kn_lock list_lock = KN_LOCK_INIT(cache_list);
 
+#define TABLE_CHUNK (16 * KN_PAGE_SIZE)
+KN_STATIC_ASSERT(KN_MAX_NODES * KN_MAX(sizeof(struct kn_depot),
+				       sizeof(struct kn_slab_node)) <=
+			 TABLE_CHUNK,
+		 "the tables of a cache fit into a chunk");
+
 /* Small zeroed tables that are never given back; list_lock or start-up. */
 static void *table_alloc(size_t bytes)
 {
 	static char *at, *end;
-	const size_t chunk = 16 * KN_PAGE_SIZE;
 	void *p;
 
 	bytes = KN_ALIGN_UP(bytes, 64);
-	if (bytes > chunk)
-		return kn_meta_alloc(bytes, -1);
 	if ((size_t)(end - at) < bytes) {
-		at = kn_meta_alloc(chunk, -1);
-		end = at ? at + chunk : NULL;
+		at = kn_meta_alloc(TABLE_CHUNK, -1);
+		end = at ? at + TABLE_CHUNK : NULL;
 	}
 	if (!at)
 		return NULL;

@@ -92,7 +92,7 @@ void *knuma_calloc(size_t n, size_t size) KN_API KN_ALLOC(1, 2)
  * Alignment: 16 bytes.
  * Context:   any thread, no signal handler.  May wait.
  * Return:    the memory, with its content up to the lesser of both sizes; NULL
- *            on failure, and then @p is as before.
+ *            on failure, and then @p is as before.  A smaller size does not fail.
  * Errors:    ENOMEM.
  */
 void *knuma_realloc(void *p, size_t size) KN_API KN_MUST_CHECK KN_ALLOC(2);
