@@ -176,6 +176,7 @@ static void growth_begins_where_growth_ended(void)
 	uint64_t cached;
 	char *p, *q;
 
+	conf("vmalloc_delay_ms", "10000s");
 	start_here();
 	p = grow(200 * KIB);
 	CHECK(!is_among_large(p));
@@ -216,6 +217,7 @@ static void growth_leaves_what_others_use(void)
 	uintptr_t first;
 	char *p, *q;
 
+	conf("vmalloc_delay_ms", "10000s");
 	start_here();
 	p = grow(4 * MIB);
 	first = (uintptr_t)p;
