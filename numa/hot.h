@@ -21,7 +21,7 @@ static kn_always_inline bool kn_hot_has(const struct kn_hot *hot, const void *p)
 {
 	const uint64_t size = kn_load_hot(&hot->size);
 
-	return (uintptr_t)p - hot->base < size;
+	return (uintptr_t)p - kn_load_hot(&hot->base) < size;
 }
 
 /* The place of the magazine that @p, which is in the span, goes back to. */

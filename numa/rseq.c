@@ -9,6 +9,7 @@
 #include <sys/rseq.h>
 
 #include "numa/machine.h"
+#include "numa/span.h"
 
 #ifndef AT_RSEQ_FEATURE_SIZE
 #define AT_RSEQ_FEATURE_SIZE 27
@@ -20,7 +21,11 @@
 
 char *kn_banks[KN_MAX_CPUS];
 uint32_t kn_cpu_place[KN_MAX_CPUS];
-struct kn_hot kn_hot = { .banks = kn_banks, .cpu_place = kn_cpu_place };
+struct kn_hot kn_hot = {
+	.banks = kn_banks,
+	.cpu_place = kn_cpu_place,
+	.base = KN_NOWHERE,
+};
 
 /* The same for the preload library, see numa/hot.h. */
 extern struct kn_hot knuma_hot_1 __attribute__((alias("kn_hot"))) __attribute__((visibility("default")));

@@ -22,7 +22,7 @@
 #define MADV_DONTNEED_LOCKED 24
 #endif
 
-struct kn_span kn_span;
+struct kn_span kn_span = {.base = KN_NOWHERE};
 
 #if !defined(__x86_64__)
 unsigned kn_page_shift;
@@ -83,11 +83,13 @@ static void lay_out(uintptr_t at, uint64_t span)
 	at = KN_ALIGN_UP(at, KN_PAGE_SIZE);
 	kn_span.pages = (void *)random_page(at, room);
 	at += room + nr_pages * KN_PAGE_DESC_SIZE;
-	kn_span.base = KN_ALIGN_UP(at, block);
+	kn_store(&kn_span.base, KN_ALIGN_UP(at, block));
 	kn_span.nr_windows = kn_topo.nr_nodes;
 	kn_span.window_shift = kn_log2(span) -
 			       kn_log2_up((uint64_t)kn_topo.nr_nodes);
-	kn_span.size = (uint64_t)kn_topo.nr_nodes << kn_span.window_shift;
+	/* Release; pairs with the acquire in kn_span_has(). */
+	kn_store_release(&kn_span.size,
+			 (uint64_t)kn_topo.nr_nodes << kn_span.window_shift);
 }
 
 static int bind_window(int node)
@@ -333,7 +335,7 @@ void kn_span_release(void)
 				  kn_span.base + kn_span.size -
 					  (uintptr_t)kn_span.pages);
 	kn_span.by_steps = false;
-	kn_span.size = 0;
+	kn_store(&kn_span.size, (uint64_t)0);
 	kn_span.bound = 0;
 }
 

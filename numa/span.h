@@ -27,6 +27,7 @@
 #ifndef KN_NUMA_SPAN_H
 #define KN_NUMA_SPAN_H
 
+#include "alloc/base/atomic.h"
 #include "numa/topology.h"
 
 #if defined(__x86_64__)
@@ -154,9 +155,18 @@ void *kn_meta_alloc(size_t bytes, int node);
 /* Undoes kn_meta_alloc() of @bytes, while nobody else knows of it; NULL is legal. */
 void kn_meta_free(void *p, size_t bytes);
 
+/*
+ * Where the span is before the start: no pointer lies behind that, so that who
+ * finds the size of a span and not yet where it begins finds nothing in it.
+ */
+#define KN_NOWHERE ((uintptr_t)1 << 63)
+
+/* False before the start, and while another thread starts the heap. */
 static inline bool kn_span_has(const void *p)
 {
-	return (uintptr_t)p - kn_span.base < kn_span.size;
+	const uint64_t size = kn_load_hot(&kn_span.size);
+
+	return (uintptr_t)p - kn_load_hot(&kn_span.base) < size;
 }
 
 /* Dense node of an address of a window or of its descriptors; -1: neither. */

@@ -42,7 +42,7 @@ static kn_tls bool starting;	/* this thread is inside start() */
 /* What the fast paths load; the last step before they may run. */
 static void open_fast_paths(void)
 {
-	kn_hot.base = kn_span.base;
+	kn_store(&kn_hot.base, kn_span.base);
 	kn_hot.map = (uintptr_t)kn_span.map -
 		     (kn_span.base >> KN_PAGE_SHIFT) * sizeof(*kn_span.map);
 	kn_hot.small_place = kn_kmalloc_place;

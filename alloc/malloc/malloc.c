@@ -103,7 +103,7 @@ static kn_noinline void *malloc_medium(size_t size)
 {
 	uint32_t place;
 
-	if (unlikely(!kn_hot.small_max))
+	if (unlikely(!kn_load_hot(&kn_hot.small_max)))
 		return malloc_closed(size, GFP_MALLOC);
 	place = medium_place(size);
 
