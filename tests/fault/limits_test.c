@@ -525,6 +525,15 @@ static void starts_by_steps_that_are_refused(void)
 	each_start_by_steps();
 }
 
+/* Its ranges are mended as a whole, so they must be there. */
+static void a_pool_of_huge_pages_needs_the_span(void)
+{
+	pretend_a_limit();
+	conf("hugetlb", "yes");
+	modest_work();
+	CHECK(!kn_span.by_steps);
+}
+
 static void the_map_of_steps_is_refused(void)
 {
 	pretend_a_limit();
@@ -678,6 +687,7 @@ int main(void)
 		child_test(a_place_that_stays_mapped_is_passed_over),
 		child_test(without_a_place_that_goes_the_span_is_reserved),
 		child_test(starts_by_steps_that_are_refused),
+		child_test(a_pool_of_huge_pages_needs_the_span),
 		child_test(the_map_of_steps_is_refused),
 		child_test(nothing_can_be_unmapped),
 		child_test(a_span_of_steps_has_an_end),

@@ -4,9 +4,11 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <netinet/in.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -184,6 +186,45 @@ static void a_watch_that_is_no_more(void)
 	CHECK_EQ(fcntl(was.fd, F_GETFD), 0);
 }
 
+/* Two ends of a connection; false: there is no network. */
+static bool connected(int end[2])
+{
+	struct sockaddr_in a = {
+		.sin_family = AF_INET,
+		.sin_addr = {htonl(INADDR_LOOPBACK)},
+	};
+	struct sockaddr *const addr = (struct sockaddr *)&a;
+	const int listener = socket(AF_INET, SOCK_STREAM, 0);
+	socklen_t len = sizeof(a);
+
+	end[0] = socket(AF_INET, SOCK_STREAM, 0);
+	if (listener < 0 || end[0] < 0 || bind(listener, addr, len) ||
+	    listen(listener, 1) || getsockname(listener, addr, &len) ||
+	    connect(end[0], addr, len))
+		return false;
+	end[1] = accept(listener, NULL, NULL);
+	close(listener);
+	return end[1] >= 0;
+}
+
+/* What fires under the number of a watch is a socket with urgent data. */
+static void a_watch_that_is_another_file(void)
+{
+	struct kn_watch w;
+	int end[2], fd;
+
+	CHECK_EQ(kn_machine.watch("/dev/null", "some", &w), 0);
+	fd = w.fd;
+	if (!connected(end))
+		skip_child("no network");
+	CHECK_EQ(dup2(end[1], fd), fd);
+	CHECK_EQ(send(end[0], "!", 1, MSG_OOB), 1);
+	CHECK_EQ(kn_machine.wait(&w, 1000000), -EBADF);
+	kn_machine.unwatch(&w);
+	CHECK_EQ(w.fd, -1);
+	CHECK_EQ(fcntl(fd, F_GETFD), 0);
+}
+
 static void a_sleep_that_is_refused(void)
 {
 	static const int nr[] = {
@@ -211,6 +252,7 @@ int main(void)
 		child_test(too_few_descriptors),
 		child_test(a_file_that_is_not_told_of),
 		child_test(a_watch_that_is_no_more),
+		child_test(a_watch_that_is_another_file),
 		child_test(a_sleep_that_is_refused),
 	};
 
