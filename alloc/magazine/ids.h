@@ -68,10 +68,13 @@ static inline int kn_place_node(uint32_t place)
  */
 extern uint32_t kn_id_room[KN_NR_IDS];
 
-/* The same of what is allocated at @p; 0 outside the span. */
+/*
+ * The same of what is allocated at @p; 0 outside the span.  Who asks of NULL may
+ * do so while another thread starts the heap, and must not look at the span.
+ */
 static inline size_t kn_room_of(const void *p)
 {
-	if (unlikely(!kn_span_has(p)))
+	if (unlikely((uintptr_t)p < KN_PAGE_SIZE || !kn_span_has(p)))
 		return 0;
 	return kn_load(&kn_id_room[kn_map_place(p) % (uint32_t)KN_REGION_BYTES /
 				   (uint32_t)sizeof(struct kn_magazine)]);
