@@ -10,8 +10,10 @@
 #include "alloc/stats/stats.h"
 
 /*
- * Half a magazine would be one run or two: the depot and the zone's lock are met
- * once for so many when many come and go.  The first refill is one run.
+ * Where a magazine opens with room for two runs only, the depot and the zone's
+ * lock are met once for so many when many come and go; the first refill is one
+ * run.  Shorter runs keep to half a magazine: a batch of them is no larger than
+ * the blocks that calls which may not wait live on.
  */
 #define RUN_BATCH	8
 #define RUN_BATCH_BYTES ((size_t)1 << 20)
@@ -108,7 +110,7 @@ static void init_one(unsigned class, struct kn_depot *depot)
 	c->refill = run_refill;
 	c->flush = run_flush;
 	kn_magcache_init(c, (uint16_t)(KN_ID_RUN + class), bytes);
-	if (c->batch < RUN_BATCH)
+	if (c->capacity <= 2)
 		kn_magcache_set_batch(c, RUN_BATCH, RUN_BATCH_BYTES);
 	kn_id_room[c->id] = (uint32_t)bytes;
 	for (int node = 0; node < kn_topo.nr_nodes; node++)

@@ -254,28 +254,6 @@ static void what_waits_is_counted_as_it_is(void)
 	heap_verify();
 }
 
-/* Eight at a time when many come, whatever the length. */
-static void many_runs_are_few_visits(void)
-{
-	static void *p[200];
-	uint64_t refills;
-
-	start_here();
-	for (uint64_t nr = 3; nr <= 32; nr++) {
-		refills = stat_of("refill_slab");
-		for (int i = 0; i < 200; i++)
-			p[i] = kmalloc(nr * KN_PAGE_SIZE, GFP_KERNEL);
-		refills = stat_of("refill_slab") - refills;
-		/* A CPU that the thread leaves keeps some. */
-		CHECK(refills >= 200 / 8);
-		CHECK(refills <= 2 * 200 / 8);
-		for (int i = 0; i < 200; i++)
-			kfree(p[i]);
-		CHECK_EQ(knuma_trim(), 0);
-	}
-	heap_verify();
-}
-
 /* Three of 40 KiB are 120 of 128. */
 static void many_runs_waste_little(void)
 {
@@ -436,7 +414,6 @@ int main(void)
 		child_test(any_page_leads_to_the_first),
 		child_test(the_first_pages_of_a_node_lead_to_themselves),
 		child_test(what_waits_is_counted_as_it_is),
-		child_test(many_runs_are_few_visits),
 		child_test(many_runs_waste_little),
 		child_test(alignment_is_what_divides_the_size),
 		child_test(malloc_keeps_to_its_limit_of_pages),

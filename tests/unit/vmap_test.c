@@ -178,7 +178,9 @@ static void what_cannot_be_used_is_not_counted(void)
 	start_here();
 	put(get(100));
 	faults_install();
+	/* By the kernel, guards are advice or a protection. */
 	faults_fail(FAULT_MADVISE, 1, FAULTS_FOR_EVER, EINVAL);
+	faults_fail(FAULT_MPROTECT, 1, FAULTS_FOR_EVER, EINVAL);
 	area = kn_vmap_get(0, 90, 16 * KN_PAGE_SIZE, &was_dirty);
 	CHECK(!area);
 	CHECK(faults_failed() > 0);
@@ -186,6 +188,7 @@ static void what_cannot_be_used_is_not_counted(void)
 	CHECK_EQ(kn_vmap_used_bytes(), 0);
 	CHECK_EQ(kn_vmap_used_areas(), 0);
 	faults_fail(FAULT_MADVISE, 0, 0, 0);
+	faults_fail(FAULT_MPROTECT, 0, 0, 0);
 	area = kn_vmap_get(0, 90, 16 * KN_PAGE_SIZE, &was_dirty);
 	CHECK(area && was_dirty);
 	CHECK_EQ(kn_vmap_used_areas(), 1);
