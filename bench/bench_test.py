@@ -140,6 +140,16 @@ class Bench(unittest.TestCase):
         self.assertEqual(set(self.rows("--no-compare", "pair-16")["pair-16"]),
                          {"knuma", "knuma (kmalloc)"})
 
+    def test_settings_of_the_environment_are_those_of_the_measured(self):
+        """Seen by a mistake, which each process of knuma's rows names once."""
+        done = bench("--quick", "-o", "json", "--compare=glibc", "pair-64",
+                     env={"KNUMA_RSEQ": "perhaps"})
+        rounds = [r["rounds"] for w in json.loads(done.stdout)["workloads"]
+                  for r in w["rows"] if r["allocator"] != "glibc"]
+        self.assertEqual(len(rounds), 2)
+        self.assertEqual(done.stderr.count("KNUMA_RSEQ: rseq = perhaps"),
+                         sum(rounds), done.stderr)
+
     def test_csv_and_text_have_the_rows_of_json(self):
         rows = self.rows("pair-16", "node-pair-64")
         table = csv.DictReader(io.StringIO(

@@ -103,13 +103,13 @@ static kn_slow void lock_slow(struct kn_lock *l)
  * Counted before a lock is taken and after it is free: a handler in between sees
  * one too many, and never one too few.
  */
-static void hold(void)
+void kn_lock_hold(void)
 {
 	kn_store(&nr_held, nr_held + 1);
 	__atomic_signal_fence(__ATOMIC_SEQ_CST);
 }
 
-static void let_go(void)
+void kn_lock_let_go(void)
 {
 	__atomic_signal_fence(__ATOMIC_SEQ_CST);
 	kn_store(&nr_held, nr_held - 1);
@@ -125,7 +125,7 @@ void kn_lock(struct kn_lock *l)
 	if (kn_forking)
 		return;
 	rank_check(l);
-	hold();
+	kn_lock_hold();
 	if (!take(l))
 		lock_slow(l);
 	rank_take(l);
@@ -133,7 +133,7 @@ void kn_lock(struct kn_lock *l)
 
 void kn_lock_next(struct kn_lock *l)
 {
-	hold();
+	kn_lock_hold();
 	if (!take(l))
 		lock_slow(l);
 	rank_take(l);
@@ -143,9 +143,9 @@ bool kn_trylock(struct kn_lock *l)
 {
 	if (kn_forking)
 		return true;
-	hold();
+	kn_lock_hold();
 	if (!take(l)) {
-		let_go();
+		kn_lock_let_go();
 		kn_count(&nr_contended, 1);
 		KN_COUNTED(waits);
 		return false;
@@ -161,7 +161,7 @@ void kn_unlock(struct kn_lock *l)
 	rank_drop(l);
 	if (__atomic_exchange_n(&l->word, FREE, __ATOMIC_RELEASE) == WAITED_FOR)
 		kn_wake_one(&l->word);
-	let_go();
+	kn_lock_let_go();
 }
 
 void kn_unlock_quiet(struct kn_lock *l)
@@ -170,7 +170,7 @@ void kn_unlock_quiet(struct kn_lock *l)
 		return;
 	rank_drop(l);
 	kn_store_release(&l->word, FREE);
-	let_go();
+	kn_lock_let_go();
 }
 
 bool kn_lock_if(struct kn_lock *l, bool may_block)

@@ -76,6 +76,10 @@ void kn_lock_reset(struct kn_lock *l);
  */
 bool kn_lock_is_held(void);
 
+/* What else a handler must not wait for counts as a lock, too. */
+void kn_lock_hold(void);
+void kn_lock_let_go(void);
+
 /* True in the thread that is inside fork(), between prepare and its end. */
 extern kn_tls bool kn_forking;
 

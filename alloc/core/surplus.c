@@ -80,7 +80,7 @@ void kn_surplus_give_back(uint64_t now_ms)
 		return;
 	idle = idle_pages();
 	kn_caches_reap();
-	kn_page_trim(UINT64_MAX, true);
+	kn_page_trim_large();
 	kn_vmap_trim(now_ms, true);
 	left = idle_pages();
 	given += idle - KN_MIN(idle, left);

@@ -262,7 +262,9 @@ static void empty(struct kn_magazine *m, uint32_t id, int node)
 	if (n) {
 		for (uint32_t i = 0; i < n; i += KN_BATCH_MAX)
 			c->flush(c, node, &m->slot[i], KN_MIN(n - i, KN_BATCH_MAX));
-		kn_stat_add(KN_STAT_drained_objects, n);
+		/* Places of the quarantine may be empty: its flush counts. */
+		if (id != KN_ID_QUARANTINE)
+			kn_stat_add(KN_STAT_drained_objects, n);
 		kn_store_release(&m->cur, cur + (uint64_t)n * 0xffff);
 	}
 }

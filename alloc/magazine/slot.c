@@ -63,14 +63,21 @@ static struct kn_magazine *enter(uint32_t id, int node, int *slot)
 
 	*slot = kn_slot_number();
 	bank = kn_load_acquire(&kn_banks[*slot]);
-	if (!bank || !try_slot(*slot))
+	if (!bank)
 		return NULL;
+	/* Drains wait for it. */
+	kn_lock_hold();
+	if (!try_slot(*slot)) {
+		kn_lock_let_go();
+		return NULL;
+	}
 	return (struct kn_magazine *)(bank + kn_mag_place(node, id));
 }
 
 static void leave(int slot)
 {
 	kn_store_release(&slots[slot].busy, 0);
+	kn_lock_let_go();
 }
 
 static uint32_t count_of(const struct kn_magazine *m)

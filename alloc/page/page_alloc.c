@@ -713,3 +713,10 @@ uint64_t kn_page_trim(uint64_t most, bool all)
 	}
 	return done;
 }
+
+void kn_page_trim_large(void)
+{
+	kn_page_drain();
+	for (int node = 0; node < kn_topo.nr_nodes; node++)
+		(void)kn_zone_trim_large(node);
+}

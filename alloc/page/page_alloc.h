@@ -58,4 +58,7 @@ void kn_page_drain(void);
 /* Gives up to @most bytes of each node back; @all: drains page lists first. */
 uint64_t kn_page_trim(uint64_t most, bool all);
 
+/* The same of all but small blocks, of which each costs a system call. */
+void kn_page_trim_large(void);
+
 #endif

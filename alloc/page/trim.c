@@ -10,15 +10,21 @@
 struct trim {
 	bool all;   /* whatever is free */
 	bool split; /* parts of huge pages, too */
+	bool large; /* no small ones: a call each */
 };
 
-/* The least block that a trim takes: small ones cost more than they give. */
-static unsigned least_order(const struct kn_zone *z, uint32_t pfn,
-			    const struct trim *t)
+/* Small blocks cost more than they give. */
+static unsigned least_order(const struct trim *t)
 {
-	if (kn_buddy_is_huge_part(z, pfn))
-		return t->split ? KN_PART_ORDER : KN_HUGE_ORDER;
-	return t->all ? 0 : KN_PART_ORDER;
+	return t->all && !t->large ? 0 : KN_PART_ORDER;
+}
+
+/* A part of a huge page gives nothing, unless the page is split for it. */
+static bool is_taken(const struct kn_zone *z, uint32_t pfn, unsigned order,
+		     const struct trim *t)
+{
+	return order >= (t->split ? KN_PART_ORDER : KN_HUGE_ORDER) ||
+	       !kn_buddy_is_huge_part(z, pfn);
 }
 
 /* Takes a warm block to purge off its list; KN_PFN_NONE when there is none. */
@@ -26,13 +32,13 @@ static uint32_t isolate(struct kn_zone *z, const struct trim *t)
 {
 	const uint64_t keep = kn_tun.reserve >> KN_PAGE_SHIFT;
 
-	for (int o = KN_MAX_ORDER; o >= 0; o--) {
+	for (int o = KN_MAX_ORDER; o >= (int)least_order(t); o--) {
 		uint32_t pfn = z->warm[o];
 
 		for (; pfn != KN_PFN_NONE; pfn = kn_page(pfn)->next) {
 			const bool sure = kn_page(pfn)->flags & KN_PAGE_SURE;
 
-			if ((unsigned)o < least_order(z, pfn, t))
+			if (!is_taken(z, pfn, (unsigned)o, t))
 				continue;
 			if (sure && z->nr_sure < keep + (1u << o))
 				continue;
@@ -100,12 +106,13 @@ static uint64_t purge_one(struct kn_zone *z, const struct trim *t)
 	return err ? 0 : bytes;
 }
 
-uint64_t kn_zone_trim(int node, uint64_t most, bool all)
+static uint64_t trim(int node, uint64_t most, bool all, bool large)
 {
 	struct kn_zone *z = &kn_zones[node];
 	const struct trim t = {
 		.all = all,
 		.split = kn_zone_is_hollow(z),
+		.large = large,
 	};
 	uint64_t done = 0, got;
 
@@ -127,6 +134,16 @@ uint64_t kn_zone_trim(int node, uint64_t most, bool all)
 		kn_stat_add(KN_STAT_purged_bytes, done);
 	}
 	return done;
+}
+
+uint64_t kn_zone_trim(int node, uint64_t most, bool all)
+{
+	return trim(node, most, all, false);
+}
+
+uint64_t kn_zone_trim_large(int node)
+{
+	return trim(node, UINT64_MAX, true, true);
 }
 
 bool (*kn_give_back_hook)(void);

@@ -145,6 +145,9 @@ static inline uint64_t kn_zone_idle(const struct kn_zone *z)
  */
 uint64_t kn_zone_trim(int node, uint64_t most, bool all);
 
+/* All that is free in blocks of KN_PART_ORDER and more.  Bytes. */
+uint64_t kn_zone_trim_large(int node);
+
 /*
  * By steps, see numa/span.h: unmaps whole blocks at the end of what has grown that
  * are free and, but with @all, were purged or never used.  Bytes.

@@ -421,9 +421,26 @@ void free_percpu(void *p)
 		report(p);
 }
 
+static struct chunk *find_purged(void)
+{
+	struct chunk *c = chunks;
+
+	while (c && !c->purging)
+		c = c->next;
+	return c;
+}
+
+/* Who grows inside the fork would wait for one who waits for this lock. */
 void kn_percpu_lock(void)
 {
+	struct chunk *c;
+
 	kn_lock(&lock);
+	while ((c = find_purged()) != NULL) {
+		kn_unlock(&lock);
+		kn_wait_clear(&c->purging);
+		kn_lock(&lock);
+	}
 }
 
 void kn_percpu_unlock(void)
@@ -434,7 +451,4 @@ void kn_percpu_unlock(void)
 void kn_percpu_reset(void)
 {
 	kn_lock_reset(&lock);
-	/* By a thread that is not in this process. */
-	for (struct chunk *c = chunks; c; c = c->next)
-		c->purging = 0;
 }

@@ -86,9 +86,20 @@ void *calloc(size_t n, size_t size)
 	return knuma_calloc(n, size);
 }
 
+/* What moved, or has gone, was freed. */
+static void *resize(void *p, size_t size)
+{
+	const uintptr_t was = (uintptr_t)p;
+	void *const new = knuma_realloc(p, size);
+
+	if (was && (uintptr_t)new != was)
+		knuma_freed();
+	return new;
+}
+
 void *realloc(void *p, size_t size)
 {
-	return knuma_realloc(p, size);
+	return resize(p, size);
 }
 
 void *reallocarray(void *p, size_t n, size_t size)
@@ -99,7 +110,7 @@ void *reallocarray(void *p, size_t n, size_t size)
 		errno = ENOMEM;
 		return NULL;
 	}
-	return knuma_realloc(p, bytes);
+	return resize(p, bytes);
 }
 
 void cfree(void *p);

@@ -231,6 +231,8 @@ static void set_debug(struct kmem_cache *s, uint32_t want)
 	if (!before && after) {
 		kn_magcache_direct(&s->mag);
 		kn_drain_cache(&s->mag, true);
+		/* What waits is free for a double free to meet. */
+		kn_harden_flush();
 	}
 	ck_pr_or_32(&s->flags, want);
 	ck_pr_and_32(&s->flags, ~(have & ~want));

@@ -24,10 +24,14 @@ static struct kn_magcache places;
 static uint32_t nr_places;
 static uint64_t secret; /* odd */
 
-/* H3, by stripe. */
+/*
+ * H3, by stripe and turn: who waits for hands turns new ones to the other count,
+ * so that the first becomes 0 however many come.
+ */
 static struct hand {
-	uint32_t nr; /* atomic */
+	uint32_t nr[2]; /* atomic */
 } kn_cacheline hands[KN_STAT_STRIPES];
+static uint32_t turn;
 
 bool kn_harden_frees;
 
@@ -48,9 +52,11 @@ static void flush_places(struct kn_magcache *c, int node, void **obj,
 	for (uint32_t i = 0; i < n; i++) {
 		void *p = object_of((uintptr_t)obj[i]);
 
-		if (p)
-			kn_slab_flush(&kn_cache_by_id(kn_id_of(p))->mag,
-				      kn_window_of(p), &p, 1);
+		if (!p)
+			continue;
+		kn_stat_add(KN_STAT_drained_objects, 1);
+		kn_slab_flush(&kn_cache_by_id(kn_id_of(p))->mag,
+			      kn_window_of(p), &p, 1);
 	}
 }
 
@@ -205,7 +211,7 @@ static kn_noinline enum kn_hardened free_slowly(void *obj)
 #define HAND_COUNT(hand, n) ((void)(hand))
 #define WITH_IN_HAND()	    nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL)
 #else
-#define HAND_COUNT(hand, n) ck_pr_add_32(&(hand)->nr, (uint32_t)(n))
+#define HAND_COUNT(hand, n) ck_pr_add_32(hand, (uint32_t)(n))
 #define WITH_IN_HAND()	    ((void)0)
 #endif
 
@@ -236,7 +242,7 @@ static void make_places(void)
  */
 static kn_noinline enum kn_hardened wait_slowly(uint32_t at, uint64_t waits)
 {
-	struct hand *hand = &hands[kn_thread_stripe()];
+	uint32_t *hand = &hands[kn_thread_stripe()].nr[kn_load(&turn)];
 	uint64_t old;
 
 	HAND_COUNT(hand, 1);
@@ -329,14 +335,17 @@ void kn_harden_flush(void)
 
 void kn_harden_settle(void)
 {
-	for (int i = 0; nr_places && i < KN_STAT_STRIPES; i++)
-		kn_wait_clear(&hands[i].nr);
+	for (uint32_t k = 0; nr_places && k < 2; k++) {
+		kn_store(&turn, !k);
+		for (int i = 0; i < KN_STAT_STRIPES; i++)
+			kn_wait_clear(&hands[i].nr[k]);
+	}
 }
 
 void kn_harden_reset(void)
 {
 	for (int i = 0; i < KN_STAT_STRIPES; i++)
-		hands[i].nr = 0;
+		hands[i].nr[0] = hands[i].nr[1] = 0;
 }
 
 /* Of kn_harden_waits(); the drain lock is held. */

@@ -382,6 +382,44 @@ static void who_waits_on_an_idle_cpu_goes_home(void)
 }
 
 /* A CPU has one quarantine, for objects of all nodes. */
+/* The checks find it free, which a second free has to meet. */
+static void who_waits_goes_home_when_debugging_begins(void)
+{
+	void *p, *was;
+
+	conf("quarantine", "8");
+	start_here();
+	p = kmalloc(64, GFP_KERNEL);
+	was = launder(p);
+	kfree(p);
+	CHECK(kn_harden_waits(was));
+	CHECK_EQ(knuma_conf_set("slab_debug", "F,kmalloc-64"), 0);
+	CHECK(!kn_harden_waits(was));
+	kfree(was);
+	CHECK_EQ(printed_times("Object already free"), 1);
+	heap_verify();
+}
+
+/* Places where nothing waits are no objects. */
+static void what_a_drain_counts_are_objects(void)
+{
+	struct kmem_cache *s;
+	uint64_t before;
+
+	conf("quarantine", "128");
+	start_here();
+	s = kmem_cache_create("few", 64, 0, 0, NULL);
+	kmem_cache_free(s, kmem_cache_alloc(s, GFP_KERNEL));
+	CHECK_EQ(kmem_cache_shrink(s), 0);
+	before = stat_of("drained_objects");
+	kmem_cache_free(s, kmem_cache_alloc(s, GFP_KERNEL));
+	CHECK_EQ(kmem_cache_shrink(s), 0);
+	/* One that waited, and at most what a magazine has. */
+	CHECK(stat_of("drained_objects") - before <= 1u + s->mag.most);
+	CHECK(stat_of("drained_objects") > before);
+	kmem_cache_destroy(s);
+}
+
 static void who_waits_goes_home_to_its_node(void)
 {
 	void *p, *was;
@@ -633,6 +671,8 @@ int main(void)
 		child_test(a_second_free_meanwhile_is_reported),
 		child_test(who_waits_on_an_idle_cpu_goes_home),
 		child_test(who_waits_goes_home_to_its_node),
+		child_test(who_waits_goes_home_when_debugging_begins),
+		child_test(what_a_drain_counts_are_objects),
 		child_test(without_memory_for_places_nothing_waits),
 		child_test(who_waits_does_not_hold_up_its_cache),
 		child_test(the_order_of_a_slab_is_not_that_of_addresses),

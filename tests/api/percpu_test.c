@@ -505,10 +505,10 @@ static void what_the_system_keeps_stays(void)
 	free_percpu(p);
 }
 
-/* While the memory of a chunk goes: another thread, or a fork child. */
+/* While the memory of a chunk goes, another thread takes some, or forks. */
 static int (*system_madvise)(void *addr, size_t len, int advice);
+static void *(*do_meanwhile)(void *done);
 static char *meanwhile;
-static bool forks;
 
 static void *take_meanwhile(void *done)
 {
@@ -519,7 +519,7 @@ static void *take_meanwhile(void *done)
 	return NULL;
 }
 
-static void in_child(void)
+static void *fork_meanwhile(void *done)
 {
 	const pid_t pid = fork();
 	int status;
@@ -530,6 +530,7 @@ static void in_child(void)
 	}
 	CHECK_EQ(waitpid(pid, &status, 0), pid);
 	CHECK_EQ(status, 0);
+	return take_meanwhile(done);
 }
 
 /* The thread gets time to do it wrong; one that waits is none the worse. */
@@ -538,11 +539,7 @@ static int slow_madvise(void *addr, size_t len, int advice)
 	static pthread_t thread;
 
 	kn_machine.madvise = system_madvise;
-	if (forks) {
-		in_child();
-		return system_madvise(addr, len, advice);
-	}
-	CHECK(!pthread_create(&thread, NULL, take_meanwhile, &meanwhile));
+	CHECK(!pthread_create(&thread, NULL, do_meanwhile, &meanwhile));
 	CHECK(!pthread_detach(thread));
 	for (int i = 0; i < 20; i++)
 		if (!__atomic_load_n(&meanwhile, __ATOMIC_ACQUIRE))
@@ -550,19 +547,14 @@ static int slow_madvise(void *addr, size_t len, int advice)
 	return system_madvise(addr, len, advice);
 }
 
-static void trim_and_meanwhile(bool fork_child)
+static void trim_and_meanwhile(void *(*what)(void *done))
 {
 	start_here();
 	free_percpu(__alloc_percpu(64, 8));
-	forks = fork_child;
+	do_meanwhile = what;
 	system_madvise = kn_machine.madvise;
 	kn_machine.madvise = slow_madvise;
 	kn_percpu_trim(true);
-}
-
-static void who_grows_waits_for_a_purge(void)
-{
-	trim_and_meanwhile(false);
 	while (!__atomic_load_n(&meanwhile, __ATOMIC_ACQUIRE))
 		usleep(1000);
 	CHECK(all_bytes(meanwhile, 64, 9));
@@ -570,10 +562,14 @@ static void who_grows_waits_for_a_purge(void)
 	free_percpu(meanwhile);
 }
 
-static void a_child_waits_for_nobody(void)
+static void who_grows_waits_for_a_purge(void)
 {
-	trim_and_meanwhile(true);
-	free_percpu(__alloc_percpu(64, 8));
+	trim_and_meanwhile(take_meanwhile);
+}
+
+static void who_forks_waits_for_a_purge(void)
+{
+	trim_and_meanwhile(fork_meanwhile);
 }
 
 int main(void)
@@ -597,7 +593,7 @@ int main(void)
 		child_test(ticks_leave_a_chunk),
 		child_test(what_the_system_keeps_stays),
 		child_test(who_grows_waits_for_a_purge),
-		child_test(a_child_waits_for_nobody),
+		child_test(who_forks_waits_for_a_purge),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

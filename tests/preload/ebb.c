@@ -5,14 +5,19 @@
  *   ebb burst KIB SIZE  allocates 64 MiB of objects of up to SIZE bytes, frees
  *                       them, and makes no call of the allocator any more: at
  *                       most KIB more in memory than before
+ *   ebb realloc KIB SIZE  the same of one block, which realloc makes that small
  *   ebb waves           the same again and again: the last of them makes hardly any
  *                       page fault
+ *   ebb handlers        the load goes in signal handlers, which is for no program
+ *                       to do, and yet must not hang it
  */
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <sys/time.h>
 #include <unistd.h>
 
 #define BURST ((size_t)64 << 20)
@@ -73,6 +78,22 @@ static int burst(long most_kib, size_t size)
 	return more > most_kib;
 }
 
+static int shrink(long most_kib, size_t size)
+{
+	long before, more;
+	char *p;
+
+	free(malloc(1000));
+	before = resident_kib();
+	p = malloc(BURST);
+	memset(p, 1, BURST);
+	p = realloc(p, size);
+	more = resident_kib() - before;
+	free(p);
+	printf("%ld KiB more than before\n", more);
+	return more > most_kib;
+}
+
 static long faults(void)
 {
 	struct rusage u;
@@ -94,10 +115,56 @@ static int waves(void)
 	return last > (long)(BURST >> 12) / 10;
 }
 
+static volatile sig_atomic_t nr_left;
+
+/* The next one comes when this one has ended. */
+static void soon(void)
+{
+	const struct itimerval it = {{0, 0}, {0, 100}};
+
+	setitimer(ITIMER_REAL, &it, NULL);
+}
+
+static void free_one(int sig)
+{
+	(void)sig;
+	nr_left--;
+	free(object[nr_left]);
+	if (nr_left)
+		soon();
+}
+
+static int handlers(void)
+{
+	signal(SIGALRM, free_one);
+	for (int round = 0; round < 2; round++) {
+		size_t n = 0;
+
+		for (; n < 2000; n++) {
+			object[n] = malloc(20000);
+			memset(object[n], 1, 20000);
+		}
+		nr_left = (sig_atomic_t)n;
+		soon();
+		while (nr_left) {
+			char *p = malloc(48);
+
+			*(volatile char *)p = 1;
+			free(p);
+		}
+	}
+	puts("all freed");
+	return 0;
+}
+
 int main(int argc, char **argv)
 {
 	if (argc == 4 && !strcmp(argv[1], "burst"))
 		return burst(atol(argv[2]), (size_t)atol(argv[3]));
+	if (argc == 4 && !strcmp(argv[1], "realloc"))
+		return shrink(atol(argv[2]), (size_t)atol(argv[3]));
+	if (argc == 2 && !strcmp(argv[1], "handlers"))
+		return handlers();
 	if (argc == 2 && !strcmp(argv[1], "waves"))
 		return waves();
 	return 2;

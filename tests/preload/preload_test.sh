@@ -170,6 +170,15 @@ keeps() { ! KNUMA_TRIM_KEEP=1G $run tests/preload/ebb burst 16384 2000; }
 check "with trim_keep they stay" keeps
 check "what is needed again stays" env KNUMA_TRIM_DELAY_MS=3600s \
 	$run tests/preload/ebb waves
+for rseq in yes no; do
+	check "a handler frees what it likes, rseq $rseq" \
+		env KNUMA_RSEQ=$rseq KNUMA_TRIM_KEEP=0 \
+		$run tests/preload/ebb handlers
+done
+for size in 0 1000; do
+	check "a block that realloc makes $size bytes of goes back" \
+		$run tests/preload/ebb realloc 16384 $size
+done
 
 # --- how it comes into a process, and when not
 

@@ -26,6 +26,14 @@ const char *argp_program_version = "knuma " KNUMA_VERSION_STRING;
 static char **hidden;
 static size_t nr_hidden;
 
+/* A child of `knuma bench' under the preload: the settings are for it. */
+static bool is_measured(void)
+{
+	const char *preload = getenv("LD_PRELOAD");
+
+	return preload && strstr(preload, "libknuma_malloc.so");
+}
+
 /*
  * KNUMA_STATS and its like are for the command that is run, and for processes
  * that are looked at.  The library in this program, which looks at them when
@@ -34,6 +42,8 @@ static size_t nr_hidden;
  */
 __attribute__((constructor(101))) static void hide_settings(void)
 {
+	if (is_measured())
+		return;
 	for (size_t i = 0; environ[i]; i++) {
 		char *variable = environ[i];
 
