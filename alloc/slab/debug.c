@@ -335,7 +335,7 @@ static void track(struct kn_track *t)
 	t->when_ms =
 		(uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
 	t->thread = kn_thread_id();
-	t->cpu = kn_machine.getcpu();
+	t->cpu = KN_MAX(kn_machine.getcpu(), -1);
 	kn_stack_recall(&t->stack);
 }
 

@@ -183,28 +183,37 @@ static uint64_t waiting_bytes(void)
 }
 
 /*
- * The budget; a batch of each producer for each millisecond that something
- * waits, and one large object; and what magazines hold, which is not counted.
+ * The budget; a batch of each producer for each millisecond since it sufficed,
+ * and one large object; and what magazines hold, which is not counted.
  */
-static uint64_t bound_bytes(uint64_t lag_ms)
+static uint64_t bound_bytes(uint64_t over_ms)
 {
 	const uint64_t per_ms = BATCH * OBJECT_MAX + LARGEST;
 	const uint64_t cpus = (uint64_t)sysconf(_SC_NPROCESSORS_CONF);
 
 	return KN_FLOOD_BUDGET_MIB * MIB +
-	       KN_FLOOD_PRODUCERS * per_ms * (lag_ms + 1) +
+	       KN_FLOOD_PRODUCERS * per_ms * (over_ms + 1) +
 	       cpus * MAGAZINE * OBJECT_MAX;
 }
 
-/* The age is taken before, and what goes by until then is added. */
+/* Milliseconds since a look found no more than the budget, until this one. */
+static uint64_t over_ms(uint64_t waiting, uint64_t begin_ns, uint64_t end_ns)
+{
+	static uint64_t enough_ns;
+
+	if (!enough_ns || waiting <= KN_FLOOD_BUDGET_MIB * MIB)
+		enough_ns = begin_ns;
+	return (end_ns - enough_ns) / 1000000;
+}
+
 static void look_once(struct kn_flood *f)
 {
 	const uint64_t begin_ns = kn_bench_clock(CLOCK_MONOTONIC);
-	const uint64_t old_ms = api.stat ? stat("rcu_lag_ms") : 0;
+	const uint64_t lag_ms = api.stat ? stat("rcu_lag_ms") : 0;
 	const uint64_t waiting = waiting_bytes();
 	const uint64_t end_ns = kn_bench_clock(CLOCK_MONOTONIC);
-	const uint64_t lag_ms = old_ms + (end_ns - begin_ns) / 1000000;
-	const uint64_t bound = api.stat ? bound_bytes(lag_ms) : 0;
+	const uint64_t over = over_ms(waiting, begin_ns, end_ns);
+	const uint64_t bound = api.stat ? bound_bytes(over) : 0;
 
 	f->past_bound += bound && waiting > bound;
 	f->capped = waiting > KN_FLOOD_CAP_MIB * MIB;

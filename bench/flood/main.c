@@ -33,7 +33,7 @@ static const char help[] =
 	"      --version              print the version and end\n"
 	"\n"
 	"`waited' is the most that waited, `bound' what could wait then by\n"
-	"knuma's setting rcu_budget, here 16 MiB, and the age of what waited;\n"
+	"knuma's setting rcu_budget, here 16 MiB, and the time since it sufficed;\n"
 	"`1/4' to `4/4' are the RSS as time goes on.  A flood ends early when\n"
 	"2 GiB wait.\n"
 	"\n"

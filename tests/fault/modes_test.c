@@ -4,6 +4,7 @@
  * by a real seccomp filter or by a table of the machine.  The heap works in
  * each case, and says what it runs without.
  */
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -100,6 +101,28 @@ static void rseq_is_switched_off(void)
 	CHECK_HAS(knuma_mode_reason(), "tunable");
 	work();
 	work();
+}
+
+static int no_cpu(void)
+{
+	return -ENOSYS;
+}
+
+/* All threads share what the first CPU has; owners of objects have none. */
+static void the_cpu_is_not_told(void)
+{
+	void *p;
+
+	conf("rseq", "no");
+	conf("slab_debug", "U,kmalloc-64");
+	kfree(kmalloc(1, GFP_KERNEL));
+	kn_machine.getcpu = no_cpu;
+	work();
+	p = kmalloc(64, GFP_KERNEL);
+	CHECK(kmem_dump_obj(p));
+	CHECK_HAS(printed(), " cpu=-1 ");
+	kfree(p);
+	heap_verify();
 }
 
 /* The fence is refused while threads run: arrays are closed for good. */
@@ -268,6 +291,7 @@ int main(int argc, char **argv)
 		child_test(membarrier_is_refused_at_the_start),
 		child_test(membarrier_is_no_system_call),
 		child_test(rseq_is_switched_off),
+		child_test(the_cpu_is_not_told),
 		child_test(membarrier_is_refused_later),
 		child_test(the_texts_follow_the_mode),
 		child_test(membarrier_is_refused_among_threads),
