@@ -124,10 +124,8 @@ void kn_buddy_free_range(struct kn_zone *z, uint32_t pfn, uint32_t nr,
 			 uint8_t flags)
 {
 	while (nr) {
-		unsigned order = KN_MIN(kn_log2(nr), (unsigned)KN_MAX_ORDER);
+		const unsigned order = kn_buddy_order(pfn, nr);
 
-		if (pfn)
-			order = KN_MIN(order, (unsigned)__builtin_ctz(pfn));
 		kn_buddy_free(z, pfn, order, flags);
 		pfn += 1u << order;
 		nr -= 1u << order;

@@ -34,6 +34,14 @@ void kn_buddy_free(struct kn_zone *z, uint32_t pfn, unsigned order,
 void kn_buddy_free_range(struct kn_zone *z, uint32_t pfn, uint32_t nr,
 			 uint8_t flags);
 
+/* Of the first block of @nr pages from @pfn on, as large as alignment allows. */
+static inline unsigned kn_buddy_order(uint32_t pfn, uint32_t nr)
+{
+	const unsigned order = KN_MIN(kn_log2(nr), (unsigned)KN_MAX_ORDER);
+
+	return pfn ? KN_MIN(order, (unsigned)__builtin_ctz(pfn)) : order;
+}
+
 /* Lists what was freed while the lock was taken. */
 void kn_buddy_take_deferred(struct kn_zone *z);
 

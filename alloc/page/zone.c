@@ -205,10 +205,8 @@ void kn_zone_free_range(uint32_t pfn, uint32_t nr, uint8_t flags,
 	}
 	/* Each block waits on its own descriptor. */
 	while (nr) {
-		unsigned order = KN_MIN(kn_log2(nr), (unsigned)KN_MAX_ORDER);
+		const unsigned order = kn_buddy_order(pfn, nr);
 
-		if (pfn)
-			order = KN_MIN(order, (unsigned)__builtin_ctz(pfn));
 		kn_zone_free(pfn, order, flags, false);
 		pfn += 1u << order;
 		nr -= 1u << order;
